@@ -1,0 +1,243 @@
+//! Task events: what a task says while it works, and what a stream says about itself.
+
+use std::{borrow::Cow, fmt};
+
+use jiff::{Timestamp, Unit};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{ConnectionId, EventId, PodId, TaskId};
+
+/// The largest event, in bytes of UTF-8 as we encode it.
+///
+/// 256 KiB is also the bound of a stream's queue, so no single event can make a healthy reader look slow.
+pub const MAX_EVENT_BYTES: usize = 256 * 1024;
+
+/// The state an event announces: `[A-Z0-9_.-]{1,64}`. Open: other publishers have their own words.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Status(Cow<'static, str>);
+
+/// A text that is not a status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a status: expected 1 to 64 characters of A-Z 0-9 _ . -")]
+pub struct StatusError(String);
+
+impl Status {
+    /// The task is taken and will end in one final event.
+    pub const ACCEPTED: Self = Self(Cow::Borrowed("ACCEPTED"));
+    /// The task has begun.
+    pub const PROCESSING: Self = Self(Cow::Borrowed("PROCESSING"));
+    /// One chunk of the task is done.
+    pub const SUBTASK_COMPLETED: Self = Self(Cow::Borrowed("SUBTASK_COMPLETED"));
+    /// Final: the task has its result.
+    pub const COMPLETED: Self = Self(Cow::Borrowed("COMPLETED"));
+    /// Final: the task ended without a result; `message` says why.
+    pub const FAILED: Self = Self(Cow::Borrowed("FAILED"));
+    /// Final: somebody asked the task to stop.
+    pub const CANCELLED: Self = Self(Cow::Borrowed("CANCELLED"));
+    /// About the stream: it is open, and replay starts at this event's id.
+    pub const CONNECTED: Self = Self(Cow::Borrowed("CONNECTED"));
+    /// About the stream: it lives.
+    pub const HEARTBEAT: Self = Self(Cow::Borrowed("HEARTBEAT"));
+    /// About the stream: history is gone; `tasks` holds the latest state of each task.
+    pub const RESET: Self = Self(Cow::Borrowed("RESET"));
+    /// About the stream or one task: another stream took it over.
+    pub const REPLACED: Self = Self(Cow::Borrowed("REPLACED"));
+    /// About the stream: it ends and the client should come back.
+    pub const DRAINING: Self = Self(Cow::Borrowed("DRAINING"));
+
+    /// Parses a status.
+    pub fn parse(text: impl Into<String>) -> Result<Self, StatusError> {
+        let text = text.into();
+        let legal = |b: u8| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-');
+        if (1..=64).contains(&text.len()) && text.bytes().all(legal) {
+            Ok(Self(Cow::Owned(text)))
+        } else {
+            Err(StatusError(text))
+        }
+    }
+
+    /// The status as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Status {
+    type Error = StatusError;
+    fn try_from(text: String) -> Result<Self, StatusError> {
+        Self::parse(text)
+    }
+}
+
+impl From<Status> for String {
+    fn from(status: Status) -> String {
+        status.0.into_owned()
+    }
+}
+
+/// How many chunks of a task are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Chunks done.
+    pub done: u64,
+    /// Chunks in all.
+    pub total: u64,
+}
+
+/// One event, as its JSON says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskEvent {
+    /// Deterministic for tasks (`{taskId}:{step}`): a second run after a crash repeats no event.
+    pub event_id: EventId,
+    /// The task, or the connection for an event about the stream itself.
+    pub correlation_id: TaskId,
+    /// What happened.
+    pub status: Status,
+    /// The same for people.
+    pub message: String,
+    /// What the task found out; on the final event its summary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// Whether this is the task's last event. Exactly one event of a task says so.
+    pub final_event: bool,
+    /// How far the task is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// When it happened, UTC, milliseconds.
+    pub timestamp: Timestamp,
+    /// The pod that ran the task or holds the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_id: Option<PodId>,
+    /// On `RESET` only: the latest event of each attached task that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<Vec<TaskEvent>>,
+}
+
+impl TaskEvent {
+    /// An event of `task` that is not final and carries nothing else.
+    pub fn of_task(task: &TaskId, step: impl fmt::Display, status: Status, now: Timestamp) -> Self {
+        Self {
+            event_id: EventId::of_step(task, step),
+            correlation_id: task.clone(),
+            status,
+            message: String::new(),
+            result: None,
+            final_event: false,
+            progress: None,
+            timestamp: millis(now),
+            pod_id: None,
+            tasks: None,
+        }
+    }
+
+    /// An event about the stream `connection` itself; `step` tells events of one status apart.
+    pub fn of_stream(
+        connection: &ConnectionId,
+        step: impl fmt::Display,
+        status: Status,
+        now: Timestamp,
+    ) -> Self {
+        let step = format!("{status}:{step}");
+        Self::of_task(&connection.as_task_id(), step, status, now)
+    }
+
+    /// The same with a text for people.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// The same with a result.
+    #[must_use]
+    pub fn with_result(mut self, result: Value) -> Self {
+        self.result = Some(result);
+        self
+    }
+
+    /// The same with progress.
+    #[must_use]
+    pub fn with_progress(mut self, done: u64, total: u64) -> Self {
+        self.progress = Some(Progress { done, total });
+        self
+    }
+
+    /// The same from `pod`.
+    #[must_use]
+    pub fn from_pod(mut self, pod: &PodId) -> Self {
+        self.pod_id = Some(pod.clone());
+        self
+    }
+
+    /// The same as the task's last event.
+    #[must_use]
+    pub fn into_final(mut self) -> Self {
+        self.final_event = true;
+        self
+    }
+
+    /// The event as its JSON. Infallible: every part has a JSON form.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl ConnectionId {
+    /// The connection in the place of a task: events about the stream carry its id as `correlationId`.
+    pub fn as_task_id(&self) -> TaskId {
+        // Both share one alphabet, so this parse cannot fail; the type system cannot know.
+        TaskId::parse(self.as_str()).unwrap_or_else(|_| unreachable!("a connection id is a valid task id"))
+    }
+}
+
+fn millis(now: Timestamp) -> Timestamp {
+    // Rounding to milliseconds fails only at the very ends of representable time.
+    now.round(Unit::Millisecond).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-21T10:00:00.123456789Z".parse().unwrap()
+    }
+
+    #[test]
+    fn an_event_has_the_fields_of_the_contract() {
+        let task = TaskId::parse("t1").unwrap();
+        let event = TaskEvent::of_task(&task, 2, Status::SUBTASK_COMPLETED, now())
+            .with_message("chunk 2 of 5")
+            .with_progress(2, 5)
+            .from_pod(&PodId::parse("pod-a-1~aaaaaaaa").unwrap());
+        assert_eq!(
+            event.to_json(),
+            r#"{"eventId":"t1:2","correlationId":"t1","status":"SUBTASK_COMPLETED","message":"chunk 2 of 5","finalEvent":false,"progress":{"done":2,"total":5},"timestamp":"2026-11-21T10:00:00.123Z","podId":"pod-a-1~aaaaaaaa"}"#
+        );
+        assert_eq!(serde_json::from_str::<TaskEvent>(&event.to_json()).unwrap(), event);
+    }
+
+    #[test]
+    fn a_status_is_open_but_safe() {
+        assert_eq!(Status::parse("COMPLETED").unwrap(), Status::COMPLETED);
+        assert!(Status::parse("MY.OWN-STATE_2").is_ok());
+        for bad in ["", "lower", "A B", "A\nB", "É", &"A".repeat(65)] {
+            assert!(Status::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
