@@ -1,0 +1,44 @@
+//! How a process ends: one line a cause on stderr, and an exit code.
+
+use std::{error::Error, fmt::Write as _, io::Write as _, process::ExitCode};
+
+/// The error and its causes in one line, joined by `: `.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Turns the end of `main` into an exit code; an error is printed with its causes and gives 1.
+pub fn report<E: Error + 'static>(program: &str, result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(program, &error, 1),
+    }
+}
+
+/// Prints `error` with its causes and gives `code`.
+pub fn fail(program: &str, error: &(dyn Error + 'static), code: u8) -> ExitCode {
+    // Where stderr is gone the exit code still speaks.
+    let _ = writeln!(std::io::stderr(), "{program}: {}", chain(error));
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open the shop")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn an_error_is_one_line_with_its_causes() {
+        let error = Outer(std::io::Error::other("no key"));
+        assert_eq!(chain(&error), "cannot open the shop: no key");
+    }
+}
