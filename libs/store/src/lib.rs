@@ -1,0 +1,60 @@
+//! How a task on any pod reaches a stream on any other: who holds which stream (registry), what happened
+//! (bus), and what became of each task (tasks).
+//!
+//! Flow: a pod **registers** a stream and reads its log; tasks are **submitted** and **emit** events; each
+//! emit appends to the log of the connection the task belongs to and publishes to the pod that holds it.
+//! The log is the truth and the message only a hint that it grew: a pod that misses messages reads on from
+//! its position ([`Registry::catch_up`]) and loses nothing.
+//!
+//! Each method of the traits is one atomic step: one Lua script on a Redis, one locked section in the
+//! in-memory twin ([`MemoryStore`]). Both pass one contract suite. Nothing here decides what a client sees;
+//! that is the pod's business.
+
+pub mod bus;
+pub mod log;
+pub mod memory;
+pub mod registry;
+pub mod subscription;
+pub mod tasks;
+
+pub use bus::{Bus, Emit, Emitted};
+pub use log::{Entry, EntryKind, Outcome, ReadLimit, Reading, Snapshot};
+pub use memory::MemoryStore;
+pub use registry::{
+    Asserted, Assertion, Closed, Finished, Generation, Holder, Node, Opened, Reasserted, Register,
+    Registered, Registry,
+};
+pub use subscription::{Message, Publisher, Subscription};
+pub use tasks::{Submission, Submitted, TaskPage, TaskQuery, TaskRecord, Tasks};
+
+use std::time::Duration;
+
+/// How long logs, task states and registrations live without a refresh.
+pub const RETENTION: Duration = Duration::from_hours(24);
+
+/// How long a node counts as alive after a heartbeat; three heartbeats of 10 s.
+pub const NODE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a tombstone stays: an hour longer than anything a dead pod can have left behind.
+pub const TOMBSTONE: Duration = Duration::from_hours(25);
+
+/// The fewest events a connection's log keeps; it keeps 8 a task where that is more.
+pub const LOG_FLOOR: usize = 256;
+
+/// Events kept for each attached task, beyond the floor.
+pub const LOG_PER_TASK: usize = 8;
+
+/// A store that cannot answer. Nothing is known about whether the step was done; every step may be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The server cannot be reached, or not in time.
+    #[error("the store is unreachable")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server answered something that no script of ours answers.
+    #[error("the store answered out of contract: {0}")]
+    Contract(String),
+}
+
+/// Everything a pod needs from a store.
+pub trait Store: Registry + Bus + Tasks {}
+impl<T: Registry + Bus + Tasks> Store for T {}

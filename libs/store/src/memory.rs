@@ -1,0 +1,4 @@
+//! (in progress)
+/// The in-memory twin.
+#[derive(Debug, Default)]
+pub struct MemoryStore;
