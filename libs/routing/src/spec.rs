@@ -1,0 +1,232 @@
+//! The route file as it is written: `{generation, routes: [{match, strategy, timeouts, endpoints}]}`.
+//!
+//! Edge types: they say what is *spelled*, unknown fields are refused, and nothing here is validated. A
+//! reader that acts on a file validates it into its own table first.
+
+use std::time::Duration;
+
+use fundbond_protocol::headers;
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A whole route file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteFile {
+    /// Chosen by the writer, shown by the reader once it is applied: how a writer learns that it is.
+    pub generation: u64,
+    /// The routes; no order among them matters.
+    pub routes: Vec<RouteSpec>,
+}
+
+/// One route: which requests, and to where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteSpec {
+    /// How metrics, logs and admin pages call it; the matched value where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Which requests.
+    #[serde(rename = "match")]
+    pub matching: MatchSpec,
+    /// How one of the endpoints is chosen.
+    #[serde(default)]
+    pub strategy: StrategySpec,
+    /// How long each stage may take; the reader's own defaults where absent.
+    #[serde(default, skip_serializing_if = "TimeoutsSpec::is_empty")]
+    pub timeouts: TimeoutsSpec,
+    /// To where.
+    pub endpoints: Vec<EndpointSpec>,
+}
+
+/// Which requests a route takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MatchSpec {
+    /// The header that names the route.
+    #[serde(default = "default_header")]
+    pub header: String,
+    /// The value of that header, or of the query parameter `cluster`; the id of the cluster.
+    pub value: String,
+    /// The path must be this or lie below it, segment by segment: `/api` takes `/api/x`, not `/apis`.
+    #[serde(default = "default_prefix")]
+    pub path_prefix: String,
+    /// How many leading path segments the endpoint does not see.
+    #[serde(default)]
+    pub strip_prefix: u8,
+    /// Whether it also takes requests that name no route.
+    #[serde(default)]
+    pub default: bool,
+}
+
+fn default_header() -> String {
+    headers::X_CLUSTER_ROUTE_DISPLAY.to_owned()
+}
+
+fn default_prefix() -> String {
+    "/".to_owned()
+}
+
+/// How one of the endpoints is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StrategySpec {
+    /// Which strategy.
+    pub kind: StrategyKind,
+}
+
+/// The strategies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StrategyKind {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+}
+
+/// How long each stage of a request may take. There is deliberately no total: streams live long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimeoutsSpec {
+    /// Until a connection to the endpoint is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Span>,
+    /// Between two pieces of a request body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_body: Option<Span>,
+    /// From the last piece of the request to the head of the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_headers: Option<Span>,
+    /// Between two pieces of the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Span>,
+}
+
+impl TimeoutsSpec {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndpointSpec {
+    /// How logs and admin pages call it; the address where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `host:port`, `1.2.3.4:port` or `[::1]:port`.
+    pub address: String,
+    /// Where it answers `/readyz`; the service port + 10000 on the same host where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_address: Option<String>,
+}
+
+/// A length of time as people write it: `2s`, `250ms`, `1m 30s`, or ISO 8601 (`PT2S`). Never negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// Parses `text`.
+    ///
+    /// # Errors
+    /// [`SpanError`], which says what a span looks like.
+    pub fn parse(text: &str) -> Result<Self, SpanError> {
+        let bad = || SpanError(text.to_owned());
+        let span: SignedDuration = text.parse().map_err(|_| bad())?;
+        Duration::try_from(span).map(Self).map_err(|_| bad())
+    }
+}
+
+/// A text that is not a length of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanError(String);
+
+impl std::fmt::Display for SpanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} is not a length of time; write for example 250ms, 2s or 1m30s", self.0)
+    }
+}
+
+impl std::error::Error for SpanError {}
+
+impl std::str::FromStr for Span {
+    type Err = SpanError;
+    fn from_str(text: &str) -> Result<Self, SpanError> {
+        Self::parse(text)
+    }
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A span came from a signed one or from a constant of ours: far below the limit of the conversion.
+        write!(f, "{:#}", SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_reads_as_people_write_it_and_survives_a_round_trip() {
+        for (text, millis) in
+            [("2s", 2000), ("250ms", 250), ("1m30s", 90_000), ("1m 30s", 90_000), ("PT2S", 2000)]
+        {
+            let span = Span::parse(text).unwrap();
+            assert_eq!(span.0, Duration::from_millis(millis), "{text}");
+            let json = serde_json::to_string(&span).unwrap();
+            assert_eq!(serde_json::from_str::<Span>(&json).unwrap(), span, "{json}");
+        }
+        assert_eq!(Span(Duration::from_millis(1500)).to_string(), "1s 500ms");
+        for text in ["", "2", "-2s", "2 parsecs"] {
+            assert_eq!(Span::parse(text), Err(SpanError(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_file_has_the_documented_defaults() {
+        let file: RouteFile = serde_json::from_str(
+            r#"{"generation":7,"routes":[{"match":{"value":"cluster1"},"endpoints":[{"address":"127.0.0.1:8081"}]}]}"#,
+        )
+        .unwrap();
+        let route = &file.routes[0];
+        assert_eq!(route.matching.header, "X-Cluster-Route");
+        assert_eq!(route.matching.path_prefix, "/");
+        assert_eq!((route.matching.strip_prefix, route.matching.default), (0, false));
+        assert_eq!(route.strategy.kind, StrategyKind::RoundRobin);
+        assert!(route.timeouts.is_empty());
+        let json = serde_json::to_string(&file).unwrap();
+        assert_eq!(serde_json::from_str::<RouteFile>(&json).unwrap(), file);
+    }
+
+    #[test]
+    fn unknown_fields_and_strategies_are_refused_by_name() {
+        let check = |json: &str, expected: &str| {
+            let error = serde_json::from_str::<RouteFile>(json).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check(r#"{"generation":1,"routes":[],"extra":1}"#, "unknown field `extra`");
+        check(
+            r#"{"generation":1,"routes":[{"match":{"value":"a"},"strategy":{"kind":"Magic"},"endpoints":[]}]}"#,
+            "unknown variant `Magic`, expected `RoundRobin`",
+        );
+        check(
+            r#"{"generation":1,"routes":[{"match":{"value":"a"},"timeouts":{"idle":"soon"},"endpoints":[]}]}"#,
+            "\"soon\" is not a length of time",
+        );
+    }
+}
