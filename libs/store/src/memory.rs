@@ -1,4 +1,211 @@
-//! (in progress)
-/// The in-memory twin.
-#[derive(Debug, Default)]
-pub struct MemoryStore;
+//! The in-memory twin: the whole store in one process, for tests and for running without a server.
+//!
+//! One lock around one state machine. The files below hold the steps, each a plain function of the state;
+//! the trait methods only lock and call, and never hold the lock over an await. There is no background
+//! task: what has outlived its retention is freed a little at a time by later calls.
+//!
+//! The twin can be made to suffer what a server suffers ([`MemoryStore::restart`], [`MemoryStore::cut`]),
+//! so that pods are tested against a store that forgets.
+
+mod attach;
+mod clock;
+mod connection;
+mod data;
+mod emit;
+mod nodes;
+mod registry;
+mod state;
+mod task;
+mod tasks;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId};
+use jiff::Timestamp;
+
+use self::{data::Data, state::State};
+use crate::{
+    Assertion, Bus, Closed, Emit, Emitted, Finished, Holder, LOG_FLOOR, LOG_PER_TASK, Node, ReadLimit,
+    Reading, Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted, Subscription,
+    TaskPage, TaskQuery, TaskRecord, Tasks,
+};
+
+/// What a [`MemoryStore`] is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The fewest events a connection's log keeps. Small in tests that want eviction.
+    pub log_floor: usize,
+    /// Events kept for each attached task, where that is more.
+    pub log_per_task: usize,
+    /// What the wall clock says now. From here on time follows `tokio::time`, so that paused time drives
+    /// the store.
+    pub started_at: Timestamp,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { log_floor: LOG_FLOOR, log_per_task: LOG_PER_TASK, started_at: Timestamp::now() }
+    }
+}
+
+/// What a restart leaves of the data.
+#[derive(Clone, Debug)]
+pub enum Restart {
+    /// Everything. Nobody can know that, so histories end all the same.
+    Keep,
+    /// Nothing, not even who is alive.
+    LoseEverything,
+    /// What there was when the backup was taken: a failover to a replica that lagged.
+    RollBackTo(Backup),
+}
+
+/// The data at one moment; see [`MemoryStore::backup`].
+#[derive(Clone, Debug)]
+pub struct Backup(Box<Data>);
+
+/// The in-memory twin. Shared as an `Arc`; two stores share nothing.
+#[derive(Debug)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::with(Config::default())
+    }
+}
+
+impl MemoryStore {
+    /// An empty store with the usual bounds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty store with bounds of the caller's choice.
+    pub fn with(config: Config) -> Self {
+        Self { state: Mutex::new(State::new(config)) }
+    }
+
+    /// Simulates a restart of the server. Every connection gets a new epoch when it is next touched, and
+    /// every subscription was cut ([`Message::Gap`](crate::Message::Gap)).
+    pub fn restart(&self, restart: Restart) {
+        self.lock().restart(match restart {
+            Restart::Keep => None,
+            Restart::LoseEverything => Some(Data::default()),
+            Restart::RollBackTo(backup) => Some(*backup.0),
+        });
+    }
+
+    /// The data as it is now, for a later [`Restart::RollBackTo`].
+    pub fn backup(&self) -> Backup {
+        Backup(Box::new(self.lock().data.clone()))
+    }
+
+    /// Simulates a broken subscription of `pod` that is back at once: the pod hears of a gap.
+    pub fn cut(&self, pod: &PodId) {
+        self.lock().wires.cut(pod);
+    }
+
+    /// The state at this moment. Each lock frees a little of what is past its retention.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock leaves a half-done step: to go on would be to serve a broken promise.
+        let mut state = self.state.lock().expect("no step of the store panics");
+        state.begin();
+        state
+    }
+}
+
+#[async_trait]
+impl Registry for MemoryStore {
+    async fn heartbeat(&self, pod: &PodId, _cluster: &ClusterId) -> Result<Node, StoreError> {
+        Ok(self.lock().heartbeat(pod))
+    }
+
+    async fn leave(&self, pod: &PodId, _cluster: &ClusterId) -> Result<(), StoreError> {
+        self.lock().leave(pod);
+        Ok(())
+    }
+
+    async fn bury(&self, pod: &PodId) -> Result<bool, StoreError> {
+        Ok(self.lock().bury(pod))
+    }
+
+    async fn register(&self, request: &Register) -> Result<Registered, StoreError> {
+        Ok(self.lock().register(request))
+    }
+
+    async fn catch_up(
+        &self,
+        connection: &ConnectionId,
+        after: &Position,
+        limit: ReadLimit,
+    ) -> Result<Reading, StoreError> {
+        Ok(self.lock().catch_up(connection, after, limit))
+    }
+
+    async fn finish(&self, holder: &Holder, position: &Position) -> Result<Finished, StoreError> {
+        Ok(self.lock().finish(holder, position))
+    }
+
+    async fn close(&self, holder: &Holder) -> Result<Closed, StoreError> {
+        Ok(self.lock().close(holder))
+    }
+
+    async fn reassert(
+        &self,
+        pod: &PodId,
+        cluster: &ClusterId,
+        streams: &[Assertion],
+    ) -> Result<Reasserted, StoreError> {
+        Ok(self.lock().reassert(pod, cluster, streams))
+    }
+
+    async fn holder(&self, connection: &ConnectionId) -> Result<Option<(PodId, ClusterId)>, StoreError> {
+        Ok(self.lock().holder(connection))
+    }
+}
+
+#[async_trait]
+impl Bus for MemoryStore {
+    async fn subscribe(&self, pod: &PodId) -> Result<Subscription, StoreError> {
+        Ok(self.lock().wires.subscribe(pod))
+    }
+
+    async fn emit(&self, event: &Emit) -> Result<Emitted, StoreError> {
+        Ok(self.lock().emit(event))
+    }
+
+    async fn end(&self, event: &Emit) -> Result<Emitted, StoreError> {
+        Ok(self.lock().end(event))
+    }
+}
+
+#[async_trait]
+impl Tasks for MemoryStore {
+    async fn submit(&self, submission: &Submission) -> Result<Submitted, StoreError> {
+        Ok(self.lock().submit(submission))
+    }
+
+    async fn task(&self, task: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        Ok(self.lock().record(task))
+    }
+
+    async fn list(&self, query: &TaskQuery) -> Result<TaskPage, StoreError> {
+        Ok(self.lock().list(query))
+    }
+
+    async fn put_rows(&self, task: &TaskId, rows: Vec<Arc<str>>) -> Result<(), StoreError> {
+        self.lock().put_rows(task, rows);
+        Ok(())
+    }
+
+    async fn rows(
+        &self,
+        task: &TaskId,
+        from: usize,
+        limit: usize,
+    ) -> Result<Option<(Vec<Arc<str>>, usize)>, StoreError> {
+        Ok(self.lock().rows(task, from, limit))
+    }
+}

@@ -70,6 +70,11 @@ impl Publisher {
         }
     }
 
+    /// Whether the pod is gone, or took another subscription.
+    pub fn is_closed(&self) -> bool {
+        self.messages.is_closed()
+    }
+
     /// Notes that the pod missed messages.
     pub fn gap(&self) {
         self.gap.store(true, Ordering::Release);
