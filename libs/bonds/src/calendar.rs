@@ -1,0 +1,269 @@
+//! Business-day calendars as rules, valid for every year the crate accepts, and the business-day conventions.
+//!
+//! A rule set is a market's published holidays expressed by weekday and date; one-off closings are listed by year.
+
+use serde::{Deserialize, Serialize};
+
+use crate::day::{Civil, Day, FRIDAY, MONDAY, SATURDAY, THURSDAY, TUESDAY};
+
+/// Which days are holidays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Calendar {
+    /// Every day is a business day.
+    #[default]
+    #[serde(rename = "none")]
+    None,
+    /// Saturdays and Sundays.
+    #[serde(rename = "weekend")]
+    Weekend,
+    /// United States government bond market (SIFMA).
+    #[serde(rename = "us_gov")]
+    UsGov,
+    /// England and Wales bank holidays.
+    #[serde(rename = "uk")]
+    Uk,
+    /// Euro payment system T2 (TARGET).
+    #[serde(rename = "target")]
+    Target,
+    /// Australian settlement days (New South Wales).
+    #[serde(rename = "au")]
+    Au,
+}
+
+/// What happens to a date that is a holiday.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Convention {
+    /// Stays.
+    #[default]
+    Unadjusted,
+    /// Moves to the next business day.
+    Following,
+    /// Moves to the next business day, unless that is in another month: then to the previous one.
+    ModifiedFollowing,
+    /// Moves to the previous business day.
+    Preceding,
+}
+
+impl Calendar {
+    pub(crate) fn is_business_day(self, day: Day) -> bool {
+        if self == Self::None {
+            return true;
+        }
+        let weekday = day.weekday();
+        if weekday >= SATURDAY {
+            return false;
+        }
+        let civil = day.civil();
+        match self {
+            Self::None | Self::Weekend => true,
+            Self::UsGov => !is_us_government_holiday(day, civil, weekday),
+            Self::Uk => !is_uk_holiday(day, civil, weekday),
+            Self::Target => !is_target_holiday(day, civil),
+            Self::Au => !is_australian_holiday(day, civil, weekday),
+        }
+    }
+
+    pub(crate) fn adjust(self, day: Day, convention: Convention) -> Day {
+        if self == Self::None {
+            return day;
+        }
+        match convention {
+            Convention::Unadjusted => day,
+            Convention::Following => self.walk(day, 1),
+            Convention::Preceding => self.walk(day, -1),
+            Convention::ModifiedFollowing => {
+                let next = self.walk(day, 1);
+                if next.civil().month == day.civil().month { next } else { self.walk(day, -1) }
+            }
+        }
+    }
+
+    /// The first business day from `day` on, in steps of `direction`.
+    fn walk(self, mut day: Day, direction: i32) -> Day {
+        while !self.is_business_day(day) {
+            day = day.plus(direction);
+        }
+        day
+    }
+
+    /// `count` business days before `day`.
+    pub(crate) fn business_days_before(self, day: Day, count: u32) -> Day {
+        let mut result = day;
+        for _ in 0..count {
+            result = self.walk(result.plus(-1), -1);
+        }
+        result
+    }
+
+    /// The last business day of the month.
+    pub(crate) fn month_end(self, day: Day) -> Day {
+        self.adjust(day.month_end(), Convention::Preceding)
+    }
+
+    /// Whether no business day of the month follows.
+    pub(crate) fn is_month_end(self, day: Day) -> bool {
+        day >= self.month_end(day)
+    }
+
+    /// `months` away, keeping month ends when `end_of_month` says so, then adjusted.
+    pub(crate) fn plus_months(
+        self,
+        day: Day,
+        months: i32,
+        convention: Convention,
+        end_of_month: bool,
+    ) -> Day {
+        let moved = day.plus_months(months);
+        if convention == Convention::Unadjusted {
+            if end_of_month && day.is_month_end() { moved.month_end() } else { moved }
+        } else if end_of_month && self.is_month_end(day) {
+            self.month_end(moved)
+        } else {
+            self.adjust(moved, convention)
+        }
+    }
+}
+
+/// Easter Monday by the Gregorian computus (Meeus, Jones, Butcher).
+fn easter_monday(year: i32) -> Day {
+    let golden = year % 19;
+    let (century, in_century) = (year / 100, year % 100);
+    let correction = (century - (century + 8) / 25 + 1) / 3;
+    let epact = (19 * golden + century - century / 4 - correction + 15) % 30;
+    let weekday = (32 + 2 * (century % 4) + 2 * (in_century / 4) - epact - in_century % 4) % 7;
+    let late = (golden + 11 * epact + 22 * weekday) / 451;
+    let index = epact + weekday - 7 * late + 114;
+    Day::from_civil(year, index / 31, index % 31 + 1).plus(1)
+}
+
+/// Good Friday is three days before Easter Monday.
+fn is_good_friday(day: Day, civil: Civil) -> bool {
+    matches!(civil.month, 3 | 4) && day.weekday() == FRIDAY && day.plus(3) == easter_monday(civil.year)
+}
+
+fn is_easter_monday(day: Day, civil: Civil) -> bool {
+    matches!(civil.month, 3 | 4) && day.weekday() == MONDAY && day == easter_monday(civil.year)
+}
+
+/// The holiday itself, or the Monday after when it falls on a Sunday, or the Friday before when on a Saturday.
+fn observed(civil: Civil, weekday: i32, month: i32, day: i32) -> bool {
+    civil.month == month
+        && (civil.day == day
+            || (civil.day == day + 1 && weekday == MONDAY)
+            || (civil.day == day - 1 && weekday == FRIDAY))
+}
+
+/// The holiday itself, or the Monday after when it falls on a Sunday.
+fn observed_monday(civil: Civil, weekday: i32, month: i32, day: i32) -> bool {
+    civil.month == month && (civil.day == day || (civil.day == day + 1 && weekday == MONDAY))
+}
+
+/// `weekday` of the month whose day of month lies in the seven days from `first` on.
+fn nth_weekday(civil: Civil, weekday: i32, month: i32, wanted: i32, first: i32) -> bool {
+    civil.month == month && weekday == wanted && (first..first + 7).contains(&civil.day)
+}
+
+fn is_us_government_holiday(day: Day, civil: Civil, weekday: i32) -> bool {
+    let year = civil.year;
+    let presidents = if year >= 1971 {
+        nth_weekday(civil, weekday, 2, MONDAY, 15)
+    } else {
+        observed(civil, weekday, 2, 22)
+    };
+    let memorial = if year >= 1971 {
+        nth_weekday(civil, weekday, 5, MONDAY, 25)
+    } else {
+        observed(civil, weekday, 5, 30)
+    };
+    let veterans = if (1971..=1977).contains(&year) {
+        nth_weekday(civil, weekday, 10, MONDAY, 22)
+    } else {
+        observed_monday(civil, weekday, 11, 11)
+    };
+    // Since 1996 the market opens for half a day on a Good Friday that is also payroll Friday (April's first).
+    let payroll_friday = year >= 1996 && civil.month == 4 && civil.day <= 7;
+
+    observed_monday(civil, weekday, 1, 1)
+        || (year >= 1983 && nth_weekday(civil, weekday, 1, MONDAY, 15))
+        || presidents
+        || (!payroll_friday && is_good_friday(day, civil))
+        || memorial
+        || (year >= 2022 && observed(civil, weekday, 6, 19))
+        || observed(civil, weekday, 7, 4)
+        || nth_weekday(civil, weekday, 9, MONDAY, 1)
+        || (year >= 1971 && nth_weekday(civil, weekday, 10, MONDAY, 8))
+        || veterans
+        || nth_weekday(civil, weekday, 11, THURSDAY, 22)
+        || observed(civil, weekday, 12, 25)
+        // State funerals of Presidents Reagan and Bush; Hurricane Sandy.
+        || matches!((year, civil.month, civil.day), (2004, 6, 11) | (2012, 10, 30) | (2018, 12, 5))
+}
+
+/// 25 and 26 December, with Monday and Tuesday in lieu when they fall on a weekend.
+fn is_christmas_with_substitutes(civil: Civil, weekday: i32) -> bool {
+    civil.month == 12
+        && (matches!(civil.day, 25 | 26)
+            || (matches!(civil.day, 27 | 28) && (weekday == MONDAY || weekday == TUESDAY)))
+}
+
+/// 1 January, or the Monday after a weekend one.
+fn is_new_year_with_substitute(civil: Civil, weekday: i32) -> bool {
+    civil.month == 1 && (civil.day == 1 || (matches!(civil.day, 2 | 3) && weekday == MONDAY))
+}
+
+fn is_uk_holiday(day: Day, civil: Civil, weekday: i32) -> bool {
+    let year = civil.year;
+    // Moved to 8 May for the 50th and 75th anniversaries of VE day.
+    let early_may = if matches!(year, 1995 | 2020) {
+        civil.month == 5 && civil.day == 8
+    } else {
+        nth_weekday(civil, weekday, 5, MONDAY, 1)
+    };
+    // Moved into June for three royal jubilees.
+    let spring = !matches!(year, 2002 | 2012 | 2022) && nth_weekday(civil, weekday, 5, MONDAY, 25);
+
+    is_new_year_with_substitute(civil, weekday)
+        || is_good_friday(day, civil)
+        || is_easter_monday(day, civil)
+        || early_may
+        || spring
+        || nth_weekday(civil, weekday, 8, MONDAY, 25)
+        || is_christmas_with_substitutes(civil, weekday)
+        || matches!(
+            (year, civil.month, civil.day),
+            (1999, 12, 31)                  // eve of the millennium
+                | (2002, 6, 3 | 4)          // Golden Jubilee and the moved spring holiday
+                | (2011, 4, 29)             // royal wedding
+                | (2012, 6, 4 | 5)          // Diamond Jubilee and the moved spring holiday
+                | (2022, 6, 2 | 3)          // Platinum Jubilee and the moved spring holiday
+                | (2022, 9, 19)             // state funeral of Queen Elizabeth II
+                | (2023, 5, 8) // coronation of King Charles III
+        )
+}
+
+fn is_target_holiday(day: Day, civil: Civil) -> bool {
+    let euro_holidays = civil.year >= 2000
+        && (is_good_friday(day, civil)
+            || is_easter_monday(day, civil)
+            || matches!((civil.month, civil.day), (5, 1) | (12, 26)));
+    matches!((civil.month, civil.day), (1, 1) | (12, 25))
+        || euro_holidays
+        || (civil.month == 12 && civil.day == 31 && matches!(civil.year, 1998 | 1999 | 2001))
+}
+
+fn is_australian_holiday(day: Day, civil: Civil, weekday: i32) -> bool {
+    let australia_day =
+        civil.month == 1 && (civil.day == 26 || (matches!(civil.day, 27 | 28) && weekday == MONDAY));
+    is_new_year_with_substitute(civil, weekday)
+        || australia_day
+        || is_good_friday(day, civil)
+        || is_easter_monday(day, civil)
+        || (civil.month == 4 && civil.day == 25)
+        || nth_weekday(civil, weekday, 6, MONDAY, 8)
+        || nth_weekday(civil, weekday, 8, MONDAY, 1)
+        || nth_weekday(civil, weekday, 10, MONDAY, 1)
+        || is_christmas_with_substitutes(civil, weekday)
+        // National day of mourning for Queen Elizabeth II.
+        || (civil.year, civil.month, civil.day) == (2022, 9, 22)
+}

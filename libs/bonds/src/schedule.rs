@@ -1,0 +1,249 @@
+//! Coupon dates of a bond: counted from one end, stubs where the other end does not fit, then adjusted.
+
+use crate::calendar::{Calendar, Convention};
+use crate::day::{Civil, Day};
+use crate::instrument::{ScheduleRule, ScheduleTerms};
+
+/// Enough for a century and a half of monthly coupons; bounds the work one line of input can cause.
+pub(crate) const MAX_PERIODS: usize = 2000;
+
+/// Why there is no schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ScheduleError {
+    #[error("leads to more than {MAX_PERIODS} coupon periods; shorten the life or lower the frequency")]
+    TooManyPeriods,
+    #[error(
+        "leaves no coupon period once dates are adjusted; move maturityDate or use the convention unadjusted"
+    )]
+    NoPeriod,
+}
+
+/// Accrual dates, first to last, and which periods between them are regular. Reused from bond to bond.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    dates: Vec<Day>,
+    regular: Vec<bool>,
+    /// Coupon and quasi-coupon dates; filled only for a schedule with an irregular period.
+    grid: Vec<Day>,
+}
+
+impl Schedule {
+    pub(crate) fn dates(&self) -> &[Day] {
+        &self.dates
+    }
+
+    /// One entry a period.
+    pub(crate) fn regular(&self) -> &[bool] {
+        &self.regular
+    }
+
+    pub(crate) fn periods(&self) -> usize {
+        self.regular.len()
+    }
+
+    /// Empty when every period is regular.
+    pub(crate) fn grid(&self) -> &[Day] {
+        &self.grid
+    }
+
+    /// Fills the schedule for `terms`; on an error its content is meaningless.
+    pub(crate) fn build(&mut self, terms: &ScheduleTerms) -> Result<(), ScheduleError> {
+        self.dates.clear();
+        self.regular.clear();
+        self.grid.clear();
+        let seed = match terms.rule {
+            ScheduleRule::Backward => self.count_backward(terms)?,
+            ScheduleRule::Forward => self.count_forward(terms)?,
+        };
+        self.adjust(terms, seed);
+        self.drop_collapsed_ends();
+        if self.dates.len() < 2 {
+            return Err(ScheduleError::NoPeriod);
+        }
+        if self.regular.iter().any(|regular| !regular) {
+            self.fill_grid(terms);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, date: Day, regular: bool) -> Result<(), ScheduleError> {
+        if self.regular.len() >= MAX_PERIODS {
+            return Err(ScheduleError::TooManyPeriods);
+        }
+        self.dates.push(date);
+        self.regular.push(regular);
+        Ok(())
+    }
+
+    /// Whether `date` is another day than the last one collected, once both are adjusted.
+    fn is_new(&self, date: Day, terms: &ScheduleTerms) -> bool {
+        let adjust = |date: Day| terms.calendar.adjust(date, terms.convention);
+        self.dates.last().is_none_or(|last| adjust(*last) != adjust(date))
+    }
+
+    /// Collects dates from the maturity down, then turns them round. Returns the date they were counted from.
+    fn count_backward(&mut self, terms: &ScheduleTerms) -> Result<Day, ScheduleError> {
+        let first = terms.first_coupon;
+        let mut seed = terms.maturity;
+        self.dates.push(seed);
+        if let Some(penultimate) = terms.penultimate_coupon.filter(|date| *date != terms.maturity) {
+            let counted = Stepper::new(seed, terms).date(-1);
+            self.push(penultimate, counted == penultimate)?;
+            seed = penultimate;
+        }
+        let stop = first.unwrap_or(terms.dated);
+        let stepper = Stepper::new(seed, terms);
+        for step in 1.. {
+            let date = stepper.date(-step);
+            if date < stop {
+                break;
+            }
+            if self.is_new(date, terms) {
+                self.push(date, true)?;
+            }
+        }
+        if let Some(first) = first.filter(|first| self.is_new(*first, terms)) {
+            self.push(first, false)?;
+        }
+        if self.is_new(terms.dated, terms) {
+            self.push(terms.dated, false)?;
+        }
+        self.dates.reverse();
+        self.regular.reverse();
+        Ok(seed)
+    }
+
+    /// Collects dates from the dated date up. Returns the date they were counted from.
+    fn count_forward(&mut self, terms: &ScheduleTerms) -> Result<Day, ScheduleError> {
+        let penultimate = terms.penultimate_coupon.filter(|date| *date != terms.maturity);
+        let mut seed = terms.dated;
+        self.dates.push(seed);
+        if let Some(first) = terms.first_coupon {
+            let counted = Stepper::new(seed, terms).date(1);
+            self.push(first, counted == first)?;
+            seed = first;
+        }
+        let stop = penultimate.unwrap_or(terms.maturity);
+        let stepper = Stepper::new(seed, terms);
+        for step in 1.. {
+            let date = stepper.date(step);
+            if date > stop {
+                break;
+            }
+            if self.is_new(date, terms) {
+                self.push(date, true)?;
+            }
+        }
+        if let Some(penultimate) = penultimate.filter(|date| self.is_new(*date, terms)) {
+            self.push(penultimate, false)?;
+        }
+        if self.is_new(terms.maturity, terms) {
+            self.push(terms.maturity, false)?;
+        }
+        Ok(seed)
+    }
+
+    fn adjust(&mut self, terms: &ScheduleTerms, seed: Day) {
+        let (calendar, convention) = (terms.calendar, terms.convention);
+        let unadjusted = convention == Convention::Unadjusted;
+        if unadjusted && !terms.end_of_month {
+            return;
+        }
+        let last = self.dates.len() - 1;
+        self.dates[0] = calendar.adjust(self.dates[0], convention);
+        self.dates[last] = calendar.adjust(self.dates[last], convention);
+        let inner = self.dates.get_mut(1..last).unwrap_or_default();
+        if terms.end_of_month && calendar.is_month_end(seed) {
+            for date in inner {
+                *date = if unadjusted { date.month_end() } else { calendar.month_end(*date) };
+            }
+        } else if calendar != Calendar::None {
+            for date in inner {
+                *date = calendar.adjust(*date, convention);
+            }
+        }
+    }
+
+    /// Adjustment can push the dates next to an end onto or past it: such a period vanishes.
+    fn drop_collapsed_ends(&mut self) {
+        let count = self.dates.len();
+        if count >= 2 && self.dates[count - 2] >= self.dates[count - 1] {
+            if count >= 3 {
+                self.regular[count - 3] = self.dates[count - 2] == self.dates[count - 1];
+            }
+            self.dates.remove(count - 2);
+            self.regular.pop();
+        }
+        if self.dates.len() >= 2 && self.dates[1] <= self.dates[0] {
+            if self.regular.len() >= 2 {
+                self.regular[1] = self.dates[1] == self.dates[0];
+            }
+            self.dates.remove(1);
+            self.regular.remove(0);
+        }
+    }
+
+    /// The accrual dates with quasi-coupon dates in place of odd ends: each quasi date is one period from the next.
+    fn fill_grid(&mut self, terms: &ScheduleTerms) {
+        let months = months_per_period(terms.frequency);
+        let step = |date: Day, months: i32| {
+            terms.calendar.plus_months(date, months, terms.convention, terms.end_of_month)
+        };
+        let (first, last) = (self.dates[0], self.dates[self.dates.len() - 1]);
+        let odd_first = self.regular.first() == Some(&false);
+        let odd_last = self.regular.last() == Some(&false);
+        if odd_first {
+            let mut quasi = self.dates[1];
+            while quasi > first {
+                quasi = step(quasi, -months);
+                self.grid.push(quasi);
+            }
+            self.grid.reverse();
+        } else {
+            self.grid.push(first);
+        }
+        let inner = 1..self.dates.len() - 1;
+        self.grid.extend_from_slice(&self.dates[inner]);
+        if odd_last && self.dates.len() > 2 {
+            let mut quasi = self.dates[self.dates.len() - 2];
+            while quasi < last {
+                quasi = step(quasi, months);
+                self.grid.push(quasi);
+            }
+        } else {
+            self.grid.push(last);
+        }
+    }
+}
+
+/// Months from one coupon to the next.
+pub(crate) fn months_per_period(frequency: u32) -> i32 {
+    match frequency {
+        1 => 12,
+        2 => 6,
+        4 => 3,
+        _ => 1,
+    }
+}
+
+/// Unadjusted dates a whole number of periods from a seed, each counted from the seed so that short months do not
+/// drag later dates along.
+struct Stepper {
+    seed: Civil,
+    months: i32,
+}
+
+impl Stepper {
+    fn new(seed: Day, terms: &ScheduleTerms) -> Self {
+        let mut civil = seed.civil();
+        if terms.end_of_month && seed.is_month_end() {
+            // Each step shortens it to its month's length.
+            civil.day = 31;
+        }
+        Self { seed: civil, months: months_per_period(terms.frequency) }
+    }
+
+    fn date(&self, periods: i32) -> Day {
+        self.seed.plus_months(self.months * periods)
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything the crate promises, checked from outside.
+
+mod vectors;
