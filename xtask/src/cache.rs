@@ -1,0 +1,84 @@
+//! Things a chore had to fetch or build, kept outside the checkout so that the next run, also of a fresh clone,
+//! finds them: `$XDG_CACHE_HOME/fundbond`, else `~/.cache/fundbond`.
+//!
+//! An entry is complete exactly when its marker file exists: it is written last, and an entry without one (a run
+//! that was interrupted) is built again from nothing. A lock beside the entry keeps two runs apart.
+
+use crate::say;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+const MARKER: &str = ".complete";
+
+/// The directory of all entries.
+pub fn root() -> Result<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match (absolute("XDG_CACHE_HOME"), absolute("HOME")) {
+        (Some(cache), _) => Ok(cache.join("fundbond")),
+        (None, Some(home)) => Ok(home.join(".cache").join("fundbond")),
+        (None, None) => bail!("no place for a cache: set HOME or XDG_CACHE_HOME to an absolute path"),
+    }
+}
+
+/// The entry `name` under `root`, built by `build` into the directory it is given if it is not there yet.
+pub fn entry(root: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let directory = root.join(name);
+    let parent = directory.parent().context("a cache entry has a directory above it")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let lock_path = root.join(format!("{name}.lock"));
+    let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    if directory.join(MARKER).exists() {
+        return Ok(directory);
+    }
+    if directory.exists() {
+        say::line(&format!("an earlier run left {} unfinished: starting it again", directory.display()));
+        fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
+    }
+    fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    build(&directory)?;
+    fs::write(directory.join(MARKER), "").with_context(|| format!("cannot mark {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// A short name for whatever an entry depends on. Another compiler may hash differently: that costs one rebuild.
+pub fn key(parts: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_built_once_and_found_afterwards() {
+        let root = tempfile::tempdir().unwrap();
+        let build = |directory: &Path| Ok(fs::write(directory.join("file"), "built")?);
+        let first = entry(root.path(), "tools/thing", build).unwrap();
+        let second = entry(root.path(), "tools/thing", |_| bail!("built twice")).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(fs::read_to_string(second.join("file")).unwrap(), "built");
+    }
+
+    #[test]
+    fn an_unfinished_entry_is_built_again_from_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let interrupted = |directory: &Path| {
+            fs::write(directory.join("half"), "")?;
+            bail!("interrupted")
+        };
+        assert!(entry(root.path(), "thing", interrupted).is_err());
+        let finished = entry(root.path(), "thing", |_| Ok(())).unwrap();
+        assert!(!finished.join("half").exists());
+    }
+
+    #[test]
+    fn keys_tell_their_parts_apart() {
+        assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
+    }
+}

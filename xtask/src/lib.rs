@@ -1,0 +1,21 @@
+//! Every chore of the repository, in Rust: `cargo xtask <chore>`.
+//!
+//! The flow is always the same. [`process`] is the only way to another program, [`cache`] keeps what a chore had to
+//! fetch or build so that the next run finds it, [`tools`] and [`readers`] say what must be there, and one
+//! module a chore ([`up`], [`lint`], [`test`], [`bench`]) strings these together. [`tidy`] holds the repository's
+//! own rules: pure functions over file texts and dependency facts, run by `lint` and by this crate's tests.
+//!
+//! What it never does: depend on a service crate (it must build in seconds, also when those do not build), write
+//! into the checkout (the cache is elsewhere, golden files change only under `UPDATE=1`), or skip a check because
+//! a tool is missing: that is an error that names the fix.
+
+pub mod bench;
+pub mod cache;
+pub mod lint;
+pub mod process;
+pub mod readers;
+pub mod say;
+pub mod test;
+pub mod tidy;
+pub mod tools;
+pub mod up;

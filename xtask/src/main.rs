@@ -1,0 +1,58 @@
+//! The command line of the repository's chores; the chores themselves are in the library.
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Every chore of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the whole system (release) and run it on this machine; arguments go to `fundbond`.
+    #[command(disable_help_flag = true)]
+    Up {
+        /// Arguments of `fundbond`; `cargo xtask up --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Format, clippy, repository rules, licences and sources of dependencies.
+    Lint,
+    /// Check the repository's own rules alone (a part of `lint`).
+    Tidy,
+    /// Prepare what the tests need, then run all of them.
+    Test {
+        /// Arguments of `cargo test`, for example `-p fundbond-bonds` or `-- --nocapture`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Measure: `bonds [FILTER]` runs the calculation benches, other arguments go to `fundbond-bench`, none runs both.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// `bonds [FILTER]`, or arguments of `fundbond-bench`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().chore {
+        Chore::Up { arguments } => xtask::up::run(&arguments),
+        Chore::Lint => xtask::lint::run(),
+        Chore::Tidy => xtask::tidy::run(),
+        Chore::Test { arguments } => xtask::test::run(&arguments),
+        Chore::Bench { arguments } => xtask::bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            xtask::say::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Which crate may depend on which, and which libraries only one crate may speak to.
+
+use super::Violation;
+use super::facts::{Kind, Member};
+
+/// `a` may depend on each of these, in any section of its manifest. What is not listed is forbidden; a crate that is
+/// not listed at all is a new crate somebody has to think about here first. ARCHITECTURE.md tells the reasons.
+const ALLOWED: [(&str, &[&str]); 19] = [
+    // Pure libraries and their neighbours.
+    ("bonds", &[]),
+    ("crds", &[]),
+    ("desired", &["crds", "protocol", "routing"]),
+    ("ledger", &["protocol"]),
+    ("lease", &[]),
+    ("protocol", &[]),
+    ("routing", &["protocol"]),
+    ("service-runtime", &[]),
+    ("store", &["lease", "protocol"]),
+    // Deployables.
+    ("gateway", &["crds", "protocol", "routing", "service-runtime"]),
+    ("operator", &["crds", "desired", "lease", "protocol", "routing", "service-runtime"]),
+    ("pod-service", &["bonds", "ledger", "lease", "protocol", "service-runtime", "store"]),
+    ("worker", &["ledger", "lease", "protocol", "service-runtime", "store"]),
+    ("ws-manager", &["lease", "protocol", "routing", "service-runtime", "store"]),
+    // The whole system in one process: the one crate that may depend on deployables. It shows its demo with the
+    // client and the pictures of the command line (docs/adr/0002).
+    (
+        "all-in-one",
+        &[
+            "bonds",
+            "cli",
+            "desired",
+            "gateway",
+            "ledger",
+            "lease",
+            "pod-service",
+            "protocol",
+            "routing",
+            "service-runtime",
+            "store",
+            "worker",
+            "ws-manager",
+        ],
+    ),
+    // Around the system.
+    ("cli", &["bonds", "crds", "desired", "protocol", "routing"]),
+    ("bench", &["protocol"]),
+    ("e2e", &["crds", "protocol"]),
+    ("xtask", &["crds"]),
+];
+
+/// Calculation and decision without a runtime: time is an argument, input and output are somebody else's.
+pub const PURE: [&str; 4] = ["bonds", "desired", "protocol", "routing"];
+
+/// What no pure crate is built from, however far away.
+const IMPURE_LIBRARIES: [&str; 8] =
+    ["axum", "hyper", "kube", "kube-client", "redis", "reqwest", "sqlx", "tokio"];
+
+/// (library, the one crate that names it).
+const SOLE_SPEAKERS: [(&str, &str); 2] = [("redis", "store"), ("sqlx", "ledger")];
+
+/// Every arrow between members, one a line, as the golden file has it.
+pub fn picture(members: &[Member]) -> String {
+    let mut lines = Vec::new();
+    for member in members {
+        if member.arrows.is_empty() {
+            lines.push(format!("{}\n", member.name()));
+        }
+        for (to, kind) in &member.arrows {
+            let section = if *kind == Kind::Normal { String::new() } else { format!(" ({kind})") };
+            lines.push(format!("{} -> {to}{section}\n", member.name()));
+        }
+    }
+    lines.sort();
+    lines.concat()
+}
+
+/// Arrows that are not on the list, and crates it does not know.
+pub fn check(members: &[Member]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for member in members {
+        let from = member.name();
+        let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == from) else {
+            let text = "the allowed dependency arrows (xtask/src/tidy/arrows.rs, ARCHITECTURE.md) do not know this crate";
+            violations.push(Violation::at(&member.folder, text));
+            continue;
+        };
+        for (to, kind) in &member.arrows {
+            // A crate may name itself as a dev-dependency to switch a feature on for its own tests.
+            let own_tests = to == from && *kind == Kind::Dev;
+            if !own_tests && !allowed.contains(&to.as_str()) {
+                let text = format!(
+                    "{from} must not depend on {to} (a {kind} dependency): the allowed arrows of {from} are {allowed:?}, \
+                     written in xtask/src/tidy/arrows.rs and explained in ARCHITECTURE.md"
+                );
+                violations.push(Violation::at(format!("{}/Cargo.toml", member.folder), text));
+            }
+        }
+    }
+    violations
+}
+
+/// Libraries in a crate that must not have them.
+pub fn check_libraries(members: &[Member]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for member in members {
+        let manifest = format!("{}/Cargo.toml", member.folder);
+        if PURE.contains(&member.name()) {
+            for library in IMPURE_LIBRARIES.iter().filter(|library| member.built_from.contains(**library)) {
+                let text = format!(
+                    "{} is pure and must not be built from {library}; `cargo tree -p <package> -i {library}` shows the way",
+                    member.name()
+                );
+                violations.push(Violation::at(&manifest, text));
+            }
+        }
+        for (library, speaker) in SOLE_SPEAKERS {
+            if member.libraries.contains(library) && member.name() != speaker {
+                let text =
+                    format!("{} must not name {library}: only libs/{speaker} speaks it", member.name());
+                violations.push(Violation::at(&manifest, text));
+            }
+        }
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn member(folder: &str, arrows: &[(&str, Kind)]) -> Member {
+        let arrows = arrows.iter().map(|(to, kind)| ((*to).to_owned(), *kind)).collect();
+        Member { folder: folder.to_owned(), arrows, ..Member::default() }
+    }
+
+    fn texts(violations: &[Violation]) -> Vec<String> {
+        violations.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_allowed_arrow_is_fine_in_every_section() {
+        let members = [
+            member("libs/store", &[("protocol", Kind::Normal), ("protocol", Kind::Dev)]),
+            member("all-in-one", &[("cli", Kind::Normal), ("gateway", Kind::Normal)]),
+            member("gateway", &[("gateway", Kind::Dev)]),
+        ];
+        assert_eq!(texts(&check(&members)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_forbidden_arrow_names_both_crates_and_where_the_rule_is_written() {
+        for kind in [Kind::Normal, Kind::Build, Kind::Dev] {
+            let found = texts(&check(&[member("cli", &[("service-runtime", kind)])]));
+            assert_eq!(found.len(), 1);
+            assert!(
+                found[0].starts_with("cli/Cargo.toml: cli must not depend on service-runtime"),
+                "{found:?}"
+            );
+            assert!(
+                found[0].contains("xtask/src/tidy/arrows.rs") && found[0].contains("ARCHITECTURE.md"),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn deployables_are_for_the_all_in_one_alone() {
+        for from in ["cli", "bench", "xtask", "gateway", "libs/store", "worker"] {
+            assert_eq!(check(&[member(from, &[("pod-service", Kind::Normal)])]).len(), 1, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_crate_nobody_thought_about_is_told_so() {
+        let found = texts(&check(&[member("libs/helpers", &[])]));
+        assert!(found[0].starts_with("libs/helpers: the allowed dependency arrows"), "{found:?}");
+    }
+
+    #[test]
+    fn a_pure_crate_is_built_from_no_runtime_however_far() {
+        let built_from = |name: &str| BTreeSet::from(["serde".to_owned(), name.to_owned()]);
+        for library in IMPURE_LIBRARIES {
+            let pure = Member {
+                folder: "libs/routing".into(),
+                built_from: built_from(library),
+                ..Member::default()
+            };
+            assert!(
+                texts(&check_libraries(&[pure]))[0].contains(&format!("must not be built from {library}"))
+            );
+        }
+        let other =
+            Member { folder: "libs/store".into(), built_from: built_from("tokio"), ..Member::default() };
+        assert_eq!(check_libraries(&[other]), []);
+    }
+
+    #[test]
+    fn redis_and_sql_have_one_speaker_each() {
+        let names = |folder: &str, library: &str| Member {
+            folder: folder.into(),
+            libraries: BTreeSet::from([library.to_owned()]),
+            ..Member::default()
+        };
+        assert_eq!(check_libraries(&[names("libs/store", "redis"), names("libs/ledger", "sqlx")]), []);
+        let found = texts(&check_libraries(&[names("gateway", "redis"), names("libs/store", "sqlx")]));
+        assert!(
+            found[0].contains("only libs/store speaks it") && found[1].contains("only libs/ledger"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn the_picture_has_one_sorted_line_an_arrow_and_names_lonely_crates() {
+        let members =
+            [member("xtask", &[]), member("cli", &[("routing", Kind::Dev), ("protocol", Kind::Normal)])];
+        assert_eq!(picture(&members), "cli -> protocol\ncli -> routing (dev)\nxtask\n");
+    }
+}

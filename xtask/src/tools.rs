@@ -1,0 +1,111 @@
+//! The programs the chores need: found, installed where that is ours to do, or asked for with the fix in one line.
+
+use crate::{cache, process, say};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Licences, sources and bans are read differently by different releases, so one is pinned.
+const CARGO_DENY: &str = "0.20.2";
+
+/// What `cargo install` may spend on cargo-deny. Its own release profile (fat LTO, one codegen unit) doubles a build
+/// that takes minutes, for a tool that runs for seconds.
+const QUICK_BUILD: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+];
+
+/// A C compiler, which rustc links with and some crates build with.
+pub fn c_compiler() -> Result<()> {
+    let fix = "no C compiler (`cc`): install one, for example `apt-get install gcc libc6-dev` on Debian and Ubuntu, \
+               `dnf install gcc` on Fedora, `xcode-select --install` on macOS";
+    found_or_installed("cc", &["gcc", "libc6-dev"], fix)
+}
+
+/// Node and npm, for the JavaScript reader of the tests.
+pub fn node() -> Result<()> {
+    for program in ["node", "npm"] {
+        let fix = format!(
+            "no `{program}`: install Node 20 or newer with npm (nodejs.org, or your package manager)"
+        );
+        found_or_installed(program, &["nodejs", "npm"], &fix)?;
+    }
+    Ok(())
+}
+
+/// A Python that can make virtual environments, for the Python reader of the tests.
+pub fn python() -> Result<()> {
+    let fix = "no `python3`: install Python 3.9 or newer with its venv module (on Debian and Ubuntu \
+               `apt-get install python3 python3-venv`)";
+    found_or_installed("python3", &["python3", "python3-venv"], fix)?;
+    // Debian cuts the venv module's other half into a package of its own.
+    if process::output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok() {
+        return Ok(());
+    }
+    install_with_apt(&["python3-venv"], "`python3` cannot make virtual environments: install python3-venv")?;
+    process::output(Command::new("python3").args(["-c", "import ensurepip, venv"])).map(drop)
+}
+
+/// rustfmt and clippy, which a minimal toolchain lacks.
+pub fn rust_components() -> Result<()> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if process::output(process::cargo([subcommand, "--version"]).env("CARGO_TERM_QUIET", "true")).is_ok()
+        {
+            continue;
+        }
+        if !process::exists("rustup", "--version")? {
+            bail!("`cargo {subcommand}` does not run: install {component} of the same toolchain");
+        }
+        say::line(&format!("`cargo {subcommand}` does not run yet: adding {component} to this toolchain"));
+        process::run(Command::new("rustup").args(["component", "add", component]))?;
+    }
+    Ok(())
+}
+
+/// cargo-deny of the pinned release: the one on the path, else our own in the cache.
+pub fn cargo_deny() -> Result<PathBuf> {
+    if process::exists("cargo-deny", "--version")? {
+        let found = process::output(Command::new("cargo-deny").arg("--version"))?;
+        if found.split_whitespace().last() == Some(CARGO_DENY) {
+            return Ok("cargo-deny".into());
+        }
+    }
+    let directory = cache::entry(&cache::root()?, &format!("tools/cargo-deny-{CARGO_DENY}"), |directory| {
+        say::line(&format!(
+            "installing cargo-deny {CARGO_DENY} into {}: once, some minutes",
+            directory.display()
+        ));
+        let mut install =
+            process::cargo(["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root"]);
+        // In a target directory of its own: sharing ours would hold its lock all the while.
+        install.arg(directory).env_remove("CARGO_TARGET_DIR").envs(QUICK_BUILD);
+        process::run(&mut install)
+    })?;
+    Ok(directory.join("bin").join("cargo-deny"))
+}
+
+fn found_or_installed(program: &str, debian_packages: &[&str], fix: &str) -> Result<()> {
+    if process::exists(program, "--version")? {
+        return Ok(());
+    }
+    install_with_apt(debian_packages, fix)?;
+    if process::exists(program, "--version")? { Ok(()) } else { bail!("{fix}") }
+}
+
+/// Installs Debian packages where we may (root, apt-get there); everywhere else the fix is the error.
+fn install_with_apt(packages: &[&str], fix: &str) -> Result<()> {
+    let root = process::output(Command::new("id").arg("-u"))?.trim() == "0";
+    if !root || !process::exists("apt-get", "--version")? {
+        bail!("{fix}");
+    }
+    say::line(&format!("installing {} with apt-get", packages.join(", ")));
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+        command
+    };
+    process::run(apt().args(["update", "-qq"])).with_context(|| fix.to_owned())?;
+    process::run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
+        .with_context(|| fix.to_owned())
+}
