@@ -1,6 +1,6 @@
 //! Configuration helpers: parsing with one clear line on failure, and binding with an error that names the fix.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
 use tokio::net::TcpListener;
@@ -47,6 +47,29 @@ pub fn admin_port(service: u16, asked: Option<u16>) -> u16 {
     })
 }
 
+/// Parses `250ms`, `10s`, `30m`, `1h`.
+///
+/// # Errors
+/// A sentence that names the forms.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let millis = match unit {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(millis)
+        .and_then(|(number, millis)| number.checked_mul(millis))
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("{text:?} is not a duration; write 250ms, 10s, 30m or 1h"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +80,14 @@ mod tests {
         assert_eq!(admin_port(9090, Some(1)), 1);
         assert_eq!(admin_port(0, None), 0);
         assert_eq!(admin_port(60_000, None), 0);
+    }
+
+    #[test]
+    fn a_duration_has_a_number_and_a_unit() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1h"), Ok(Duration::from_hours(1)));
+        for bad in ["", "10", "s", "-1s", "1d", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
     }
 }
