@@ -43,7 +43,7 @@ fn node(folder: &Path) -> Result<PathBuf> {
         let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
         process::run(Command::new("npm").args(arguments).current_dir(directory))
     })?;
-    check(&directory)?;
+    check(&directory).with_context(|| damaged(&directory))?;
     say::line(&format!("{NODE_MODULES}={}", directory.display()));
     Ok(directory)
 }
@@ -68,7 +68,7 @@ fn python(folder: &Path) -> Result<PathBuf> {
         process::run(Command::new(directory.join("bin/python")).args(arguments).arg(&requirements_path))
     })?;
     let interpreter = directory.join("bin").join("python");
-    check(&interpreter)?;
+    check(&interpreter).with_context(|| damaged(&directory))?;
     say::line(&format!("{PYTHON}={}", interpreter.display()));
     Ok(interpreter)
 }
@@ -86,6 +86,10 @@ fn given(variable: &str, check: impl Fn(&Path) -> Result<()>) -> Option<PathBuf>
             None
         }
     }
+}
+
+fn damaged(directory: &Path) -> String {
+    format!("{} is damaged: remove it and run this again", directory.display())
 }
 
 fn read(path: &Path) -> Result<String> {

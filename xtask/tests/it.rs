@@ -1,7 +1,6 @@
 //! The repository keeps its own rules, and its dependency arrows are those of the golden file.
 
 use std::fs;
-use std::path::Path;
 use xtask::tidy::{Repository, arrows};
 
 #[test]
@@ -14,8 +13,9 @@ fn the_repository_keeps_every_rule() {
 
 #[test]
 fn the_dependency_arrows_are_those_of_the_golden_file() {
-    let picture = arrows::picture(&Repository::load().unwrap().members);
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/arrows.txt");
+    let repository = Repository::load().unwrap();
+    let picture = arrows::picture(&repository.members);
+    let golden = repository.root.join("xtask/tests/golden/arrows.txt");
     if std::env::var_os("UPDATE").is_some_and(|value| value == "1") {
         fs::write(&golden, &picture).unwrap();
     }
