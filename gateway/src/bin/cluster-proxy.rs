@@ -1,0 +1,11 @@
+//! Picks the pod: see the library for everything.
+
+use std::process::ExitCode;
+
+use fundbond_gateway::{Role, config::ClusterProxyOptions, server};
+use fundbond_service_runtime::config::parse;
+
+fn main() -> ExitCode {
+    let options: ClusterProxyOptions = parse();
+    server::main(options.common.into_config(Role::ClusterProxy, options.port), &options.log)
+}

@@ -1,0 +1,11 @@
+//! Picks the cluster: see the library for everything.
+
+use std::process::ExitCode;
+
+use fundbond_gateway::{Role, config::GatewayOptions, server};
+use fundbond_service_runtime::config::parse;
+
+fn main() -> ExitCode {
+    let options: GatewayOptions = parse();
+    server::main(options.common.into_config(Role::Gateway, options.port), &options.log)
+}

@@ -1,0 +1,274 @@
+//! Configuration: flags and environment at the edge, [`Config`] inside.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::{Args, Parser};
+use fundbond_routing::spec::Span;
+use fundbond_service_runtime::{config::admin_port, telemetry::LogArgs};
+use ipnet::IpNet;
+
+use crate::decide::RouteTable;
+
+/// Which hop this is. Both forward the same way; they differ in their names and default ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Picks the cluster.
+    Gateway,
+    /// Picks the pod.
+    ClusterProxy,
+}
+
+impl Role {
+    /// The name of the program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::ClusterProxy => "cluster-proxy",
+        }
+    }
+}
+
+/// Where routes come from.
+#[derive(Clone, Debug)]
+pub enum RouteSource {
+    /// A file, watched for change.
+    File(PathBuf),
+    /// A table that never changes: for gateways inside a larger process.
+    Static(RouteTable),
+}
+
+/// How long each stage of a request may take, where its route does not say. There is deliberately no total:
+/// streams live long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection to the endpoint is made.
+    pub connect: Duration,
+    /// Between two pieces of a request body.
+    pub request_body: Duration,
+    /// From the last piece of the request to the head of the response.
+    pub response_headers: Duration,
+    /// Between two pieces of the response.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            // Endpoints are in the same network: a connection takes a round trip, and one lost packet is
+            // repeated after a second.
+            connect: Duration::from_secs(2),
+            // As long as a phone needs to change its cell.
+            request_body: Duration::from_secs(30),
+            // Starting a task answers in milliseconds; reading a large result takes seconds.
+            response_headers: Duration::from_mins(1),
+            // Three heartbeats of a stream.
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A request body is at most this long where not configured: a fund of 20,000 holdings fits.
+pub const DEFAULT_MAX_BODY_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Everything a gateway needs to run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which hop this is.
+    pub role: Role,
+    /// Where requests are accepted; port 0 takes any.
+    pub listen: SocketAddr,
+    /// Where probes, metrics and admin pages are; port 0 takes any.
+    pub admin: SocketAddr,
+    /// Where routes come from.
+    pub routes: RouteSource,
+    /// Peers whose `X-Forwarded-*`, `Forwarded` and `X-Real-IP` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long each stage may take.
+    pub timeouts: Timeouts,
+    /// The longest request body in bytes; `application/x-ndjson` is exempt.
+    pub max_body_bytes: u64,
+    /// How often each endpoint is asked whether it is ready.
+    pub probe_interval: Duration,
+    /// How long readiness waits for endpoints that have never answered.
+    pub first_sync_wait: Duration,
+    /// How long requests under way may take once shutdown begins; streams are cut then.
+    pub drain_grace: Duration,
+    /// Whether each request is logged.
+    pub access_log: bool,
+}
+
+impl Config {
+    /// Defaults, on any ports of 127.0.0.1.
+    pub fn new(role: Role, routes: RouteSource) -> Self {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            role,
+            listen: anywhere,
+            admin: anywhere,
+            routes,
+            trusted_proxies: Vec::new(),
+            timeouts: Timeouts::default(),
+            max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+            probe_interval: Duration::from_secs(1),
+            first_sync_wait: Duration::from_secs(30),
+            drain_grace: Duration::from_secs(10),
+            access_log: true,
+        }
+    }
+}
+
+/// Flags of `gateway`.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "gateway",
+    version,
+    about = "Forwards each request to the cluster that its route header names."
+)]
+pub struct GatewayOptions {
+    /// Port for requests; 0 takes any.
+    #[arg(long, env = "FUND_PORT", default_value_t = 8000)]
+    pub port: u16,
+    /// The rest.
+    #[command(flatten)]
+    pub common: Options,
+    /// Logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Flags of `cluster-proxy`.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cluster-proxy", version, about = "Forwards each request to a ready pod of its cluster.")]
+pub struct ClusterProxyOptions {
+    /// Port for requests; 0 takes any.
+    #[arg(long, env = "FUND_PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// The rest.
+    #[command(flatten)]
+    pub common: Options,
+    /// Logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Flags both hops share. Lengths of time are written like `250ms`, `2s` or `1m30s`.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Address to listen on, for requests and for the admin pages.
+    #[arg(long, env = "FUND_HOST", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    pub host: IpAddr,
+    /// Port for probes, metrics and admin pages; the port for requests + 10000 where absent.
+    #[arg(long, env = "FUND_ADMIN_PORT")]
+    pub admin_port: Option<u16>,
+    /// The route file (YAML or JSON), watched for change.
+    #[arg(long, env = "FUND_ROUTES", value_name = "FILE")]
+    pub routes: PathBuf,
+    /// Networks or addresses whose X-Forwarded-*, Forwarded and X-Real-IP headers are believed.
+    #[arg(long, env = "FUND_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Until a connection to an endpoint is made, where its route does not say.
+    #[arg(long, env = "FUND_CONNECT_TIMEOUT", default_value_t = Span(Timeouts::default().connect), value_parser = positive)]
+    pub connect_timeout: Span,
+    /// Between two pieces of a request body, where the route does not say.
+    #[arg(long, env = "FUND_REQUEST_BODY_TIMEOUT", default_value_t = Span(Timeouts::default().request_body), value_parser = positive)]
+    pub request_body_timeout: Span,
+    /// From the last piece of a request to the head of the response, where the route does not say.
+    #[arg(long, env = "FUND_RESPONSE_HEADERS_TIMEOUT", default_value_t = Span(Timeouts::default().response_headers), value_parser = positive)]
+    pub response_headers_timeout: Span,
+    /// Between two pieces of a response, where the route does not say.
+    #[arg(long, env = "FUND_IDLE_TIMEOUT", default_value_t = Span(Timeouts::default().idle), value_parser = positive)]
+    pub idle_timeout: Span,
+    /// The longest request body in bytes; application/x-ndjson is exempt.
+    #[arg(long, env = "FUND_MAX_BODY_BYTES", default_value_t = DEFAULT_MAX_BODY_BYTES)]
+    pub max_body_bytes: u64,
+    /// How often each endpoint is asked whether it is ready.
+    #[arg(long, env = "FUND_PROBE_INTERVAL", default_value = "1s", value_parser = positive)]
+    pub probe_interval: Span,
+    /// How long readiness waits for endpoints that have never answered; after it, the others count.
+    #[arg(long, env = "FUND_FIRST_SYNC_WAIT", default_value = "30s")]
+    pub first_sync_wait: Span,
+    /// How long requests under way may take once shutdown begins; streams are cut then.
+    #[arg(long, env = "FUND_DRAIN_GRACE", default_value = "10s")]
+    pub drain_grace: Span,
+    /// Whether each request is logged.
+    #[arg(long, env = "FUND_ACCESS_LOG", default_value_t = true, action = clap::ArgAction::Set)]
+    pub access_log: bool,
+}
+
+impl Options {
+    /// The configuration that the flags ask for.
+    pub fn into_config(self, role: Role, port: u16) -> Config {
+        Config {
+            role,
+            listen: SocketAddr::new(self.host, port),
+            admin: SocketAddr::new(self.host, admin_port(port, self.admin_port)),
+            routes: RouteSource::File(self.routes),
+            trusted_proxies: self.trusted_proxies,
+            timeouts: Timeouts {
+                connect: self.connect_timeout.0,
+                request_body: self.request_body_timeout.0,
+                response_headers: self.response_headers_timeout.0,
+                idle: self.idle_timeout.0,
+            },
+            max_body_bytes: self.max_body_bytes,
+            probe_interval: self.probe_interval.0,
+            first_sync_wait: self.first_sync_wait.0,
+            drain_grace: self.drain_grace.0,
+            access_log: self.access_log,
+        }
+    }
+}
+
+/// A network in CIDR notation, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let one = |_| text.parse::<IpAddr>().map(IpNet::from);
+    text.trim().parse::<IpNet>().or_else(one).map_err(|_| {
+        format!("{text:?} is neither a network nor an address; write 10.0.0.0/8, fd00::/8 or 127.0.0.1")
+    })
+}
+
+/// A length of time that is not nothing.
+fn positive(text: &str) -> Result<Span, String> {
+    let span = Span::parse(text).map_err(|error| error.to_string())?;
+    if span.0.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(span) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_become_a_config() {
+        let options = GatewayOptions::try_parse_from([
+            "gateway",
+            "--routes=/etc/routes.yaml",
+            "--trusted-proxies=10.0.0.0/8,::1",
+            "--idle-timeout=250ms",
+        ])
+        .unwrap();
+        let config = options.common.into_config(Role::Gateway, options.port);
+        assert_eq!(config.listen, "0.0.0.0:8000".parse().unwrap());
+        assert_eq!(config.admin, "0.0.0.0:18000".parse().unwrap());
+        assert_eq!(config.timeouts, Timeouts { idle: Duration::from_millis(250), ..Timeouts::default() });
+        assert_eq!(
+            config.trusted_proxies,
+            ["10.0.0.0/8".parse().unwrap(), "::1/128".parse::<IpNet>().unwrap()]
+        );
+    }
+
+    #[test]
+    fn a_bad_flag_names_itself_and_the_fix() {
+        let check = |flag: &str, expected: &str| {
+            let error =
+                GatewayOptions::try_parse_from(["gateway", "--routes=r", flag]).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains(flag.split('=').next().unwrap()), "{error}");
+        };
+        check("--trusted-proxies=everybody", "10.0.0.0/8");
+        check("--idle-timeout=soon", "250ms");
+        check("--connect-timeout=0s", "longer than nothing");
+    }
+}

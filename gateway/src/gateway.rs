@@ -1,0 +1,73 @@
+//! What all requests and all edits of one gateway share.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use arc_swap::ArcSwap;
+use fundbond_service_runtime::exit::chain;
+
+use crate::{config::Config, decide::RouteTable, live::Live, record::Ledger};
+
+/// One gateway.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) ledger: Arc<Ledger>,
+    last_error: Mutex<Option<String>>,
+    reload_failures: AtomicU64,
+}
+
+impl Gateway {
+    pub(crate) fn new(config: Config, live: Arc<ArcSwap<Live>>, ledger: Arc<Ledger>) -> Self {
+        ledger.metrics.reloads.inc();
+        Self { config, live, ledger, last_error: Mutex::default(), reload_failures: AtomicU64::new(0) }
+    }
+
+    fn error_slot(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the latest edit was refused, if it was.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.error_slot().clone()
+    }
+
+    /// How many edits were refused since the start.
+    pub(crate) fn reload_failures(&self) -> u64 {
+        self.reload_failures.load(Relaxed)
+    }
+
+    /// Swaps in `table`. Requests that began before go on with the table they began with.
+    pub(crate) fn apply(&self, table: RouteTable) {
+        let previous = self.live.load_full();
+        let live = Live::new(table, Some(&previous), &self.config);
+        let answered = live.answered();
+        tracing::info!(
+            generation = live.table.generation(),
+            routes = live.table.routes().len(),
+            endpoints = live.endpoint_count(),
+            "route table applied"
+        );
+        self.live.store(Arc::new(live));
+        self.ledger.metrics.reloads.inc();
+        *self.error_slot() = None;
+        // A table without the endpoint that readiness waited for is an answer, too.
+        answered.notify_one();
+    }
+
+    /// Keeps the table there is, and says why.
+    pub(crate) fn reload_failed(&self, error: &(dyn Error + 'static)) {
+        let text = chain(error);
+        let generation = self.live.load().table.generation();
+        tracing::error!(error = text, generation, "route edit refused; the table before stays");
+        self.ledger.metrics.reload_failures.inc();
+        self.reload_failures.fetch_add(1, Relaxed);
+        *self.error_slot() = Some(text);
+    }
+}

@@ -1,0 +1,36 @@
+//! Both proxy hops with one forwarder: `gateway` picks the cluster by header, `cluster-proxy` picks the pod.
+//!
+//! Flow of a request: [`server`] accepts -> `forward` asks [`decide`] (pure: route by header, query or
+//! default, then a ready endpoint in turn) -> `head` takes off what belongs to one hop and adds ids ->
+//! `pool` lends a connection -> bodies stream both ways through `body` -> `record` logs and counts the end.
+//!
+//! Flow of a route edit: `source` watches the file -> [`route_file`] validates it -> `live` swaps the table
+//! in one step. Endpoints that stay keep their connections and what probes know; open streams never notice.
+//! A bad edit changes nothing but a counter and one log line.
+//!
+//! A gateway stores nothing but its route table. It never buffers a body, never replays one that has begun,
+//! never ends a response that broke off as if it were whole, and never sheds a stream with an error status.
+
+pub mod config;
+pub mod decide;
+pub mod route_file;
+pub mod server;
+
+mod admin;
+mod answer;
+mod body;
+mod forward;
+mod gateway;
+mod head;
+mod health;
+mod live;
+mod metrics;
+mod pool;
+mod probe;
+mod record;
+mod source;
+mod trace;
+
+pub use config::{Config, Role, RouteSource, Timeouts};
+pub use server::{Bound, RunError, bind, run};
+pub use source::LoadError;

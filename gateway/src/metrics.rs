@@ -1,0 +1,179 @@
+//! What is counted. Labels are routes, methods and classes of status: all bounded, never an id.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use arc_swap::ArcSwap;
+use fundbond_service_runtime::prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
+    registry::Registry,
+};
+use http::{Method, StatusCode};
+
+use crate::live::Live;
+
+/// A route, or `none` where no route took the request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RouteLabel {
+    pub(crate) route: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    pub(crate) route: Arc<str>,
+    pub(crate) method: &'static str,
+    pub(crate) class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct BytesLabels {
+    pub(crate) route: Arc<str>,
+    pub(crate) direction: &'static str,
+}
+
+type Seconds = Family<RouteLabel, Histogram, fn() -> Histogram>;
+
+/// Every metric of one gateway.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) requests: Family<RequestLabels, Counter>,
+    pub(crate) seconds: Seconds,
+    pub(crate) bytes: Family<BytesLabels, Counter>,
+    pub(crate) streams: Family<RouteLabel, Gauge>,
+    pub(crate) shed: Family<RouteLabel, Counter>,
+    pub(crate) retries: Family<RouteLabel, Counter>,
+    pub(crate) connections: Gauge,
+    pub(crate) reloads: Counter,
+    pub(crate) reload_failures: Counter,
+}
+
+/// 1 ms (a hop on one machine) to about 33 s in factors of two: time to the whole answer, or to the head of
+/// a stream.
+fn seconds() -> Histogram {
+    let mut bound = 0.000_5;
+    Histogram::new(
+        std::iter::repeat_with(move || {
+            bound *= 2.0;
+            bound
+        })
+        .take(16),
+    )
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(seconds),
+            bytes: Family::default(),
+            streams: Family::default(),
+            shed: Family::default(),
+            retries: Family::default(),
+            connections: Gauge::<i64, std::sync::atomic::AtomicI64>::default(),
+            reloads: Counter::<u64, AtomicU64>::default(),
+            reload_failures: Counter::<u64, AtomicU64>::default(),
+        };
+        let m = &metrics;
+        registry.register(
+            "fund_gateway_requests",
+            "Requests that ended, by route, method and class of status",
+            m.requests.clone(),
+        );
+        registry.register(
+            "fund_gateway_request_duration_seconds",
+            "Time to the whole answer, for streams to its head",
+            m.seconds.clone(),
+        );
+        registry.register("fund_gateway_bytes", "Body bytes, in from and out to clients", m.bytes.clone());
+        registry.register("fund_gateway_streams_open", "Event streams open now", m.streams.clone());
+        registry.register(
+            "fund_gateway_streams_shed",
+            "Stream requests told to come back later, with 200",
+            m.shed.clone(),
+        );
+        registry.register(
+            "fund_gateway_connect_retries",
+            "Requests tried again on another endpoint or connection",
+            m.retries.clone(),
+        );
+        registry.register(
+            "fund_gateway_connections_open",
+            "Client connections open now",
+            m.connections.clone(),
+        );
+        registry.register(
+            "fund_gateway_route_reloads",
+            "Route tables applied, the first included",
+            m.reloads.clone(),
+        );
+        registry.register(
+            "fund_gateway_route_reload_failures",
+            "Route file edits refused; the table before stayed",
+            m.reload_failures.clone(),
+        );
+        metrics
+    }
+}
+
+/// Reads the applied table at each scrape, so that removed routes leave no series behind.
+#[derive(Debug)]
+pub(crate) struct TableCollector(pub(crate) Arc<ArcSwap<Live>>);
+
+impl Collector for TableCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let live = self.0.load();
+        // A generation beyond 2^63 is legal and unheard of.
+        let generation = ConstGauge::new(i64::try_from(live.table.generation()).unwrap_or(i64::MAX));
+        let help = "Generation of the applied route table";
+        generation.encode(encoder.encode_descriptor(
+            "fund_gateway_route_generation",
+            help,
+            None,
+            generation.metric_type(),
+        )?)?;
+        let gauge_type = generation.metric_type();
+        let help = "Endpoints of a route by what their probes say";
+        let mut family = encoder.encode_descriptor("fund_gateway_endpoints", help, None, gauge_type)?;
+        for (route, endpoints) in live.table.routes().iter().zip(&live.endpoints) {
+            let ready = endpoints.iter().filter(|e| e.is_ready()).count();
+            for (state, count) in [("ready", ready), ("unready", endpoints.len() - ready)] {
+                let labels = [("route", &*route.name), ("state", state)];
+                let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+                gauge.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The method as a label: clients may invent methods, series may not grow with them.
+pub(crate) fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "OTHER",
+    }
+}
+
+/// The class of a status as a label.
+pub(crate) fn class_label(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}

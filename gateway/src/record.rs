@@ -1,0 +1,229 @@
+//! One request from its head to its end: an access log line and a few counters.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed},
+};
+
+use http::{Method, StatusCode, Uri};
+use tokio::time::Instant;
+
+use crate::{
+    body::UploadState,
+    metrics::{BytesLabels, Metrics, RequestLabels, RouteLabel, class_label, method_label},
+    trace::RequestId,
+};
+
+/// What records share.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) metrics: Metrics,
+    /// Whether requests are logged.
+    pub(crate) log: bool,
+    /// Set once the drain cuts connections: their ends are ours, not the clients'.
+    pub(crate) cutting: AtomicBool,
+    /// The label of requests that no route took.
+    no_route: Arc<str>,
+}
+
+impl Ledger {
+    pub(crate) fn new(metrics: Metrics, log: bool) -> Self {
+        Self { metrics, log, cutting: AtomicBool::new(false), no_route: "none".into() }
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Whole.
+    Complete,
+    /// The gateway answered itself, for the reason that names the problem.
+    Answered(&'static str),
+    /// The endpoint went away in the middle.
+    UpstreamBrokeOff,
+    /// The endpoint sent nothing for too long.
+    IdleTimeout,
+}
+
+impl Outcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Answered(slug) => slug,
+            Self::UpstreamBrokeOff => "upstream-broke-off",
+            Self::IdleTimeout => "idle-timeout",
+        }
+    }
+}
+
+/// One request; tells its end when dropped.
+#[derive(Debug)]
+pub(crate) struct Record {
+    ledger: Arc<Ledger>,
+    begun: Instant,
+    pub(crate) request_id: RequestId,
+    trace: u128,
+    method: Method,
+    uri: Uri,
+    route: Option<Arc<str>>,
+    endpoint: Option<Arc<str>>,
+    status: Option<StatusCode>,
+    stream: bool,
+    upload: Option<Arc<UploadState>>,
+    bytes: u64,
+    /// None where nobody said: then the client left, or the drain cut it off.
+    outcome: Option<Outcome>,
+}
+
+impl Record {
+    pub(crate) fn begin(
+        ledger: Arc<Ledger>,
+        request_id: RequestId,
+        trace: u128,
+        method: Method,
+        uri: Uri,
+    ) -> Self {
+        Self {
+            ledger,
+            begun: Instant::now(),
+            request_id,
+            trace,
+            method,
+            uri,
+            route: None,
+            endpoint: None,
+            status: None,
+            stream: false,
+            upload: None,
+            bytes: 0,
+            outcome: None,
+        }
+    }
+
+    pub(crate) fn route(&mut self, name: &Arc<str>) {
+        self.route = Some(name.clone());
+    }
+
+    pub(crate) fn endpoint(&mut self, name: &Arc<str>) {
+        self.endpoint = Some(name.clone());
+    }
+
+    pub(crate) fn upload(&mut self, upload: Option<Arc<UploadState>>) {
+        self.upload = upload;
+    }
+
+    /// The request body, if there is one.
+    pub(crate) fn upload_state(&self) -> Option<Arc<UploadState>> {
+        self.upload.clone()
+    }
+
+    /// It is tried again, on another endpoint or connection.
+    pub(crate) fn retried(&self) {
+        self.ledger.metrics.retries.get_or_create(&self.route_label()).inc();
+    }
+
+    /// It is a stream that is told to come back later.
+    pub(crate) fn shed(&self) {
+        self.ledger.metrics.shed.get_or_create(&self.route_label()).inc();
+    }
+
+    /// The head of the answer goes out.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// The head of an event stream goes out: counted as open, and logged, until the end.
+    pub(crate) fn opened(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.stream = true;
+        self.ledger.metrics.streams.get_or_create(&self.route_label()).inc();
+        self.observe_seconds();
+        if self.ledger.log {
+            tracing::info!(
+                target: "fundbond_gateway::access",
+                requestId = self.request_id.as_str(),
+                traceId = %Trace(self.trace),
+                method = self.method.as_str(),
+                path = self.uri.path(),
+                route = self.route.as_deref(),
+                endpoint = self.endpoint.as_deref(),
+                status = status.as_u16(),
+                seconds = self.begun.elapsed().as_secs_f64(),
+                "stream opened"
+            );
+        }
+    }
+
+    /// A piece of the answer goes out.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Says how it ended.
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+
+    fn route_label(&self) -> RouteLabel {
+        RouteLabel { route: self.route.as_ref().unwrap_or(&self.ledger.no_route).clone() }
+    }
+
+    fn observe_seconds(&self) {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        self.ledger.metrics.seconds.get_or_create(&self.route_label()).observe(seconds);
+    }
+
+    fn count(&self, received: u64) {
+        let metrics = &self.ledger.metrics;
+        let route = self.route_label().route;
+        // A client that left before an answer gets no class of status: nobody decided on one.
+        let class = self.status.map_or("none", class_label);
+        let method = method_label(&self.method);
+        metrics.requests.get_or_create(&RequestLabels { route: route.clone(), method, class }).inc();
+        for (direction, bytes) in [("in", received), ("out", self.bytes)] {
+            if bytes > 0 {
+                metrics.bytes.get_or_create(&BytesLabels { route: route.clone(), direction }).inc_by(bytes);
+            }
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let received = self.upload.as_ref().map_or(0, |upload| upload.bytes());
+        self.count(received);
+        if self.stream {
+            self.ledger.metrics.streams.get_or_create(&self.route_label()).dec();
+        } else {
+            self.observe_seconds();
+        }
+        if !self.ledger.log {
+            return;
+        }
+        let unsaid = if self.ledger.cutting.load(Relaxed) { "drained" } else { "client-left" };
+        tracing::info!(
+            target: "fundbond_gateway::access",
+            requestId = self.request_id.as_str(),
+            traceId = %Trace(self.trace),
+            method = self.method.as_str(),
+            path = self.uri.path(),
+            route = self.route.as_deref(),
+            endpoint = self.endpoint.as_deref(),
+            status = self.status.map(|status| status.as_u16()),
+            bytesIn = received,
+            bytesOut = self.bytes,
+            seconds = self.begun.elapsed().as_secs_f64(),
+            end = self.outcome.map_or(unsaid, Outcome::label),
+            "{}",
+            if self.stream { "stream ended" } else { "request" }
+        );
+    }
+}
+
+struct Trace(u128);
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}

@@ -1,0 +1,357 @@
+//! Sockets, connections and the way down.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use fundbond_service_runtime::{
+    Health, Shutdown,
+    admin::Admin,
+    config::{BindError, EXIT_BAD_CONFIG},
+    exit,
+    prometheus_client::registry::Registry,
+    telemetry::{self, LogArgs},
+};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::{sleep, sleep_until, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin,
+    config::{Config, RouteSource},
+    gateway::Gateway,
+    head::Peer,
+    live::Live,
+    metrics::{Metrics, TableCollector},
+    record::Ledger,
+    source::{FileSource, LoadError},
+};
+
+/// How long a client may take to send a head, and to stay idle between two requests.
+pub(crate) const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest request head, and what one connection reads ahead: 16 KiB as in most servers. A stream keeps
+/// two such connections, so this bounds what a stream can cost.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Connections that wait to be accepted: a reconnect storm of thousands comes within one accept loop's turn.
+/// The kernel caps it at `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+/// A client that vanished without a word is noticed after 15 s of silence and two unanswered probes, or
+/// when what it was sent stays unacknowledged for as long as three heartbeats.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Accepting fails when descriptors run out; trying again at once would burn a core until some are free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that were cut drop their sockets when their tasks are polled once more.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// Names of readiness conditions.
+const ENDPOINTS: &str = "endpoints";
+const DRAIN: &str = "drain";
+
+/// Why a gateway could not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The first route table cannot be had: there is none before it to keep.
+    #[error(transparent)]
+    Routes(#[from] LoadError),
+    /// The admin server ended.
+    #[error("the admin server failed")]
+    Admin(#[source] io::Error),
+}
+
+impl RunError {
+    /// Whether the configuration is to blame.
+    pub fn is_bad_config(&self) -> bool {
+        matches!(self, Self::Routes(_))
+    }
+}
+
+/// A gateway that listens and probes, and does not serve yet.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    admin: Admin,
+    health: Health,
+    gateway: Arc<Gateway>,
+    file: Option<FileSource>,
+}
+
+/// Binds, serves and drains: see [`Bound::serve`].
+///
+/// # Errors
+/// [`RunError`].
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
+    bind(config).await?.serve(shutdown).await
+}
+
+/// Reads the routes, listens, and begins to probe endpoints. Needs a tokio runtime, of any kind.
+///
+/// # Errors
+/// [`RunError::Routes`] for a table that cannot be had, [`RunError::Bind`] for an address in use.
+pub async fn bind(config: Config) -> Result<Bound, RunError> {
+    let (file, table) = match config.routes.clone() {
+        RouteSource::File(path) => {
+            let (file, table) = FileSource::open(path).await?;
+            (Some(file), table)
+        }
+        RouteSource::Static(table) => (None, table),
+    };
+    let (listener, address) = listen(config.listen).map_err(|source| BindError {
+        what: "requests",
+        address: config.listen,
+        source,
+    })?;
+    let live = Arc::new(ArcSwap::from_pointee(Live::new(table, None, &config)));
+    let mut registry = Registry::default();
+    let ledger = Arc::new(Ledger::new(Metrics::new(&mut registry), config.access_log));
+    registry.register_collector(Box::new(TableCollector(live.clone())));
+    let health = Health::waiting_for(&[ENDPOINTS]);
+    health.started();
+    let admin_address = config.admin;
+    let gateway = Arc::new(Gateway::new(config, live, ledger));
+    let pages = admin::router(gateway.clone());
+    let admin = Admin::bind(admin_address, health.clone(), Arc::new(registry), pages).await?;
+    Ok(Bound { listener, address, admin, health, gateway, file })
+}
+
+/// Listens with what every accepted socket inherits (on Linux) from its listener: no delay for small frames,
+/// and ways to notice a client that vanished.
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart must not wait for the old connections of the port to time out.
+    socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?;
+    let options = SockRef::from(&socket);
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(2);
+    options.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+impl Bound {
+    /// Where requests are accepted.
+    pub fn service_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where probes, metrics and admin pages are.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// What `/readyz` answers: ready once every endpoint has been, and not while draining.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Serves until `shutdown` begins; then takes no more connections, lets requests finish for as long as
+    /// `drain_grace`, and cuts what is left, streams above all: their clients come back by themselves.
+    ///
+    /// # Errors
+    /// [`RunError::Admin`].
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), RunError> {
+        let Self { listener, address, admin, health, gateway, file } = self;
+        tracing::info!(
+            program = gateway.config.role.program(),
+            address = %address,
+            admin = %admin.address(),
+            generation = gateway.live.load().table.generation(),
+            "serving"
+        );
+        let background = CancellationToken::new();
+        // Also where this future is dropped instead of finished.
+        let _stop = background.clone().drop_guard();
+        let until = background.clone();
+        if let Some(file) = file {
+            tokio::spawn(until.clone().run_until_cancelled_owned(file.watch(gateway.clone())));
+        }
+        tokio::spawn(until.run_until_cancelled_owned(first_sync(gateway.clone(), health.clone())));
+
+        let stop_admin = Shutdown::new();
+        let admin = admin.serve(stop_admin.clone());
+        tokio::pin!(admin);
+        let connections = Connections::new(gateway.clone());
+        tokio::select! {
+            ended = &mut admin => return ended.map_err(RunError::Admin),
+            () = connections.accept(listener, &shutdown) => {}
+        }
+        health.set(DRAIN, false, "draining");
+        let drained = async {
+            connections.drain(gateway.config.drain_grace).await;
+            stop_admin.begin();
+        };
+        let ((), ended) = tokio::join!(drained, admin);
+        tracing::info!("drained");
+        ended.map_err(RunError::Admin)
+    }
+}
+
+/// Turns readiness green once every endpoint has answered, or has had its time. From then on it stays green
+/// whatever endpoints do: taking a gateway out because a cluster is down would take the others down with it.
+async fn first_sync(gateway: Arc<Gateway>, health: Health) {
+    let deadline = tokio::time::Instant::now() + gateway.config.first_sync_wait;
+    let answered = gateway.live.load().answered();
+    loop {
+        let silent = gateway.live.load().silent();
+        if silent.is_empty() {
+            health.set(ENDPOINTS, true, "every endpoint has answered");
+            return;
+        }
+        health.set(ENDPOINTS, false, format!("waiting for {}", silent.join(", ")));
+        tokio::select! {
+            () = answered.notified() => {}
+            () = sleep_until(deadline) => {
+                tracing::warn!(endpoints = silent.join(", "), "ready without endpoints that never answered");
+                health.set(ENDPOINTS, true, format!("without {}, which never answered", silent.join(", ")));
+                return;
+            }
+        }
+    }
+}
+
+/// The client connections of one gateway.
+struct Connections {
+    gateway: Arc<Gateway>,
+    tracker: TaskTracker,
+    /// No more requests on a connection after the one under way.
+    draining: CancellationToken,
+    /// Not even that one.
+    cut: CancellationToken,
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.cut.cancel();
+    }
+}
+
+impl Connections {
+    fn new(gateway: Arc<Gateway>) -> Self {
+        Self {
+            gateway,
+            tracker: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Accepts until `shutdown` begins, then closes the listener.
+    async fn accept(&self, listener: TcpListener, shutdown: &Shutdown) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.begun() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.serve(stream, peer.ip()),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: IpAddr) {
+        let gateway = self.gateway.clone();
+        let (draining, cut) = (self.draining.clone(), self.cut.clone());
+        self.tracker.spawn(async move {
+            let open = gateway.ledger.metrics.connections.clone();
+            open.inc();
+            let peer = Peer::new(peer, &gateway.config.trusted_proxies);
+            tokio::select! {
+                biased;
+                () = cut.cancelled() => {}
+                () = converse(stream, peer, gateway, draining) => {}
+            }
+            open.dec();
+        });
+    }
+
+    async fn drain(&self, grace: Duration) {
+        self.draining.cancel();
+        self.tracker.close();
+        if timeout(grace, self.tracker.wait()).await.is_err() {
+            tracing::info!(connections = self.tracker.len(), "cutting connections that outlast the drain");
+            self.gateway.ledger.cutting.store(true, Relaxed);
+            self.cut.cancel();
+            if timeout(CUT_GRACE, self.tracker.wait()).await.is_err() {
+                tracing::warn!(connections = self.tracker.len(), "connections are still open");
+            }
+        }
+    }
+}
+
+/// One connection to its end.
+async fn converse(stream: TcpStream, peer: Peer, gateway: Arc<Gateway>, draining: CancellationToken) {
+    let service = service_fn(move |request| {
+        let gateway = gateway.clone();
+        async move { Ok::<_, Infallible>(gateway.handle(peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_READ_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // A client that left, or that speaks no HTTP; the access log tells of requests it interrupted.
+        tracing::debug!(%error, peer = %peer.ip, "client connection ended");
+    }
+}
+
+/// The whole of `main`: logs, a runtime, signals, the gateway, an exit code.
+pub fn main(config: Config, log: &LogArgs) -> ExitCode {
+    let program = config.role.program();
+    if let Err(error) = telemetry::init(log) {
+        return exit::fail(program, &error, EXIT_BAD_CONFIG);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::fail(program, &error, 1),
+    };
+    runtime.block_on(async {
+        let shutdown = match Shutdown::on_signals() {
+            Ok(shutdown) => shutdown,
+            Err(error) => return exit::fail(program, &error, 1),
+        };
+        match run(config, shutdown).await {
+            Err(error) if error.is_bad_config() => exit::fail(program, &error, EXIT_BAD_CONFIG),
+            result => exit::report(program, result),
+        }
+    })
+}

@@ -1,0 +1,5 @@
+//! The gateway over real sockets: clients and endpoints are written here, on any port of 127.0.0.1.
+
+mod support;
+
+mod routing;
