@@ -208,6 +208,34 @@ impl Bond {
     }
 }
 
+/// One payment still to come, per 100 face.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payment {
+    pub(crate) date: Option<Date>,
+    pub(crate) coupon: f64,
+    pub(crate) redemption: f64,
+}
+
+impl Bond {
+    /// The payments of the bond `scratch` was last used for.
+    pub(crate) fn payments<'a>(&'a self, scratch: &'a Scratch) -> impl Iterator<Item = Payment> + 'a {
+        let bill = match &self.terms {
+            Terms::Bill(terms) => {
+                Some(Payment { date: terms.maturity.to_date(), coupon: 0.0, redemption: 100.0 })
+            }
+            _ => None,
+        };
+        let flows = if bill.is_some() { &[][..] } else { &scratch.flows.flows[..] };
+        let last = flows.len().saturating_sub(1);
+        let redemption = scratch.flows.redemption;
+        let flows = flows.iter().enumerate().map(move |(index, flow)| {
+            let redemption = if index == last { redemption } else { 0.0 };
+            Payment { date: flow.payment.to_date(), coupon: flow.amount - redemption, redemption }
+        });
+        bill.into_iter().chain(flows)
+    }
+}
+
 fn already_paid() -> FieldError {
     FieldError::new(
         "settlementDate",

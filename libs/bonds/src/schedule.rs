@@ -57,6 +57,7 @@ impl Schedule {
         };
         self.adjust(terms, seed);
         self.drop_collapsed_ends();
+        self.drop_empty_periods();
         if self.dates.len() < 2 {
             return Err(ScheduleError::NoPeriod);
         }
@@ -102,11 +103,12 @@ impl Schedule {
                 self.push(date, true)?;
             }
         }
-        if let Some(first) = first.filter(|first| self.is_new(*first, terms)) {
-            self.push(first, false)?;
-        }
-        if self.is_new(terms.dated, terms) {
-            self.push(terms.dated, false)?;
+        for end in first.into_iter().chain([terms.dated]) {
+            if self.is_new(end, terms) {
+                // A month end may be a whole period away from a date that was clamped to its own month's end.
+                let whole = self.dates.last().is_some_and(|last| Stepper::new(*last, terms).date(-1) == end);
+                self.push(end, whole)?;
+            }
         }
         self.dates.reverse();
         self.regular.reverse();
@@ -145,8 +147,7 @@ impl Schedule {
 
     fn adjust(&mut self, terms: &ScheduleTerms, seed: Day) {
         let (calendar, convention) = (terms.calendar, terms.convention);
-        let unadjusted = convention == Convention::Unadjusted;
-        if unadjusted && !terms.end_of_month {
+        if convention == Convention::Unadjusted && !terms.end_of_month {
             return;
         }
         let last = self.dates.len() - 1;
@@ -155,7 +156,7 @@ impl Schedule {
         let inner = self.dates.get_mut(1..last).unwrap_or_default();
         if terms.end_of_month && calendar.is_month_end(seed) {
             for date in inner {
-                *date = if unadjusted { date.month_end() } else { calendar.month_end(*date) };
+                *date = calendar.adjust(date.month_end(), convention);
             }
         } else if calendar != Calendar::None {
             for date in inner {
@@ -180,6 +181,19 @@ impl Schedule {
             }
             self.dates.remove(1);
             self.regular.remove(0);
+        }
+    }
+
+    /// Two dates given a day or two apart can meet at a month end: a period needs at least a day.
+    fn drop_empty_periods(&mut self) {
+        let mut index = 0;
+        while index + 1 < self.dates.len() {
+            if self.dates[index + 1] <= self.dates[index] {
+                self.dates.remove(index + 1);
+                self.regular.remove(index);
+            } else {
+                index += 1;
+            }
         }
     }
 
