@@ -1,0 +1,171 @@
+//! What every store must do, as scenarios. A store runs them all with one line, [`contract_suite`].
+//!
+//! Each rule exists because a simpler one fails. These are the simpler ones, with the scenarios that tell
+//! them from the right one:
+//!
+//! | naive rule | what it does | scenario |
+//! |---|---|---|
+//! | `epoch_counter` | counts epochs instead of taking the time | `restart::an_epoch_never_comes_back_…` |
+//! | `no_run_epoch` | keeps the epoch over a restart | `restart::a_restart_ends_every_history_…` |
+//! | `moveback_dup` | appends a returning task's events again | `attach::a_task_that_comes_back_…` |
+//! | `merge_silent` | ignores that not all events came along | `attach::a_task_with_more_events_than_are_kept_…` |
+//! | `move_on_resume` | lets a resume take tasks from others | `register::a_resume_takes_no_task_…` |
+//! | `raise_off` | raises the offset inside an epoch | `reassert::a_position_ahead_of_the_log_…` |
+//! | `future_keeps` | keeps the epoch for a position from the future | `replay::a_position_from_the_future_…` |
+//! | `reassert_final` | takes a pod's word for a task's end | `reassert::a_lost_task_comes_back_open_…` |
+//! | `reassert_unfenced` | lets an older holder assert itself | `reassert::an_older_holder_…` |
+//! | `reassert_notasks` | forgets tasks that are asserted | `reassert::a_store_that_lost_everything_…` |
+//! | `reassert_revives` | leaves the generation at the end of a stream | `ending::…_cannot_be_revived` |
+//! | `finish_strict` | takes lost data for a takeover | `ending::a_finish_that_the_store_cannot_judge_…` |
+//! | `close_nogen` | closes what the pod holds, however it came by it | `ending::a_late_close_…` |
+//! | `fresh_trim_silent` | starts where the log starts | `replay::a_reader_from_a_start_that_is_gone_…` |
+//! | `reset_nosnap` | resets without saying how the tasks stand | `replay::an_evicted_position_…` |
+//! | `no_final_guard` | logs what comes after the final event | `emit::nothing_is_logged_after_the_final_…` |
+//! | `no_hint` | lets an event of a forgotten task go nowhere | `emit::an_event_of_a_forgotten_task_…` |
+
+pub(crate) mod attach;
+pub(crate) mod emit;
+pub(crate) mod ending;
+pub(crate) mod nodes;
+pub(crate) mod reassert;
+pub(crate) mod register;
+pub(crate) mod replay;
+pub(crate) mod restart;
+pub(crate) mod retention;
+pub(crate) mod tasks;
+
+/// Runs every scenario on the fixtures that an expression makes, as tests with the given attribute. A
+/// scenario that is missing here is dead code, and the lints say so.
+macro_rules! contract_suite {
+    ($fixture:expr, #[$test:meta]) => {
+        $crate::contract::contract_suite! { @modules $fixture, #[$test];
+            register {
+                a_new_stream_begins_at_offset_zero_and_is_held
+                what_was_logged_before_the_stream_opened_is_replayed
+                a_known_position_brings_exactly_what_follows
+                a_takeover_tells_the_old_pod_and_has_the_greater_generation
+                a_client_that_comes_back_to_the_same_pod_takes_over_from_itself
+                a_resume_takes_no_task_from_another_connection
+                a_resume_attaches_a_task_that_nobody_has
+                a_reader_at_the_end_of_finished_tasks_is_done
+                a_finished_stream_is_read_again_from_the_start
+                a_finished_stream_with_something_left_replays_it
+                a_stream_that_never_had_a_task_is_never_done
+                a_generation_rises_even_where_data_was_lost
+            }
+            replay {
+                a_page_ends_at_its_number_of_entries
+                a_page_ends_at_its_bytes_but_holds_one_entry
+                a_log_keeps_its_floor
+                a_log_keeps_eight_events_a_task_where_that_is_more
+                a_reader_from_a_start_that_is_gone_begins_at_the_oldest_kept_entry
+                an_evicted_position_is_reset_with_the_state_of_every_task
+                an_unknown_position_is_reset_in_the_same_history
+                a_position_of_another_history_is_reset
+                a_position_from_the_future_ends_the_history
+                a_live_reader_ahead_of_its_log_ends_the_history
+                a_connection_nobody_knew_has_one_history
+            }
+            attach {
+                a_task_brings_its_events_to_the_stream_that_asks_for_it
+                the_old_connection_is_told_who_has_the_task_now
+                a_task_that_moved_away_is_neither_open_nor_listed
+                a_moved_task_says_nothing_more_to_its_old_connection
+                the_holder_hears_of_the_task_and_then_of_its_events
+                a_task_that_comes_back_ends_the_history
+                a_task_with_more_events_than_are_kept_ends_the_history
+                a_finished_task_with_a_hole_comes_as_finished
+                a_finished_task_is_copied_and_stays_finished_where_it_was
+                a_task_named_like_a_connection_is_not_its_log
+                asking_again_for_an_attached_task_changes_nothing
+            }
+            emit {
+                each_event_gets_the_next_offset_and_reaches_the_holder
+                an_event_is_logged_once_however_often_it_is_emitted
+                nothing_is_logged_after_the_final_event
+                an_event_goes_where_its_task_belongs_whatever_it_says_itself
+                an_event_of_a_forgotten_task_goes_where_it_says
+                emits_at_the_same_time_share_one_order
+                ending_a_task_tells_every_pod
+                ending_a_task_twice_is_told_once
+                ending_a_finished_task_changes_nothing
+                a_second_subscription_takes_over
+            }
+            ending {
+                a_stream_ends_when_nothing_is_open_and_everything_is_read
+                a_stream_with_something_open_or_unread_goes_on
+                a_stream_that_never_had_a_task_does_not_end
+                a_stream_that_somebody_took_does_not_end_here
+                a_finish_that_the_store_cannot_judge_is_lost_and_not_replaced
+                a_stream_from_another_life_of_the_store_does_not_end_yet
+                a_finished_stream_cannot_be_revived
+                a_closed_stream_cannot_be_revived
+                a_late_close_leaves_the_newer_registration_of_the_same_pod
+                a_late_close_leaves_the_registration_of_another_pod
+                a_stream_is_closed_once
+            }
+            reassert {
+                a_holder_that_has_everything_sees_no_difference
+                a_holder_that_missed_something_sees_the_difference
+                an_older_holder_is_replaced_and_changes_nothing
+                a_store_that_lost_everything_learns_streams_and_tasks_again
+                a_lost_task_comes_back_open_until_its_final_is_emitted_again
+                a_position_ahead_of_the_log_ends_the_history_and_raises_nothing
+                a_newer_holder_wins_over_a_registration_that_was_rolled_back
+                a_pod_with_a_new_nonce_goes_on_with_its_streams
+                a_pod_that_is_not_well_is_refused
+                answers_come_in_order
+            }
+            restart {
+                a_restart_ends_every_history_and_keeps_the_offset
+                an_epoch_never_comes_back_however_often_data_is_lost
+                a_reader_from_the_start_is_told_that_the_start_is_gone
+                a_task_whose_history_ended_comes_with_its_state
+                events_after_a_restart_are_read_on
+                every_pod_hears_of_a_gap
+                a_cut_subscription_is_told_and_loses_no_event
+            }
+            retention {
+                everything_is_gone_a_day_after_its_last_refresh
+                re_assertions_keep_a_stream_and_its_tasks
+                events_keep_a_log_and_a_task
+                a_task_that_was_forgotten_may_be_accepted_again
+            }
+            nodes {
+                a_pod_must_be_well_before_it_registers
+                a_pod_lives_for_thirty_seconds_after_a_heartbeat
+                a_living_pod_cannot_be_buried
+                death_is_permanent
+                a_pod_that_leaves_holds_nothing
+                one_death_is_nobody_elses
+            }
+            tasks {
+                a_task_is_accepted_once
+                one_of_many_submissions_at_the_same_time_is_new
+                the_same_id_with_another_request_is_refused
+                the_same_id_in_another_cluster_is_refused
+                a_task_belongs_to_the_stream_that_asked_for_it_first
+                a_submission_says_whether_the_stream_is_open
+                a_submission_tells_the_open_stream
+                a_record_shows_the_latest_event
+                an_unknown_task_has_no_record
+                tasks_are_listed_newest_first_in_stable_pages
+                tasks_are_listed_by_connection_and_status
+                a_filter_that_matches_little_is_followed_to_the_end
+                rows_are_kept_in_order_and_paged
+                rows_are_replaced_as_a_whole
+            }
+        }
+    };
+    (@modules $fixture:expr, #[$test:meta]; $($module:ident { $($scenario:ident)+ })+) => {
+        $(mod $module {
+            $(#[$test]
+            async fn $scenario() {
+                let scene = $crate::scene::Scene::new($fixture);
+                $crate::contract::$module::$scenario(&scene).await;
+            })+
+        })+
+    };
+}
+
+pub(crate) use contract_suite;
