@@ -1,0 +1,58 @@
+//! One function a command; this file wires them to the process: runtime, signals, time limits.
+
+mod bonds;
+mod events;
+mod task;
+
+use std::{io, time::Duration};
+
+use crate::{
+    args::{self, Cli, Command},
+    client::Client,
+    error::{Error, Exit},
+};
+
+/// Runs the command to its end.
+pub fn run(cli: Cli) -> Result<Exit, Error> {
+    let Cli { global, command } = cli;
+    match command {
+        // Pure computation: no runtime, no threads.
+        Command::Bonds(args::Bonds::Price { file }) => bonds::price(&file),
+        Command::Task(args) => online(task::run(global, args)),
+        Command::Events(args::Events::Tail(args)) => online(events::tail(global, args)),
+    }
+}
+
+fn online(command: impl Future<Output = Result<Exit, Error>>) -> Result<Exit, Error> {
+    // One thread: a command waits for a server and for nothing else.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Setup("runtime", source))?;
+    runtime.block_on(command)
+}
+
+fn client(global: &args::Global) -> Client {
+    Client::new(global.server.clone(), global.cluster.clone())
+}
+
+/// Why a command stopped before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Interrupted,
+    Timeout,
+}
+
+/// Completes with the first reason to stop; never where there is none.
+async fn stop(limit: Option<Duration>) -> Result<Stop, io::Error> {
+    let limit = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Stop::Interrupted),
+        () = limit => Ok(Stop::Timeout),
+    }
+}

@@ -1,0 +1,23 @@
+//! `fundctl`: prices bonds offline, starts tasks and shows them live.
+//!
+//! Flow: [`args`] -> [`commands`] -> [`client`] (one request, one answer) or [`stream`] (an SSE stream that
+//! survives what lies between) -> [`watch`] (a pure fold of events into a view) -> [`render`] (the view for
+//! a person on a terminal, for a log file or for a program).
+//!
+//! Data goes to standard output and everything said about it to standard error. Everything a server sent is
+//! data: it is made printable before it reaches a terminal.
+//!
+//! This crate never decides whether a task is valid (the server does), never keeps state between two
+//! runs, and never ends a task because its watcher went away. Pricing never touches the network.
+
+pub mod args;
+pub mod body;
+pub mod client;
+pub mod commands;
+pub mod error;
+pub mod output;
+pub mod render;
+pub mod stream;
+pub mod watch;
+
+pub use error::{Error, Exit};
