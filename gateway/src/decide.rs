@@ -193,6 +193,10 @@ impl RouteTable {
             });
             by_header[at].1.insert(route.value.to_string(), index);
         }
+        if by_header.is_empty() {
+            // Without routes every value is unknown, and says so.
+            by_header.push((HeaderName::from_static(headers::X_CLUSTER_ROUTE), HashMap::new()));
+        }
         let default = routes.iter().position(|r| r.default);
         Self { generation, routes, by_header, default }
     }
@@ -281,9 +285,6 @@ impl RouteTable {
 
     /// The headers that name a route, as people write them.
     pub fn headers(&self) -> Vec<String> {
-        if self.by_header.is_empty() {
-            return vec![headers::X_CLUSTER_ROUTE_DISPLAY.to_owned()];
-        }
         self.by_header.iter().map(|(header, _)| display(header)).collect()
     }
 

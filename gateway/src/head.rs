@@ -38,8 +38,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Who asks, for what, and how it is framed: a client cannot have these dropped on the way by naming them
-/// in `Connection`. Headers that name users or forwarding hops are kept too; see [`is_identity`].
-const NEVER_DROPPED: [HeaderName; 14] = [
+/// in `Connection`. See [`is_identity`] for the rest.
+const NEVER_DROPPED: [HeaderName; 11] = [
     AUTHORIZATION,
     CONTENT_LENGTH,
     CONTENT_TYPE,
@@ -48,20 +48,16 @@ const NEVER_DROPPED: [HeaderName; 14] = [
     TRAILER,
     FORWARDED,
     X_REAL_IP,
-    X_POD_ID,
     X_ROUTED_TO,
     HeaderName::from_static(headers::X_CLUSTER_ROUTE),
-    HeaderName::from_static(headers::X_REQUEST_ID),
     HeaderName::from_static(headers::TRACEPARENT),
-    HeaderName::from_static(headers::LAST_EVENT_ID),
 ];
 
 /// Whether a header says who asks or how the request came here.
 fn is_identity(name: &HeaderName) -> bool {
-    // `user-id` and its like are routing hints of endpoints; every `x-forwarded-*` names a hop.
-    NEVER_DROPPED.contains(name)
-        || name.as_str().starts_with("x-forwarded-")
-        || name.as_str().starts_with("user-")
+    // Whatever ends in `-id` names somebody or something: a user, a request, an event, a pod.
+    let text = name.as_str();
+    NEVER_DROPPED.contains(name) || text.starts_with("x-forwarded-") || text.ends_with("-id")
 }
 
 /// A request that is not passed on, whatever the routes say.

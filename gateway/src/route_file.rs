@@ -80,14 +80,9 @@ pub struct RouteTimeouts {
 /// Why a text is no route table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteFileError {
-    /// It is not YAML (JSON is YAML too), or not of the documented shape.
-    #[error("at {at}: {message}")]
-    Shape {
-        /// Path of the field, `.` for the whole.
-        at: String,
-        /// What is wrong there.
-        message: String,
-    },
+    /// It is not YAML (JSON is YAML too), or not of the documented shape. The text names field and line.
+    #[error("{0}")]
+    Shape(String),
     /// The shape is right, the values are not.
     #[error("{}", list(.0))]
     Values(Vec<FieldProblem>),
@@ -102,9 +97,8 @@ fn list(problems: &[FieldProblem]) -> String {
 /// # Errors
 /// [`RouteFileError`], which names every bad field it can.
 pub fn parse(text: &str) -> Result<RouteTable, RouteFileError> {
-    let document = serde_norway::Deserializer::from_str(text);
-    let file: RouteFile = serde_path_to_error::deserialize(document)
-        .map_err(|e| RouteFileError::Shape { at: e.path().to_string(), message: e.inner().to_string() })?;
+    let file: RouteFile =
+        serde_norway::from_str(text).map_err(|error| RouteFileError::Shape(error.to_string()))?;
     validate(file)
 }
 

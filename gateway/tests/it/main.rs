@@ -2,4 +2,12 @@
 
 mod support;
 
+mod admin;
+mod drain;
+mod edits;
+mod failures;
+mod headers;
+mod processes;
 mod routing;
+mod streaming;
+mod timeouts;

@@ -3,11 +3,14 @@
 //! Edge types: they say what is *spelled*, unknown fields are refused, and nothing here is validated. A
 //! reader that acts on a file validates it into its own table first.
 
-use std::time::Duration;
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use fundbond_protocol::headers;
 use jiff::SignedDuration;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{SeqAccess, Visitor},
+};
 
 /// A whole route file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +19,32 @@ pub struct RouteFile {
     /// Chosen by the writer, shown by the reader once it is applied: how a writer learns that it is.
     pub generation: u64,
     /// The routes; no order among them matters.
+    #[serde(deserialize_with = "list")]
     pub routes: Vec<RouteSpec>,
+}
+
+/// Reads a list that must be there. YAML readers take `routes:` with nothing behind it for an empty list;
+/// that is what a file looks like that is still being written, and it would take every route away.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct List<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_any(List(PhantomData))
 }
 
 /// One route: which requests, and to where.
@@ -36,6 +64,7 @@ pub struct RouteSpec {
     #[serde(default, skip_serializing_if = "TimeoutsSpec::is_empty")]
     pub timeouts: TimeoutsSpec,
     /// To where.
+    #[serde(deserialize_with = "list")]
     pub endpoints: Vec<EndpointSpec>,
 }
 
@@ -142,8 +171,8 @@ impl Span {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpanError(String);
 
-impl std::fmt::Display for SpanError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for SpanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} is not a length of time; write for example 250ms, 2s or 1m30s", self.0)
     }
 }
@@ -157,8 +186,8 @@ impl std::str::FromStr for Span {
     }
 }
 
-impl std::fmt::Display for Span {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A span came from a signed one or from a constant of ours: far below the limit of the conversion.
         write!(f, "{:#}", SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX))
     }
