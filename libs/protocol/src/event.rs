@@ -205,7 +205,8 @@ impl ConnectionId {
     }
 }
 
-fn millis(now: Timestamp) -> Timestamp {
+/// `now` as the contract writes times: to the millisecond.
+pub fn millis(now: Timestamp) -> Timestamp {
     // Rounding to milliseconds fails only at the very ends of representable time.
     now.round(Unit::Millisecond).unwrap_or(now)
 }

@@ -1,0 +1,98 @@
+//! Configuration of one pod.
+
+use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
+
+use clap::Args;
+use fundbond_protocol::ClusterId;
+use fundbond_service_runtime::config::duration;
+
+/// Flags of `pod-service`. Flag over environment over default.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Address to listen on.
+    #[arg(long, env = "FUND_HOST", default_value = "0.0.0.0")]
+    pub host: IpAddr,
+    /// Port of the service; 0 takes any.
+    #[arg(long, env = "FUND_PORT", default_value_t = 9090)]
+    pub port: u16,
+    /// Port of probes and metrics [default: port + 10000].
+    #[arg(long, env = "FUND_ADMIN_PORT")]
+    pub admin_port: Option<u16>,
+    /// Name of this pod's host, from which its id is made [default: the host name].
+    #[arg(long, env = "FUND_NODE_NAME")]
+    pub node_name: Option<String>,
+    /// The cluster this pod belongs to.
+    #[arg(long, env = "FUND_CLUSTER_ID", default_value = "cluster1")]
+    pub cluster_id: ClusterId,
+    #[command(flatten)]
+    /// How it behaves.
+    pub settings: Settings,
+}
+
+/// How a pod behaves, whatever its address.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Tasks run at once [default: one a core].
+    #[arg(long, env = "FUND_TASK_CONCURRENCY")]
+    pub task_concurrency: Option<NonZeroUsize>,
+    /// Accepted tasks that may wait for a runner.
+    #[arg(long, env = "FUND_TASK_QUEUE", default_value_t = 10_000)]
+    pub task_queue: usize,
+    /// Streams at once; one more is sent away for a few seconds.
+    #[arg(long, env = "FUND_MAX_STREAMS", default_value_t = 10_000)]
+    pub max_streams: usize,
+    /// A stream this old ends and resumes elsewhere (up to a tenth earlier).
+    #[arg(long, env = "FUND_MAX_STREAM_AGE", default_value = "30m", value_parser = duration)]
+    pub max_stream_age: Duration,
+    /// First heartbeat of a stream.
+    #[arg(long, env = "FUND_HEARTBEAT_FIRST", default_value = "2s", value_parser = duration)]
+    pub heartbeat_first: Duration,
+    /// Time between heartbeats of a stream.
+    #[arg(long, env = "FUND_HEARTBEAT_INTERVAL", default_value = "10s", value_parser = duration)]
+    pub heartbeat_interval: Duration,
+    /// Time from SIGTERM to the end: streams are sent away over its first half, tasks may use all of it.
+    #[arg(long, env = "FUND_DRAIN_GRACE", default_value = "30s", value_parser = duration)]
+    pub drain_grace: Duration,
+    /// Bytes of a request body.
+    #[arg(long, env = "FUND_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
+    pub max_body: usize,
+}
+
+impl Settings {
+    /// Over what time a drain spreads the farewells: half the grace, so that a client that is sent away last
+    /// still sees its farewell before the deadline.
+    pub fn drain_spread(&self) -> Duration {
+        self.drain_grace / 2
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            task_concurrency: None,
+            task_queue: 10_000,
+            max_streams: 10_000,
+            max_stream_age: Duration::from_mins(30),
+            heartbeat_first: Duration::from_secs(2),
+            heartbeat_interval: Duration::from_secs(10),
+            drain_grace: Duration::from_secs(30),
+            max_body: 8 * 1024 * 1024,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_defaults_are_the_settings_defaults() {
+        #[derive(clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            config: Config,
+        }
+        let parsed = <Program as clap::Parser>::try_parse_from(["pod-service"]).unwrap().config;
+        assert_eq!(format!("{:?}", parsed.settings), format!("{:?}", Settings::default()));
+    }
+}

@@ -1,0 +1,110 @@
+//! `POST /api/fund-api`: accepting a task.
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use fundbond_protocol::{
+    ConnectionId, Status, TaskId,
+    api::{Accepted, StreamState, TaskLinks},
+};
+use fundbond_store::{Submission, Submitted};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{
+    Shared,
+    error::ApiError,
+    extract::{self, SMALL_BODY},
+};
+use crate::{
+    metrics::OpenLabels,
+    runner::Job,
+    work::{DEFAULT_KIND, Parsed, Work},
+};
+
+struct StartTask {
+    task: TaskId,
+    connection: Option<ConnectionId>,
+    parsed: Parsed,
+}
+
+/// Accepts a task: checked first, then given a place in the queue, then written down, then answered.
+pub async fn start(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
+    let body = extract::json_body(request, pod.settings.max_body).await?;
+    let StartTask { task, connection, parsed } = if body.len() <= SMALL_BODY {
+        parse(&body)?
+    } else {
+        tokio::task::spawn_blocking(move || parse(&body))
+            .await
+            .map_err(|error| ApiError::Internal(format!("parsing a request: {error}")))??
+    };
+    if pod.draining.has_begun() {
+        return Err(ApiError::Draining);
+    }
+    let place = pod.runner.reserve().ok_or(ApiError::QueueFull(pod.settings.task_queue))?;
+    let mut hash = blake3::Hasher::new();
+    hash.update(parsed.canonical.as_bytes());
+    // A request that names its connection is another request than one that leaves it to us.
+    hash.update(connection.as_ref().map_or("", ConnectionId::as_str).as_bytes());
+    let kind = parsed.work.kind();
+    let submission = Submission {
+        connection: connection.unwrap_or_else(|| ConnectionId::of_task(&task)),
+        task: task.clone(),
+        cluster: pod.cluster.clone(),
+        kind: kind.to_owned(),
+        fingerprint: *hash.finalize().as_bytes(),
+        accepted_at: fundbond_protocol::event::millis(Timestamp::now()),
+    };
+    let (connection, stream_open) = match pod.store.submit(&submission).await? {
+        Submitted::New { connection, stream_open } => {
+            place.fill(Job { task: task.clone(), connection: connection.clone(), work: parsed.work });
+            pod.metrics.tasks_accepted.get_or_create(&OpenLabels { outcome: "new" }).inc();
+            (connection, stream_open)
+        }
+        Submitted::Repeated { connection, stream_open } => {
+            pod.metrics.tasks_accepted.get_or_create(&OpenLabels { outcome: "repeated" }).inc();
+            (connection, stream_open)
+        }
+        Submitted::OtherRequest => return Err(ApiError::OtherRequest(task)),
+        Submitted::OtherCluster(cluster) => return Err(ApiError::OtherCluster(task, cluster)),
+    };
+    let accepted = Accepted {
+        links: TaskLinks::of(&task, &connection),
+        correlation_id: task,
+        connection_id: connection,
+        status: Status::ACCEPTED,
+        stream: if stream_open { StreamState::Open } else { StreamState::Closed },
+    };
+    Ok(super::json(StatusCode::ACCEPTED, &accepted))
+}
+
+fn parse(body: &[u8]) -> Result<StartTask, ApiError> {
+    let mut fields: Map<String, Value> = extract::parse(body)?;
+    let mut text = |name: &str| match fields.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(ApiError::field(name, format!("must be a string, not {}", type_of(&other)))),
+    };
+    let task = text("correlationId")?
+        .ok_or_else(|| ApiError::field("correlationId", "is missing; give each task an id of its own"))?;
+    let connection = text("connectionId")?;
+    let kind = text("kind")?;
+    Ok(StartTask {
+        task: extract::id("correlationId", &task)?,
+        connection: connection.map(|text| extract::id("connectionId", &text)).transpose()?,
+        parsed: Work::parse(kind.as_deref().unwrap_or(DEFAULT_KIND), fields).map_err(ApiError::Invalid)?,
+    })
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

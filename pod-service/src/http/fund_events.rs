@@ -1,0 +1,138 @@
+//! `POST /api/fund-events` and `GET /api/fund-events/{connectionId}`: opening a stream.
+
+use axum::{
+    body::Body,
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use fundbond_protocol::{
+    LastEventId, Status, TaskId, UserId,
+    api::{MAX_TASK_IDS, OpenStream},
+    headers::{EVENT_STREAM, LAST_EVENT_ID, QUERY_CLUSTER, QUERY_LAST_EVENT_ID, X_ACCEL_BUFFERING},
+    sse::{write_comment, write_retry},
+};
+
+use super::{
+    Shared,
+    error::ApiError,
+    extract::{self, Query},
+};
+use crate::{
+    pod::Pod,
+    server::ConnectionCut,
+    stream::{self, Open, Opening},
+};
+
+/// Parameters of the stream's `GET` form. `cluster` is the gateway's and passes by.
+const PARAMETERS: [&str; 6] = ["taskIds", "events", "userId", "system", QUERY_LAST_EVENT_ID, QUERY_CLUSTER];
+
+/// Opens by body.
+pub async fn open_by_post(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
+    check_accept(request.headers())?;
+    let query = Query::of(request.uri(), &[QUERY_LAST_EVENT_ID, QUERY_CLUSTER])?;
+    let last = last_event_id(request.headers(), &query);
+    let cut = ConnectionCut::of(&request);
+    let body = extract::json_body(request, pod.settings.max_body).await?;
+    open(&pod, extract::parse(&body)?, last, cut).await
+}
+
+/// Opens by path and query, as `EventSource` can.
+pub async fn open_by_get(
+    State(pod): Shared,
+    Path(connection): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    check_accept(request.headers())?;
+    let (wanted, last) = by_query(&connection, &request)?;
+    open(&pod, wanted, last, ConnectionCut::of(&request)).await
+}
+
+/// What `GET` would answer, without a stream.
+pub async fn head(Path(connection): Path<String>, request: Request) -> Result<Response, ApiError> {
+    check_accept(request.headers())?;
+    by_query(&connection, &request)?;
+    Ok(stream_response(Body::empty()))
+}
+
+fn by_query(connection: &str, request: &Request) -> Result<(OpenStream, LastEventId), ApiError> {
+    let query = Query::of(request.uri(), &PARAMETERS)?;
+    let one = |name: &str| query.get(name).map(|text| extract::id::<UserId>(name, text)).transpose();
+    let wanted = OpenStream {
+        connection_id: extract::id("connectionId", connection)?,
+        task_ids: query.list("taskIds", |text| TaskId::parse(text))?,
+        user_id: one("userId")?,
+        system: one("system")?,
+        events: query.list("events", |text| Status::parse(text))?,
+    };
+    Ok((wanted, last_event_id(request.headers(), &query)))
+}
+
+async fn open(
+    pod: &std::sync::Arc<Pod>,
+    wanted: OpenStream,
+    last: LastEventId,
+    cut: ConnectionCut,
+) -> Result<Response, ApiError> {
+    if wanted.task_ids.len() > MAX_TASK_IDS {
+        let message = format!("names {} tasks; at most {MAX_TASK_IDS} are possible", wanted.task_ids.len());
+        return Err(ApiError::field("taskIds", message));
+    }
+    tracing::debug!(
+        connection = %wanted.connection_id,
+        user_id = wanted.user_id.as_ref().map(UserId::as_str),
+        system = wanted.system.as_ref().map(UserId::as_str),
+        tasks = wanted.task_ids.len(),
+        "stream asked for"
+    );
+    let opening = stream::open(
+        pod,
+        Open {
+            connection: wanted.connection_id,
+            tasks: wanted.task_ids,
+            only: wanted.events,
+            last,
+            connection_cut: cut.0,
+        },
+    );
+    Ok(match opening.await? {
+        Opening::Stream(body) => stream_response(Body::new(body)),
+        Opening::Nothing => StatusCode::NO_CONTENT.into_response(),
+        Opening::Shed(retry) => {
+            let mut bytes = Vec::new();
+            write_retry(&mut bytes, retry);
+            write_comment(&mut bytes, "this pod takes no more streams; reconnect");
+            stream_response(Body::from(bytes))
+        }
+    })
+}
+
+fn stream_response(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(HeaderName::from_static(X_ACCEL_BUFFERING), HeaderValue::from_static("no"));
+    response
+}
+
+fn last_event_id(headers: &HeaderMap, query: &Query) -> LastEventId {
+    match headers.get(LAST_EVENT_ID) {
+        Some(value) => value.to_str().map_or(LastEventId::Unknown, LastEventId::parse),
+        None => query.get(QUERY_LAST_EVENT_ID).map_or(LastEventId::Start, LastEventId::parse),
+    }
+}
+
+fn check_accept(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given: Vec<_> =
+        headers.get_all(header::ACCEPT).iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
+    let accepted = given.iter().flat_map(|line| line.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let matches = parts.next().is_some_and(|essence| {
+            [EVENT_STREAM, "text/*", "*/*"].iter().any(|known| essence.eq_ignore_ascii_case(known))
+        });
+        // `q=0` means "anything but this".
+        matches && !parts.any(|p| p.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0))
+    });
+    if given.is_empty() || accepted { Ok(()) } else { Err(ApiError::NotAcceptable(given.join(", "))) }
+}

@@ -1,0 +1,213 @@
+//! The pod: accepts tasks, runs them, and holds the streams on which people watch them.
+//!
+//! Flow of a task: `http/fund_api` checks it, takes a place in the [`runner`]'s queue, and only then writes
+//! it down and answers 202 -> a worker runs it chunk by chunk on calculation threads -> each event goes to the
+//! store, which puts it into a log and tells whichever pod holds the stream.
+//!
+//! Flow of a stream: `http/fund_events` -> [`stream::open`] registers and replays -> the [`stream::hub`]
+//! writes live events -> a driver per stream does what waits: pages after a gap, heartbeats, the end.
+//!
+//! A pod never decides whether an event is its own (the store publishes to the holder), never waits for a
+//! slow client, never queues without a bound, and never ends without draining.
+
+mod backoff;
+pub mod config;
+mod http;
+mod identity;
+mod metrics;
+mod pod;
+mod runner;
+mod server;
+mod stream;
+mod work;
+
+pub use config::{Config, Settings};
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use fundbond_service_runtime::{
+    Health, Shutdown,
+    admin::Admin,
+    config::{BindError, admin_port, bind},
+};
+use fundbond_store::{Store, StoreError, Subscription};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{identity::Identity, metrics::Metrics, pod::Pod, runner::Runner};
+
+/// Time after the drain's deadline for the last words: final events of tasks that ran out of time, and the
+/// last bytes of streams.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why a pod cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system gives no random bytes for the pod's id.
+    #[error("cannot draw a pod id")]
+    Random(#[source] std::io::Error),
+    /// The store does not answer.
+    #[error("cannot start without the store")]
+    Store(#[from] StoreError),
+    /// The admin server broke.
+    #[error("the admin server ended")]
+    Admin(#[source] std::io::Error),
+}
+
+/// A pod that listens and is known to its store, but does not serve yet.
+#[derive(Debug)]
+pub struct PodService {
+    pod: Arc<Pod>,
+    listener: TcpListener,
+    address: SocketAddr,
+    admin: Admin,
+    subscription: Subscription,
+    jobs: runner::Jobs,
+}
+
+impl PodService {
+    /// Binds the addresses, takes an id, and makes the pod known to `store`.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn bind(config: Config, store: Arc<dyn Store>) -> Result<Self, RunError> {
+        let listener = bind("streams and tasks", (config.host, config.port).into()).await?;
+        let address = listener.local_addr().map_err(|source| BindError {
+            what: "streams and tasks",
+            address: (config.host, config.port).into(),
+            source,
+        })?;
+        let health = Health::waiting_for(&["drain", "store"]);
+        let (metrics, registry) = Metrics::new();
+        let admin_port = admin_port(config.port, config.admin_port);
+        let admin =
+            Admin::bind((config.host, admin_port).into(), health.clone(), registry, axum::Router::new())
+                .await?;
+        let host = config.node_name.unwrap_or_else(host_name);
+        let identity = Identity::new(host, address.port()).map_err(RunError::Random)?;
+        let (runner, jobs) = Runner::new(config.settings.task_queue);
+        let pod = Arc::new(Pod {
+            identity,
+            cluster: config.cluster_id,
+            store,
+            streams: Arc::default(),
+            runner,
+            metrics,
+            settings: config.settings,
+            health,
+            draining: Shutdown::new(),
+            stopped: Shutdown::new(),
+            reassert: tokio::sync::Notify::new(),
+        });
+        // Health before the first registration, and ears before the first event.
+        pod.revive().await?;
+        let subscription = pod.store.subscribe(&pod.identity.id()).await?;
+        Ok(Self { pod, listener, address, admin, subscription, jobs })
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its probes and metrics are.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// Its readable id.
+    pub fn display_id(&self) -> String {
+        self.pod.identity.id().display_id().to_owned()
+    }
+
+    /// Serves until `shutdown` begins, then drains: unready, streams sent away over half the grace, tasks
+    /// finished or failed by its end.
+    ///
+    /// # Errors
+    /// Where the admin server broke; everything else ends in order.
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), RunError> {
+        let Self { pod, listener, address, admin, subscription, jobs } = self;
+        let deadline = CancellationToken::new();
+        let (closing, after) = (Shutdown::new(), Shutdown::new());
+        let mut background = JoinSet::new();
+        background.spawn(stream::hub::run(pod.clone(), subscription));
+        background.spawn(pod.clone().keep_alive());
+        background.spawn(watch_gauges(pod.clone()));
+        let mut workers = runner::start(&pod, jobs, &deadline);
+        let admin = tokio::spawn(admin.serve(after.clone()));
+        let server =
+            tokio::spawn(server::serve(listener, http::router(pod.clone()), closing.clone(), LAST_WORDS));
+        pod.health.set("drain", true, "serving");
+        pod.health.started();
+        tracing::info!(%address, pod = %pod.identity.id(), cluster = %pod.cluster, "pod serves");
+
+        shutdown.begun().await;
+        drain(&pod, &deadline).await;
+        let _ =
+            tokio::time::timeout(LAST_WORDS, async { while workers.join_next().await.is_some() {} }).await;
+        closing.begin();
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the server broke off");
+        }
+        pod.stopped.begin();
+        while background.join_next().await.is_some() {}
+        if let Err(error) = pod.store.leave(&pod.identity.id(), &pod.cluster).await {
+            tracing::warn!(%error, "left without a word to the store; it will notice");
+        }
+        after.begin();
+        match admin.await {
+            Ok(result) => result.map_err(RunError::Admin),
+            Err(error) => Err(RunError::Admin(std::io::Error::other(error))),
+        }
+    }
+}
+
+/// Waits until streams and tasks are gone, or the grace is over.
+async fn drain(pod: &Arc<Pod>, deadline: &CancellationToken) {
+    let begun = Instant::now();
+    tracing::info!(streams = pod.streams.len(), tasks = pod.runner.busy(), "draining");
+    pod.health.set("drain", false, "draining");
+    pod.draining.begin();
+    let empty = async {
+        runner::idle(&pod.runner).await;
+        while !pod.streams.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // The last words must fit into the grace, too.
+    let grace = pod.settings.drain_grace.saturating_sub(LAST_WORDS);
+    if tokio::time::timeout(grace, empty).await.is_err() {
+        tracing::warn!(streams = pod.streams.len(), tasks = pod.runner.busy(), "out of time");
+    }
+    deadline.cancel();
+    tracing::info!(seconds = begun.elapsed().as_secs_f64(), "drained");
+}
+
+/// Gauges are read from what they gauge, so that they cannot drift from it.
+async fn watch_gauges(pod: Arc<Pod>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = pod.stopped.begun() => return,
+        }
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        pod.metrics.streams.set(count(pod.streams.len()));
+        let running = pod.metrics.tasks_running.get();
+        pod.metrics.tasks_waiting.set((count(pod.runner.busy()) - running).max(0));
+    }
+}
+
+fn host_name() -> String {
+    // The kernel's own file: no crate, no libc. An unnamed host still gets a legal id.
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}

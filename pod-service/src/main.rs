@@ -1,0 +1,36 @@
+//! `pod-service`: one pod.
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use fundbond_pod_service::{Config, PodService};
+use fundbond_service_runtime::{Shutdown, config, exit, telemetry};
+use fundbond_store::MemoryStore;
+
+/// Runs fund calculations and streams their progress.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Program {
+    #[command(flatten)]
+    config: Config,
+    /// Where tasks and events are kept: `memory`.
+    #[arg(long, env = "FUND_STORE", default_value = "memory", value_parser = ["memory"])]
+    store: String,
+    #[command(flatten)]
+    log: telemetry::LogArgs,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let program = config::parse::<Program>();
+    if let Err(error) = telemetry::init(&program.log) {
+        return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG);
+    }
+    exit::report("pod-service", run(program).await)
+}
+
+async fn run(program: Program) -> Result<(), fundbond_pod_service::RunError> {
+    let shutdown = Shutdown::on_signals().map_err(fundbond_pod_service::RunError::Admin)?;
+    let service = PodService::bind(program.config, Arc::new(MemoryStore::new())).await?;
+    service.serve(shutdown).await
+}

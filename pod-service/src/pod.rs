@@ -1,0 +1,139 @@
+//! What the parts of one pod share.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use fundbond_protocol::{ClusterId, TaskId};
+use fundbond_service_runtime::{Health, Shutdown};
+use fundbond_store::{Node, Reasserted, Store, StoreError};
+use tokio::sync::Notify;
+
+use crate::{
+    backoff::Backoff, config::Settings, identity::Identity, metrics::Metrics, runner::Runner,
+    stream::hub::Streams,
+};
+
+/// How often a node says that it lives, and repeats what it holds: a third of the time after which it
+/// counts as dead, so that two lost heartbeats do no harm.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Assertions in one step: a script of a few milliseconds, so that it does not hold up others.
+const REASSERT_BATCH: usize = 500;
+
+/// One pod.
+pub struct Pod {
+    /// Who it is.
+    pub identity: Identity,
+    /// Which cluster it belongs to.
+    pub cluster: ClusterId,
+    /// Where everything that outlives the process is.
+    pub store: Arc<dyn Store>,
+    /// Open streams.
+    pub streams: Arc<Streams>,
+    /// Running tasks.
+    pub runner: Runner,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// How it behaves.
+    pub settings: Settings,
+    /// What its probes say.
+    pub health: Health,
+    /// Begins when the pod takes no new work and sends its streams away.
+    pub draining: Shutdown,
+    /// Begins when everything is drained, or the deadline is over.
+    pub stopped: Shutdown,
+    /// Wakes [`keep_alive`](Self::keep_alive) early.
+    pub(crate) reassert: Notify,
+}
+
+impl Pod {
+    /// Sends one heartbeat; a buried pod becomes somebody else.
+    pub async fn revive(&self) -> Result<(), StoreError> {
+        match self.store.heartbeat(&self.identity.id(), &self.cluster).await? {
+            Node::Alive => Ok(()),
+            Node::Buried => self.be_somebody_else().await,
+        }
+    }
+
+    /// Takes a new nonce: death is permanent, so a pod that was declared dead by mistake goes on under a new
+    /// name, and re-asserts what it holds under it.
+    pub async fn be_somebody_else(&self) -> Result<(), StoreError> {
+        let old = self.identity.id();
+        let new = self.identity.renew(&old).map_err(|e| StoreError::Unreachable(Box::new(e)))?;
+        tracing::warn!(%old, %new, "this pod was declared dead; going on under a new id");
+        self.metrics.renewals.inc();
+        self.store.heartbeat(&new, &self.cluster).await?;
+        self.reassert_soon();
+        Ok(())
+    }
+
+    /// Repeats to the store what the pod holds, now and not at the next heartbeat.
+    pub fn reassert_soon(&self) {
+        self.reassert.notify_one();
+    }
+
+    /// Stops the run of a task that somebody ended.
+    pub fn stop_task(&self, task: &TaskId) {
+        self.runner.stop(task);
+    }
+
+    /// Heartbeats and re-assertions until the pod stops.
+    pub async fn keep_alive(self: Arc<Self>) {
+        let mut backoff = Backoff::default();
+        loop {
+            let step = async {
+                self.revive().await?;
+                self.reassert_all().await
+            };
+            let wait = match step.await {
+                Ok(()) => {
+                    self.health.set("store", true, "reachable");
+                    backoff.reset();
+                    HEARTBEAT
+                }
+                Err(error) => {
+                    self.health.set("store", false, fundbond_service_runtime::exit::chain(&error));
+                    backoff.failed("heartbeat", &error);
+                    Duration::ZERO
+                }
+            };
+            tokio::select! {
+                () = self.stopped.begun() => return,
+                () = async { backoff.wait().await; tokio::time::sleep(wait).await } => {}
+                () = self.reassert.notified(), if !wait.is_zero() => {}
+            }
+        }
+    }
+
+    async fn reassert_all(&self) -> Result<(), StoreError> {
+        let held = self.streams.assertions();
+        for batch in held.chunks(REASSERT_BATCH) {
+            let assertions: Vec<_> = batch.iter().map(|(_, assertion)| assertion.clone()).collect();
+            match self.store.reassert(&self.identity.id(), &self.cluster, &assertions).await? {
+                Reasserted::Streams(answers) => {
+                    for ((stream, _), answer) in batch.iter().zip(answers) {
+                        Streams::asserted(stream, answer);
+                    }
+                }
+                // The heartbeat before this step was somebody else's or too old: the next round mends it.
+                Reasserted::Buried => return self.be_somebody_else().await,
+                Reasserted::NoHealth => {
+                    self.reassert_soon();
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Pod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pod")
+            .field("identity", &self.identity)
+            .field("cluster", &self.cluster)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tasks that this pod runs or will run, and how to stop them.
+pub(crate) type Stops = HashMap<TaskId, tokio_util::sync::CancellationToken>;

@@ -1,0 +1,398 @@
+//! The reading rules of one stream, with no IO and no clock.
+//!
+//! Input: what the store answered and what the bus said. Output: frames into a buffer, and the next thing
+//! the shell has to ask the store ([`Session::want`]). The log is the truth: a live event is written only if
+//! it is exactly the next one of the same history; everything else makes the session *behind*, and a
+//! session that is behind ignores live events and reads pages until it stands at the end. So there is no
+//! buffer of pending events, and no race between a page and the events that overtake it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use fundbond_protocol::{
+    ConnectionId, Epoch, PodId, Position, Status, TaskEvent, TaskId, position::replaced_id, sse::Frame,
+};
+use fundbond_store::{Asserted, Entry, EntryKind, Finished, Generation, Opened, Outcome, Reading, Snapshot};
+use jiff::Timestamp;
+
+/// What the shell must do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Wait.
+    Nothing,
+    /// Read on from here, once the queue has room.
+    CatchUp(Position),
+    /// Ask whether the stream may end here.
+    Finish(Position),
+    /// Nothing more: the stream has ended.
+    Ended(End),
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Every task is final and the client has everything; the registration is gone.
+    Finished,
+    /// Another stream took the connection over; its registration stands.
+    Replaced,
+    /// The client should come back: drain, or the lifetime is over.
+    Draining,
+    /// The client stopped reading.
+    Slow,
+    /// The client went away.
+    ClientLeft,
+}
+
+impl End {
+    /// The value of the metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Replaced => "replaced",
+            Self::Draining => "draining",
+            Self::Slow => "slow",
+            Self::ClientLeft => "client-left",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The register answer is outstanding.
+    Registering,
+    /// At the end, as far as is known: live events are written.
+    Live,
+    /// Something lies between the client and the end of the log.
+    Behind,
+    Ended(End),
+}
+
+/// One stream's state.
+pub struct Session {
+    connection: ConnectionId,
+    pod: PodId,
+    /// Statuses the client asked for; empty for all. Finals and moves always pass.
+    only: BTreeSet<Status>,
+    phase: Phase,
+    generation: Generation,
+    position: Option<Position>,
+    tasks: BTreeMap<TaskId, bool>,
+    finish_wanted: bool,
+    /// The last event that was ignored while behind: whoever caught up must stand at it or beyond.
+    heard: Option<(Epoch, u64)>,
+    /// The greatest generation that somebody else registered, while our own is not known yet.
+    lost: Option<Generation>,
+    heartbeats: u64,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("connection", &self.connection)
+            .field("phase", &self.phase)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A stream whose registration is about to be asked for. It takes bus messages from now on.
+    pub fn new(connection: ConnectionId, pod: PodId, only: impl IntoIterator<Item = Status>) -> Self {
+        Self {
+            connection,
+            pod,
+            only: only.into_iter().collect(),
+            phase: Phase::Registering,
+            generation: Generation(0),
+            position: None,
+            tasks: BTreeMap::new(),
+            finish_wanted: false,
+            heard: None,
+            lost: None,
+            heartbeats: 0,
+        }
+    }
+
+    /// The stream.
+    pub fn connection(&self) -> &ConnectionId {
+        &self.connection
+    }
+
+    /// Proof of ownership; meaningless before [`registered`](Self::registered).
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// What has been written, once registered.
+    pub fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// Every attached task that the session knows of.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskId> {
+        self.tasks.keys()
+    }
+
+    /// What the shell must do next.
+    pub fn want(&self) -> Want {
+        match (&self.phase, &self.position) {
+            (Phase::Ended(end), _) => Want::Ended(*end),
+            (Phase::Behind, Some(position)) => Want::CatchUp(position.clone()),
+            (Phase::Live, Some(position)) if self.finish_wanted => Want::Finish(position.clone()),
+            _ => Want::Nothing,
+        }
+    }
+
+    /// The registration stands. Writes `CONNECTED` and the first page.
+    ///
+    /// Where a `RESET` follows, `CONNECTED` has no id: a client that is cut between the two must ask again
+    /// with its old position, or it would never learn that history is gone.
+    pub fn registered(&mut self, opened: Opened, now: Timestamp, out: &mut Vec<u8>) {
+        self.generation = opened.generation;
+        let known = std::mem::take(&mut self.tasks);
+        self.tasks = opened.tasks.into_iter().collect();
+        for (task, is_final) in known {
+            self.tasks.entry(task).or_insert(is_final);
+        }
+        let id = match &opened.reading.outcome {
+            Outcome::Reset { .. } => None,
+            Outcome::Entries(entries) => {
+                let offset = entries.first().map_or(opened.reading.end, |first| first.offset - 1);
+                let position = Position { epoch: opened.reading.epoch.clone(), offset };
+                let id = position.to_string();
+                self.position = Some(position);
+                Some(id)
+            }
+        };
+        let connected =
+            self.about_stream(self.generation.0, Status::CONNECTED, now).with_message("stream open");
+        write(out, id.as_deref(), &connected.status, &connected.to_json());
+        self.phase = Phase::Behind;
+        self.apply(opened.reading, now, out);
+        if self.lost.is_some_and(|lost| lost > self.generation) {
+            self.replaced(self.lost.unwrap_or(self.generation), now, out);
+        }
+    }
+
+    /// A page was read after [`Want::CatchUp`].
+    pub fn caught_up(&mut self, reading: Reading, now: Timestamp, out: &mut Vec<u8>) {
+        if self.phase == Phase::Behind {
+            self.apply(reading, now, out);
+        }
+    }
+
+    fn apply(&mut self, reading: Reading, now: Timestamp, out: &mut Vec<u8>) {
+        match reading.outcome {
+            Outcome::Entries(entries) => {
+                for entry in &entries {
+                    self.write_entry(entry, &reading.epoch, out);
+                }
+            }
+            Outcome::Reset { at, snapshot } => {
+                let position = Position { epoch: reading.epoch.clone(), offset: at };
+                self.write_reset(&position, &snapshot, now, out);
+                for Snapshot { task, is_final, .. } in snapshot {
+                    self.tasks.insert(task, is_final);
+                }
+                self.position = Some(position);
+            }
+        }
+        let at_end = self.position.as_ref().is_some_and(|p| p.offset >= reading.end);
+        // An ignored event of another epoch may be stale or may be news; one more page tells.
+        let satisfied = self.heard.take().is_none_or(|(epoch, offset)| {
+            self.position.as_ref().is_some_and(|p| p.epoch == epoch && p.offset >= offset)
+        });
+        self.phase = if at_end && satisfied { Phase::Live } else { Phase::Behind };
+        self.finish_wanted = at_end && reading.open == Some(0);
+    }
+
+    /// The bus says that the log grew. `room` says whether the queue takes more; where it does not, the
+    /// session falls behind instead of dropping anything. True if frames were written.
+    pub fn event(&mut self, epoch: &Epoch, entry: &Entry, room: bool, out: &mut Vec<u8>) -> bool {
+        let next = match (&self.phase, &self.position) {
+            (Phase::Live, Some(position)) if position.epoch == *epoch => {
+                if entry.offset <= position.offset {
+                    return false;
+                }
+                room && entry.offset == position.offset + 1
+            }
+            (Phase::Ended(_), _) => return false,
+            _ => false,
+        };
+        if next {
+            self.write_entry(entry, epoch, out);
+            return true;
+        }
+        self.heard = Some((epoch.clone(), entry.offset));
+        if self.phase == Phase::Live {
+            self.phase = Phase::Behind;
+        }
+        false
+    }
+
+    /// Messages may have been missed.
+    pub fn gap(&mut self) {
+        if self.phase == Phase::Live {
+            self.phase = Phase::Behind;
+        }
+    }
+
+    /// The bus says that a task was attached.
+    pub fn attached(&mut self, task: &TaskId) {
+        if !self.tasks.contains_key(task) {
+            self.tasks.insert(task.clone(), false);
+            self.finish_wanted = false;
+        }
+    }
+
+    /// The bus says that somebody registered this connection with `generation`.
+    pub fn lost(&mut self, generation: Generation, now: Timestamp, out: &mut Vec<u8>) {
+        match self.phase {
+            Phase::Registering => self.lost = self.lost.max(Some(generation)),
+            Phase::Live | Phase::Behind if generation > self.generation => {
+                self.replaced(generation, now, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// The store answered [`Want::Finish`]. True if the pod must re-assert what it holds.
+    #[must_use]
+    pub fn finished(&mut self, answer: Finished, now: Timestamp, out: &mut Vec<u8>) -> bool {
+        self.finish_wanted = false;
+        if self.is_ended() {
+            return false;
+        }
+        match answer {
+            Finished::Closed => self.phase = Phase::Ended(End::Finished),
+            Finished::Replaced => self.replaced(Generation(self.generation.0 + 1), now, out),
+            Finished::More => self.phase = Phase::Behind,
+            Finished::Lost => return true,
+        }
+        false
+    }
+
+    /// The store answered a re-assertion.
+    pub fn asserted(&mut self, answer: Asserted, now: Timestamp, out: &mut Vec<u8>) {
+        if !matches!(self.phase, Phase::Live | Phase::Behind) {
+            return;
+        }
+        match answer {
+            Asserted::Replaced => self.replaced(Generation(self.generation.0 + 1), now, out),
+            Asserted::Held { epoch, end, open } => {
+                let same = self.position.as_ref().is_some_and(|p| p.epoch == epoch && p.offset >= end);
+                let done = open.is_empty() && !self.tasks.is_empty();
+                for task in open {
+                    self.tasks.entry(task).or_insert(false);
+                }
+                // A page brings what was missed; it also says whether the stream may end.
+                if !same || done {
+                    self.gap();
+                }
+            }
+        }
+    }
+
+    /// Writes a heartbeat.
+    pub fn heartbeat(&mut self, now: Timestamp, out: &mut Vec<u8>) {
+        self.heartbeats += 1;
+        let event = self.about_stream(self.heartbeats, Status::HEARTBEAT, now);
+        write(out, None, &event.status, &event.to_json());
+    }
+
+    /// Ends the stream so that the client comes back after about `retry_millis`.
+    pub fn drain(&mut self, retry_millis: u64, why: &str, now: Timestamp, out: &mut Vec<u8>) {
+        if self.is_ended() {
+            return;
+        }
+        fundbond_protocol::sse::write_retry(out, retry_millis);
+        let event = self.about_stream(self.generation.0, Status::DRAINING, now).with_message(why);
+        write(out, None, &event.status, &event.to_json());
+        self.phase = Phase::Ended(End::Draining);
+    }
+
+    /// Ends the stream without a word: nobody reads it.
+    pub fn abandon(&mut self, end: End) {
+        if !self.is_ended() {
+            self.phase = Phase::Ended(end);
+        }
+    }
+
+    /// Whether the session waits for a page.
+    pub fn is_behind(&self) -> bool {
+        self.phase == Phase::Behind
+    }
+
+    /// Whether the stream has ended.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    fn replaced(&mut self, by: Generation, now: Timestamp, out: &mut Vec<u8>) {
+        let event = self
+            .about_stream(by.0, Status::REPLACED, now)
+            .with_message("another stream with this connectionId took over; do not reconnect");
+        write(out, Some(&replaced_id(by.0)), &event.status, &event.to_json());
+        self.phase = Phase::Ended(End::Replaced);
+    }
+
+    fn write_entry(&mut self, entry: &Entry, epoch: &Epoch, out: &mut Vec<u8>) {
+        let position = Position { epoch: epoch.clone(), offset: entry.offset };
+        let id = position.to_string();
+        self.position = Some(position);
+        match entry.kind {
+            EntryKind::Event => {}
+            EntryKind::Final => {
+                self.tasks.insert(entry.task.clone(), true);
+            }
+            EntryKind::Moved => {
+                self.tasks.remove(&entry.task);
+            }
+        }
+        if entry.kind != EntryKind::Event {
+            // The store decides in the end; this only saves asking while a task is known to be open.
+            self.finish_wanted = self.tasks.values().all(|is_final| *is_final);
+        }
+        let passes =
+            entry.kind != EntryKind::Event || self.only.is_empty() || self.only.contains(&entry.status);
+        if passes {
+            write(out, Some(&id), &entry.status, &entry.json);
+        } else {
+            write_id(out, &id);
+        }
+    }
+
+    fn write_reset(&self, position: &Position, snapshot: &[Snapshot], now: Timestamp, out: &mut Vec<u8>) {
+        let event = self.about_stream(position, Status::RESET, now).with_message(
+            "history is gone; `tasks` holds the latest event of each task, later events follow",
+        );
+        let mut json = event.to_json();
+        // Spliced and not parsed: the latest events go out exactly as they were emitted.
+        json.truncate(json.len() - 1);
+        json.push_str(",\"tasks\":[");
+        for (index, latest) in snapshot.iter().filter_map(|s| s.json.as_deref()).enumerate() {
+            if index > 0 {
+                json.push(',');
+            }
+            json.push_str(latest);
+        }
+        json.push_str("]}");
+        write(out, Some(&position.to_string()), &event.status, &json);
+    }
+
+    fn about_stream(&self, step: impl fmt::Display, status: Status, now: Timestamp) -> TaskEvent {
+        TaskEvent::of_stream(&self.connection, step, status, now).from_pod(&self.pod)
+    }
+}
+
+fn write(out: &mut Vec<u8>, id: Option<&str>, status: &Status, json: &str) {
+    let frame = Frame { id, event: Some(status.as_str()), data: Some(json) };
+    // Ids are positions and names are statuses: neither type can hold a line break.
+    frame.write(out).unwrap_or_else(|error| unreachable!("{error}"));
+}
+
+fn write_id(out: &mut Vec<u8>, id: &str) {
+    Frame { id: Some(id), ..Frame::default() }.write(out).unwrap_or_else(|error| unreachable!("{error}"));
+}

@@ -1,0 +1,246 @@
+//! The reading rules, against hand-written stores.
+
+use fundbond_protocol::{
+    ConnectionId, Epoch, EventId, PodId, Status, TaskId,
+    sse::{Event, Item, Parser},
+};
+use fundbond_store::{Entry, EntryKind, Finished, Generation, Opened, Outcome, Reading, Snapshot};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::session::{End, Session, Want};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn epoch(name: &str) -> Epoch {
+    name.parse().unwrap()
+}
+
+fn task(name: &str) -> TaskId {
+    TaskId::parse(name).unwrap()
+}
+
+fn entry(offset: u64, name: &str, kind: EntryKind) -> Entry {
+    let status = match kind {
+        EntryKind::Event => Status::SUBTASK_COMPLETED,
+        EntryKind::Final => Status::COMPLETED,
+        EntryKind::Moved => Status::REPLACED,
+    };
+    let event_id = EventId::of_step(&task(name), offset);
+    Entry { offset, task: task(name), event_id, status, kind, json: format!("{{\"n\":{offset}}}").into() }
+}
+
+fn reading(end: u64, open: Option<usize>, entries: Vec<Entry>) -> Reading {
+    Reading { epoch: epoch("k1"), end, open, outcome: Outcome::Entries(entries) }
+}
+
+fn opened(reading: Reading, tasks: &[(&str, bool)]) -> Opened {
+    let tasks = tasks.iter().map(|(name, is_final)| (task(name), *is_final)).collect();
+    Opened { generation: Generation(7), reading, tasks }
+}
+
+fn session() -> Session {
+    Session::new(ConnectionId::parse("c").unwrap(), PodId::parse("pod-a-1~aaaaaaaa").unwrap(), [])
+}
+
+fn parse(bytes: &[u8]) -> Vec<Event> {
+    let mut items = Vec::new();
+    Parser::new(1 << 20).feed(bytes, &mut items).unwrap();
+    let events =
+        items.into_iter().filter_map(|item| if let Item::Event(event) = item { Some(event) } else { None });
+    events.collect()
+}
+
+fn said(bytes: &[u8]) -> Vec<String> {
+    parse(bytes).into_iter().map(|event| format!("{} {}", event.id, event.name)).collect()
+}
+
+#[test]
+fn a_new_stream_says_connected_at_zero_and_then_the_live_events() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    session.attached(&task("t"));
+    assert!(session.event(&epoch("k1"), &entry(1, "t", EntryKind::Event), true, &mut out));
+    assert_eq!(session.want(), Want::Nothing);
+    assert!(session.event(&epoch("k1"), &entry(2, "t", EntryKind::Final), true, &mut out));
+    assert_eq!(said(&out), ["k1.0 CONNECTED", "k1.1 SUBTASK_COMPLETED", "k1.2 COMPLETED"]);
+    assert!(matches!(session.want(), Want::Finish(p) if p.offset == 2));
+    assert!(!session.finished(Finished::Closed, NOW, &mut out));
+    assert_eq!(session.want(), Want::Ended(End::Finished));
+}
+
+#[test]
+fn connected_carries_the_place_where_replay_starts() {
+    let (mut session, mut out) = (session(), Vec::new());
+    let entries = vec![entry(5, "t", EntryKind::Event), entry(6, "t", EntryKind::Event)];
+    session.registered(opened(reading(6, Some(1), entries), &[("t", false)]), NOW, &mut out);
+    assert_eq!(said(&out), ["k1.4 CONNECTED", "k1.5 SUBTASK_COMPLETED", "k1.6 SUBTASK_COMPLETED"]);
+}
+
+#[test]
+fn a_reset_alone_carries_the_new_position_and_the_states() {
+    let (mut session, mut out) = (session(), Vec::new());
+    let snapshot = vec![
+        Snapshot { task: task("a"), is_final: true, json: Some(r#"{"x":1}"#.into()) },
+        Snapshot { task: task("b"), is_final: false, json: None },
+    ];
+    let outcome = Outcome::Reset { at: 9, snapshot };
+    let reading = Reading { epoch: epoch("k2"), end: 9, open: Some(1), outcome };
+    session.registered(opened(reading, &[("a", true), ("b", false)]), NOW, &mut out);
+    let events = parse(&out);
+    assert_eq!(said(&out), [" CONNECTED", "k2.9 RESET"]);
+    assert!(events[1].data.ends_with(r#""tasks":[{"x":1}]}"#), "{}", events[1].data);
+    assert!(serde_json::from_str::<serde_json::Value>(&events[1].data).is_ok());
+}
+
+#[test]
+fn an_event_beyond_the_next_is_not_written_but_read() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    assert!(!session.event(&epoch("k1"), &entry(2, "t", EntryKind::Event), true, &mut out));
+    assert!(matches!(session.want(), Want::CatchUp(p) if p.offset == 0));
+    // The page was read before event 3 was logged, and event 3 was heard before the page arrived.
+    assert!(!session.event(&epoch("k1"), &entry(3, "t", EntryKind::Event), true, &mut out));
+    let page = vec![entry(1, "t", EntryKind::Event), entry(2, "t", EntryKind::Event)];
+    session.caught_up(reading(2, Some(1), page), NOW, &mut out);
+    assert!(matches!(session.want(), Want::CatchUp(p) if p.offset == 2));
+    session.caught_up(reading(3, Some(1), vec![entry(3, "t", EntryKind::Event)]), NOW, &mut out);
+    assert_eq!(session.want(), Want::Nothing);
+    assert_eq!(
+        said(&out)[1..],
+        ["k1.1 SUBTASK_COMPLETED", "k1.2 SUBTASK_COMPLETED", "k1.3 SUBTASK_COMPLETED"]
+    );
+}
+
+#[test]
+fn an_event_of_another_epoch_is_never_written_live() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    assert!(!session.event(&epoch("k2"), &entry(1, "t", EntryKind::Event), true, &mut out));
+    assert!(matches!(session.want(), Want::CatchUp(_)));
+}
+
+#[test]
+fn a_full_queue_makes_the_session_fall_behind_and_drops_nothing() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    assert!(!session.event(&epoch("k1"), &entry(1, "t", EntryKind::Event), false, &mut out));
+    assert!(matches!(session.want(), Want::CatchUp(p) if p.offset == 0));
+}
+
+#[test]
+fn a_newer_registration_ends_the_stream_with_a_farewell_that_is_not_resumed() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    session.lost(Generation(6), NOW, &mut out);
+    assert!(!session.is_ended());
+    session.lost(Generation(8), NOW, &mut out);
+    assert_eq!(said(&out), ["k1.0 CONNECTED", "x.8 REPLACED"]);
+    assert_eq!(session.want(), Want::Ended(End::Replaced));
+}
+
+#[test]
+fn a_newer_registration_that_overtakes_our_own_answer_wins() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.lost(Generation(8), NOW, &mut out);
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    assert_eq!(session.want(), Want::Ended(End::Replaced));
+}
+
+#[test]
+fn a_stream_that_never_had_a_task_stays_open() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    session.heartbeat(NOW, &mut out);
+    assert_eq!(session.want(), Want::Nothing);
+    assert_eq!(said(&out), ["k1.0 CONNECTED", "k1.0 HEARTBEAT"]);
+}
+
+#[test]
+fn a_finish_that_is_refused_reads_on_and_asks_again() {
+    let (mut session, mut out) = (session(), Vec::new());
+    let page = vec![entry(1, "a", EntryKind::Final)];
+    session.registered(opened(reading(1, Some(0), page), &[("a", true)]), NOW, &mut out);
+    assert!(matches!(session.want(), Want::Finish(_)));
+    let _ = session.finished(Finished::More, NOW, &mut out);
+    assert!(matches!(session.want(), Want::CatchUp(_)));
+    session.caught_up(reading(2, Some(0), vec![entry(2, "b", EntryKind::Final)]), NOW, &mut out);
+    assert!(matches!(session.want(), Want::Finish(p) if p.offset == 2));
+}
+
+#[test]
+fn a_filter_hides_events_but_not_positions_and_never_a_final() {
+    let mut session = Session::new(
+        ConnectionId::parse("c").unwrap(),
+        PodId::parse("p").unwrap(),
+        [Status::parse("NONE").unwrap()],
+    );
+    let mut out = Vec::new();
+    session.registered(opened(reading(0, None, vec![]), &[("t", false)]), NOW, &mut out);
+    session.event(&epoch("k1"), &entry(1, "t", EntryKind::Event), true, &mut out);
+    assert!(String::from_utf8_lossy(&out).ends_with("\nid: k1.1\n\n"));
+    session.event(&epoch("k1"), &entry(2, "t", EntryKind::Final), true, &mut out);
+    assert_eq!(said(&out), ["k1.0 CONNECTED", "k1.2 COMPLETED"]);
+}
+
+proptest! {
+    /// Whatever messages are lost, repeated, late or refused for want of room, the client reads 1, 2, 3 ...
+    #[test]
+    fn every_mix_of_messages_and_pages_reads_the_whole_log_once(
+        length in 1_u64..40,
+        moves in proptest::collection::vec((0_u8..4, 0_u64..40, 1_usize..6), 0..80),
+    ) {
+        let log: Vec<Entry> = (1..=length)
+            .map(|n| entry(n, "t", if n == length { EntryKind::Final } else { EntryKind::Event }))
+            .collect();
+        let (mut session, mut out) = (session(), Vec::new());
+        session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+        let mut logged = 0_usize;
+        let page = |session: &Session, logged: usize, size: usize| {
+            let from = usize::try_from(session.position().unwrap().offset).unwrap();
+            let entries = log[from..logged.min(from + size)].to_vec();
+            reading(logged as u64, Some(usize::from(logged < log.len())), entries)
+        };
+        for (what, which, size) in moves {
+            match what {
+                // An event is logged and its message arrives, is lost, or is refused.
+                0 | 1 if logged < log.len() => {
+                    logged += 1;
+                    if what == 0 {
+                        session.event(&epoch("k1"), &log[logged - 1], which % 5 != 0, &mut out);
+                    }
+                }
+                // A message is late or repeated.
+                2 if logged > 0 => {
+                    let late = usize::try_from(which).unwrap() % logged;
+                    session.event(&epoch("k1"), &log[late], true, &mut out);
+                }
+                3 => if let Want::CatchUp(_) = session.want() {
+                    let reading = page(&session, logged, size);
+                    session.caught_up(reading, NOW, &mut out);
+                },
+                _ => {}
+            }
+        }
+        logged = log.len();
+        session.gap();
+        for _ in 0..200 {
+            match session.want() {
+                Want::CatchUp(_) => {
+                    let reading = page(&session, logged, 3);
+                    session.caught_up(reading, NOW, &mut out);
+                }
+                Want::Finish(position) => {
+                    prop_assert_eq!(position.offset, length);
+                    let _ = session.finished(Finished::Closed, NOW, &mut out);
+                }
+                Want::Ended(_) => break,
+                Want::Nothing => session.gap(),
+            }
+        }
+        prop_assert_eq!(session.want(), Want::Ended(End::Finished));
+        let ids: Vec<String> = parse(&out).into_iter().skip(1).map(|event| event.id).collect();
+        let expected: Vec<String> = (1..=length).map(|n| format!("k1.{n}")).collect();
+        prop_assert_eq!(ids, expected);
+    }
+}

@@ -1,0 +1,11 @@
+//! A pod as its clients see it: over real sockets, with the in-memory store.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+
+mod api;
+mod client;
+mod drain;
+mod promises;
+mod resume;
+mod slow;
+mod suffering;
