@@ -267,3 +267,70 @@ fn is_australian_holiday(day: Day, civil: Civil, weekday: i32) -> bool {
         // National day of mourning for Queen Elizabeth II.
         || (civil.year, civil.month, civil.day) == (2022, 9, 22)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Day {
+        Day::from(text.parse::<jiff::civil::Date>().unwrap())
+    }
+
+    /// Every weekday of a year that is a holiday, as `MM-DD`.
+    #[track_caller]
+    fn check(calendar: Calendar, year: i32, holidays: &str) {
+        let (mut date, mut found) = (Day::from_civil(year, 1, 1), Vec::new());
+        while date.civil().year == year {
+            if date.weekday() < SATURDAY && !calendar.is_business_day(date) {
+                found.push(format!("{:02}-{:02}", date.civil().month, date.civil().day));
+            }
+            date = date.plus(1);
+        }
+        assert_eq!(found.join(" "), holidays, "{calendar:?} {year}");
+    }
+
+    #[test]
+    fn united_states_government_holidays_follow_the_law_of_their_year() {
+        let us = Calendar::UsGov;
+        check(us, 2026, "01-01 01-19 02-16 05-25 06-19 07-03 09-07 10-12 11-11 11-26 12-25");
+        check(us, 2021, "01-01 01-18 02-15 05-31 07-05 09-06 10-11 11-11 11-25 12-24");
+        check(us, 2022, "01-17 02-21 04-15 05-30 06-20 07-04 09-05 10-10 11-11 11-24 12-26");
+        check(us, 1970, "01-01 02-23 03-27 05-29 07-03 09-07 11-11 11-26 12-25");
+        check(us, 1975, "01-01 02-17 03-28 05-26 07-04 09-01 10-13 10-27 11-27 12-25");
+    }
+
+    #[test]
+    fn united_kingdom_holidays_include_one_off_days_and_substitutes() {
+        let uk = Calendar::Uk;
+        check(uk, 2020, "01-01 04-10 04-13 05-08 05-25 08-31 12-25 12-28");
+        check(uk, 2021, "01-01 04-02 04-05 05-03 05-31 08-30 12-27 12-28");
+        check(uk, 2022, "01-03 04-15 04-18 05-02 06-02 06-03 08-29 09-19 12-26 12-27");
+        check(uk, 2023, "01-02 04-07 04-10 05-01 05-08 05-29 08-28 12-25 12-26");
+        check(uk, 2011, "01-03 04-22 04-25 04-29 05-02 05-30 08-29 12-26 12-27");
+        check(uk, 1999, "01-01 04-02 04-05 05-03 05-31 08-30 12-27 12-28 12-31");
+    }
+
+    #[test]
+    fn target_and_australian_holidays_follow_easter() {
+        check(Calendar::Target, 2024, "01-01 03-29 04-01 05-01 12-25 12-26");
+        check(Calendar::Target, 2001, "01-01 04-13 04-16 05-01 12-25 12-26 12-31");
+        check(Calendar::Target, 1999, "01-01 12-31");
+        check(Calendar::Au, 2022, "01-03 01-26 04-15 04-18 04-25 06-13 08-01 09-22 10-03 12-26 12-27");
+        check(Calendar::Au, 2028, "01-03 01-26 04-14 04-17 04-25 06-12 08-07 10-02 12-25 12-26");
+        check(Calendar::Weekend, 2024, "");
+    }
+
+    #[test]
+    fn conventions_move_a_holiday_to_where_they_say() {
+        let check = |convention: Convention, from: &str, to: &str| {
+            assert_eq!(Calendar::Target.adjust(day(from), convention), day(to), "{convention:?} {from}");
+        };
+        check(Convention::Unadjusted, "2026-10-31", "2026-10-31");
+        check(Convention::Following, "2026-10-31", "2026-11-02");
+        check(Convention::ModifiedFollowing, "2026-10-31", "2026-10-30");
+        check(Convention::ModifiedFollowing, "2026-10-03", "2026-10-05");
+        check(Convention::Preceding, "2024-04-01", "2024-03-28");
+        assert_eq!(Calendar::Uk.business_days_before(day("2013-06-07"), 6), day("2013-05-30"));
+        assert_eq!(Calendar::None.business_days_before(day("2014-08-15"), 7), day("2014-08-08"));
+    }
+}

@@ -21,9 +21,10 @@ impl FieldError {
     /// The same error seen from one level further out: `couponRate` under `instrument` is `instrument.couponRate`.
     #[must_use]
     pub fn under(mut self, parent: &str) -> Self {
-        self.field = match self.field.as_str() {
-            "" => parent.to_owned(),
-            field => format!("{parent}.{field}"),
+        self.field = match (parent, self.field.as_str()) {
+            ("", field) => field.to_owned(),
+            (parent, "") => parent.to_owned(),
+            (parent, field) => format!("{parent}.{field}"),
         };
         self
     }

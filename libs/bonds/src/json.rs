@@ -35,15 +35,9 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> FieldError {
         .and_then(|rest| rest.split('`').next());
     match named {
         Some(name) if path != name && !path.ends_with(&format!(".{name}")) => {
-            FieldError::new(name, message.clone()).under_if(path)
+            FieldError::new(name, message.clone()).under(path)
         }
         _ => FieldError::new(path, message),
-    }
-}
-
-impl FieldError {
-    fn under_if(self, parent: &str) -> Self {
-        if parent.is_empty() { self } else { self.under(parent) }
     }
 }
 

@@ -261,3 +261,101 @@ impl Stepper {
         self.seed.plus_months(self.months * periods)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Day {
+        Day::from(text.parse::<jiff::civil::Date>().unwrap())
+    }
+
+    fn terms(dated: &str, maturity: &str, frequency: u32) -> ScheduleTerms {
+        ScheduleTerms {
+            dated: day(dated),
+            first_coupon: None,
+            penultimate_coupon: None,
+            maturity: day(maturity),
+            frequency,
+            rule: ScheduleRule::Backward,
+            end_of_month: false,
+            calendar: Calendar::None,
+            convention: Convention::Unadjusted,
+        }
+    }
+
+    /// Dates separated by `-` for a regular and `~` for an irregular period.
+    #[track_caller]
+    fn check(terms: &ScheduleTerms, expected: &str) {
+        let mut schedule = Schedule::default();
+        schedule.build(terms).unwrap();
+        let mut text = schedule.dates[0].to_date().unwrap().to_string();
+        for (date, regular) in schedule.dates[1..].iter().zip(&schedule.regular) {
+            text.push_str(if *regular { " - " } else { " ~ " });
+            text.push_str(&date.to_date().unwrap().to_string());
+        }
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_odd_end_is_where_the_count_does_not_start() {
+        let mut terms = terms("2024-01-10", "2025-02-15", 2);
+        check(&terms, "2024-01-10 ~ 2024-02-15 - 2024-08-15 - 2025-02-15");
+        terms.rule = ScheduleRule::Forward;
+        check(&terms, "2024-01-10 - 2024-07-10 - 2025-01-10 ~ 2025-02-15");
+        terms.first_coupon = Some(day("2024-02-15"));
+        check(&terms, "2024-01-10 ~ 2024-02-15 - 2024-08-15 - 2025-02-15");
+    }
+
+    #[test]
+    fn given_coupon_dates_make_long_stubs() {
+        let mut long = terms("2023-11-01", "2026-05-20", 2);
+        long.first_coupon = Some(day("2024-08-15"));
+        long.penultimate_coupon = Some(day("2025-08-15"));
+        check(&long, "2023-11-01 ~ 2024-08-15 - 2025-02-15 - 2025-08-15 ~ 2026-05-20");
+        let mut schedule = Schedule::default();
+        schedule.build(&long).unwrap();
+        let grid: Vec<_> = schedule.grid().iter().map(|date| date.to_date().unwrap().to_string()).collect();
+        assert_eq!(
+            grid,
+            [
+                "2023-08-15",
+                "2024-02-15",
+                "2024-08-15",
+                "2025-02-15",
+                "2025-08-15",
+                "2026-02-15",
+                "2026-08-15"
+            ]
+        );
+    }
+
+    #[test]
+    fn month_ends_are_kept_only_when_asked_and_only_from_a_month_end() {
+        let mut terms = terms("2023-08-31", "2024-08-31", 4);
+        terms.end_of_month = true;
+        check(&terms, "2023-08-31 - 2023-11-30 - 2024-02-29 - 2024-05-31 - 2024-08-31");
+        terms.maturity = day("2024-08-30");
+        check(&terms, "2023-08-31 - 2023-11-30 - 2024-02-29 - 2024-05-30 - 2024-08-30");
+        terms.end_of_month = false;
+        check(&terms, "2023-08-31 ~ 2023-11-30 - 2024-02-29 - 2024-05-30 - 2024-08-30");
+    }
+
+    #[test]
+    fn adjusted_accrual_dates_move_with_both_ends() {
+        let mut terms = terms("2023-12-30", "2024-06-30", 4);
+        terms.calendar = Calendar::Target;
+        terms.convention = Convention::Following;
+        check(&terms, "2024-01-02 - 2024-04-02 - 2024-07-01");
+        terms.convention = Convention::ModifiedFollowing;
+        check(&terms, "2023-12-29 - 2024-03-28 - 2024-06-28");
+    }
+
+    #[test]
+    fn a_life_inside_one_holiday_run_has_no_period() {
+        let mut terms = terms("2024-03-29", "2024-04-01", 12);
+        terms.calendar = Calendar::Target;
+        terms.convention = Convention::Following;
+        assert_eq!(Schedule::default().build(&terms), Err(ScheduleError::NoPeriod));
+    }
+}

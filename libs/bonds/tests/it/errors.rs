@@ -92,6 +92,21 @@ fn each_bad_instrument_field_is_named() {
 }
 
 #[test]
+fn a_life_of_more_periods_than_are_supported_is_refused() {
+    let mut line = valid();
+    line["instrument"]["datedDate"] = json!("1900-01-01");
+    line["instrument"]["maturityDate"] = json!("2200-12-31");
+    assert!(!price_line(&line.to_string()).failed, "600 half-years are fine");
+    line["instrument"]["frequency"] = json!(12);
+    for rule in ["backward", "forward"] {
+        line["instrument"]["scheduleRule"] = json!(rule);
+        let answer: Value = serde_json::from_str(&price_line(&line.to_string()).line).unwrap();
+        assert_eq!(answer["error"]["field"], "instrument.maturityDate");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("2000 coupon periods"), "{answer}");
+    }
+}
+
+#[test]
 fn instruments_that_need_a_model_are_refused_by_name_whatever_fields_they_carry() {
     for name in ["floating", "index_linked", "callable"] {
         check("/instrument/type", json!(name), "instrument.type", name);

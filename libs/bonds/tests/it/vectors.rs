@@ -6,6 +6,9 @@ use fundbond_bonds::{Analytics, Instrument, Quote, price};
 use serde_json::{Map, Value, json};
 
 const BONDS: &str = include_str!("../vectors/bond_vectors.csv");
+/// More combinations of conventions, in the same columns; figures of this crate that an independent library agreed
+/// with to 1e-10 when they were written.
+const EXTRA: &str = include_str!("../vectors/extra_vectors.csv");
 const BILLS: &str = include_str!("../vectors/bill_vectors.csv");
 
 type Row = HashMap<String, String>;
@@ -13,6 +16,12 @@ type Row = HashMap<String, String>;
 fn rows(text: &str) -> Vec<Row> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     reader.deserialize().map(Result::unwrap).collect()
+}
+
+fn bonds() -> Vec<Row> {
+    let mut all = rows(BONDS);
+    all.extend(rows(EXTRA));
+    all
 }
 
 fn number(row: &Row, column: &str) -> Option<f64> {
@@ -79,8 +88,8 @@ fn check_common(row: &Row, got: &Analytics) {
     let date = |date: Option<jiff::civil::Date>| date.map(|date| date.to_string()).unwrap_or_default();
     assert_eq!(date(got.previous_coupon_date), row["prev_coupon"], "{id}");
     assert_eq!(date(got.next_coupon_date), row["next_coupon"], "{id}");
-    if let Some(days) = number(row, "accrued_days") {
-        assert_eq!(f64::from(got.accrued_days), days, "{id} accrued days");
+    if !row["accrued_days"].is_empty() {
+        assert_eq!(got.accrued_days.to_string(), row["accrued_days"], "{id} accrued days");
     }
     if let Some(duration) = number(row, "mac_dur") {
         close(id, "Macaulay duration", got.macaulay_duration, duration, 1e-8);
@@ -89,7 +98,9 @@ fn check_common(row: &Row, got: &Analytics) {
     close(id, "convexity", got.convexity, number(row, "convexity").unwrap(), 1e-7);
     close(id, "dv01", got.dv01, number(row, "dv01").unwrap(), 1e-9);
     // A difference quotient over one basis point: right to the third derivative only.
-    close(id, "dv01 by difference", got.dv01, number(row, "dv01_fd").unwrap(), 1e-6);
+    if let Some(by_difference) = number(row, "dv01_fd") {
+        close(id, "dv01 by difference", got.dv01, by_difference, 1e-6);
+    }
 }
 
 fn check_published(row: &Row, got: &Analytics) {
@@ -109,7 +120,7 @@ fn check_published(row: &Row, got: &Analytics) {
 
 #[test]
 fn every_bond_vector_gives_its_price_from_its_yield() {
-    for row in rows(BONDS) {
+    for row in bonds() {
         let got = price(&instrument(&row), &quote(&row, "yield"), None).unwrap();
         let id = &row["id"];
         // A yield that was solved for is given to 12 decimals; the price then has some 1e-12 x dv01 x 1e4 of slack.
@@ -122,7 +133,7 @@ fn every_bond_vector_gives_its_price_from_its_yield() {
 
 #[test]
 fn every_bond_vector_gives_its_yield_from_its_price() {
-    for row in rows(BONDS) {
+    for row in bonds() {
         let got = price(&instrument(&row), &quote(&row, "clean"), None).unwrap();
         let id = &row["id"];
         close(id, "yield", got.yield_rate, number(&row, "ytm").unwrap(), 1e-10);
