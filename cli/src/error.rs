@@ -224,9 +224,7 @@ fn next_after_call(error: &ClientError, program: &str) -> Option<String> {
              --server or FUND_SERVER names another than {server}"
         ),
         ClientError::Problem { problem, .. } => match problem.slug() {
-            slug if slug.contains("route") || slug.contains("cluster") => {
-                "name the cluster with --cluster or FUND_CLUSTER".to_owned()
-            }
+            slug if slug.ends_with("-route") => "name the cluster with --cluster or FUND_CLUSTER".to_owned(),
             _ if problem.status == 422 => "correct the fields above and try again".to_owned(),
             _ if problem.status == 409 => "use another --id, or send the same body again".to_owned(),
             _ if problem.status == 404 => format!("{program} task list shows the tasks that are known"),
@@ -268,7 +266,8 @@ pub fn text(error: &Error, program: &str) -> String {
     }
     text.push('\n');
     if let Some(ClientError::Problem { problem, .. }) = error.client() {
-        if !problem.detail.is_empty() && problem.detail != problem.title {
+        // With fields, the detail is the first of them again.
+        if problem.errors.is_empty() && !problem.detail.is_empty() {
             let _ = writeln!(text, "  {}", printable(&problem.detail));
         }
         for field in &problem.errors {

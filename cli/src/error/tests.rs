@@ -29,7 +29,6 @@ fn a_refusal_names_every_field_the_request_and_the_next_step() {
     assert_eq!(
         text(&refused(problem), "fundctl"),
         "error: cannot start task t1: POST /api/fund-api: 422 The request body is not valid
-  two fields
   holdings[3].face: must be positive
   cash: is  [31mmissing
   request: r-1

@@ -102,7 +102,6 @@ async fn a_refused_body_is_told_field_by_field() {
     assert_eq!(
         run.err,
         "error: cannot start task t9: POST /api/fund-api: 422 The request body is not valid
-  one field
   holdings[3].face: must be positive
   request: r-77
 next: correct the fields above and try again
