@@ -79,7 +79,7 @@ async fn sigterm_tells_each_of_a_hundred_streams_to_come_back_and_exits_in_time(
 
 #[tokio::test]
 async fn a_second_sigterm_exits_at_once() {
-    let mut program = Program::start(Duration::from_secs(600)).await;
+    let mut program = Program::start(Duration::from_mins(10)).await;
     let mut stream = program.open("s").await;
     assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
     let body = json!({"correlationId": "long", "connectionId": "s", "kind": "steps", "count": 1000, "delayMs": 1000});
