@@ -18,12 +18,20 @@ const SAMPLE: &str = include_str!("../../examples/fund.json");
 /// What messages call it.
 const SAMPLE_NAME: &str = "examples/fund.json";
 
+/// Where the file does not say: several steps to see, even of a small fund.
+const CHUNK_SIZE: u32 = 8;
+
 /// The body of the demonstration's task: of `file`, else the sample.
 pub fn body(file: Option<&Path>) -> Result<TaskBody, Error> {
-    match file {
+    let mut body = match file {
         Some(file) => body::read(file, Extra::default()),
         None => body::parse(SAMPLE_NAME, SAMPLE, Extra::default()),
+    }?;
+    let fields = body.json.as_object_mut();
+    if let Some(fields) = fields.filter(|fields| fields.contains_key("holdings")) {
+        fields.entry("chunkSize").or_insert_with(|| CHUNK_SIZE.into());
     }
+    Ok(body)
 }
 
 /// Starts the task and shows it to its end, or until `stop` completes.

@@ -1,0 +1,10 @@
+//! The whole system over its own sockets, promise by promise.
+
+// Clippy knows test functions, and takes their helpers for product code.
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+mod program;
+mod routing;
+mod streams;
+mod up;
