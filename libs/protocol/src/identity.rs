@@ -33,12 +33,9 @@ pub fn display_id(host: &str, port: u16) -> String {
         rest = shorter;
     }
     // A host that is nothing but such a word (`node`) has no dash to drop and falls back to itself below.
-    let clean = |text: &str| -> String {
-        text.chars()
-            .filter(|c| c.is_ascii() && is_id_byte(*c as u8) && *c != '-')
-            .take(MAX_HOST_LENGTH)
-            .collect()
-    };
+    // `~` is legal in an id but parts the display id from the nonce.
+    let keep = |c: &char| c.is_ascii() && is_id_byte(*c as u8) && !matches!(c, '-' | '~');
+    let clean = |text: &str| -> String { text.chars().filter(keep).take(MAX_HOST_LENGTH).collect() };
     let host = [clean(rest), clean(&label), "unnamed".to_owned()].into_iter().find(|h| !h.is_empty());
     format!("pod-{}-{port}", host.unwrap_or_default())
 }
@@ -120,6 +117,7 @@ mod tests {
         assert_eq!(display_id("podium-1", 1), "pod-podium1-1");
         assert_eq!(display_id("", 65535), "pod-unnamed-65535");
         assert_eq!(display_id("---", 7), "pod-unnamed-7");
+        assert_eq!(display_id("a~b", 7), "pod-ab-7");
         assert_eq!(display_id("日本", 7), "pod-unnamed-7");
     }
 
