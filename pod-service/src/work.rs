@@ -66,7 +66,9 @@ impl Work {
     pub fn parse(kind: &str, fields: Map<String, Value>) -> Result<Parsed, Vec<FieldProblem>> {
         match kind {
             portfolio::KIND => {
-                let request = typed::<fundbond_bonds::PortfolioRequest>(fields)?;
+                // It reads instruments of unknown types as holdings that cannot be priced, not as errors.
+                let request = fundbond_bonds::PortfolioRequest::from_value(Value::Object(fields))
+                    .map_err(|error| vec![field_problem(error)])?;
                 let canonical = canonical(kind, &request)?;
                 let portfolio =
                     request.validate().map_err(|e| e.into_iter().map(field_problem).collect::<Vec<_>>())?;

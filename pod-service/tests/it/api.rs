@@ -50,7 +50,7 @@ async fn bad_requests_name_the_field_and_leave_no_task() {
         (steps(json!({"delayMs": 60_001})), "delayMs"),
         (steps(json!({"cuont": 1})), "cuont"),
         (json!({"correlationId": "t", "holdings": 3}), "holdings"),
-        (json!({"correlationId": "t"}), "body"),
+        (json!({"correlationId": "t"}), "valuationDate"),
     ] {
         let answer = pod.post("/api/fund-api", &body).await;
         assert_eq!(answer.status, 422, "{body} {}", answer.text);
