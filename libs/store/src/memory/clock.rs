@@ -28,6 +28,11 @@ impl Clock {
         self.last
     }
 
+    /// Never tells `micros` or less from now on.
+    pub(super) fn pass(&mut self, micros: u64) {
+        self.last = self.last.max(micros);
+    }
+
     /// The wall clock's time at `now`.
     pub(super) fn timestamp(&self, now: Instant) -> Timestamp {
         let wall = self.started_at + now.duration_since(self.started);

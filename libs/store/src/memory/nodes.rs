@@ -4,7 +4,7 @@ use fundbond_protocol::PodId;
 use tokio::time::Instant;
 
 use super::state::State;
-use crate::{Generation, NODE_TIMEOUT, Node, RETENTION, TOMBSTONE};
+use crate::{NODE_TIMEOUT, Node, RETENTION, TOMBSTONE};
 
 #[derive(Clone, Debug)]
 pub(super) struct NodeState {
@@ -56,7 +56,7 @@ impl State {
         for id in self.data.held.remove(pod).unwrap_or_default() {
             if let Some(connection) = self.data.connections.get_mut(&id) {
                 connection.holder = None;
-                connection.generation = Generation(connection.generation.0 + 1);
+                connection.generation = self.world.generation_over(connection.generation);
             }
         }
     }

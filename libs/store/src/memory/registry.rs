@@ -8,8 +8,8 @@ use super::{
     state::State,
 };
 use crate::{
-    Asserted, Assertion, Closed, Finished, Generation, Holder, Message, Opened, Outcome, ReadLimit, Reading,
-    Reasserted, Register, Registered, Snapshot,
+    Asserted, Assertion, Closed, Finished, Holder, Message, Opened, Outcome, ReadLimit, Reading, Reasserted,
+    Register, Registered, Snapshot,
 };
 
 impl State {
@@ -32,10 +32,9 @@ impl State {
         if resumes && nothing_left && reading.open == Some(0) {
             return Registered::Done;
         }
-        let time = self.world.tick();
-        let connection = self.data.connection(id, &mut self.world);
-        let generation = Generation(time.max(connection.generation.0 + 1));
-        connection.generation = generation;
+        let last = self.data.connection(id, &mut self.world).generation;
+        let generation = self.world.generation_after(last);
+        self.data.connection(id, &mut self.world).generation = generation;
         if let Some((pod, _)) = self.data.hold(id, &request.pod, &request.cluster) {
             self.wires.tell(&pod, Message::Lost { connection: id.clone(), generation });
         }
@@ -80,8 +79,9 @@ impl State {
     /// Deletes a registration and raises the generation: a re-assertion under way must not revive it.
     fn let_go(&mut self, holder: &Holder) {
         let id = &holder.connection;
+        let generation = self.world.generation_over(holder.generation);
         let connection = self.data.connection(id, &mut self.world);
-        connection.generation = Generation(holder.generation.0 + 1);
+        connection.generation = generation;
         if connection.holder.take_if(|(pod, _)| *pod == holder.pod).is_some() {
             self.data.release(&holder.pod, id);
         }

@@ -6,7 +6,7 @@ use fundbond_protocol::{ConnectionId, PodId};
 use tokio::time::Instant;
 
 use super::{Config, clock::Clock, connection::Unplaced, data::Data};
-use crate::{Message, Publisher, Subscription};
+use crate::{Generation, Message, Publisher, Subscription};
 
 /// What surrounds the data, and no restart loses.
 #[derive(Debug)]
@@ -23,6 +23,22 @@ impl World {
     /// Microseconds since the Unix epoch, greater than any told before.
     pub(super) fn tick(&mut self) -> u64 {
         self.clock.tick(self.now)
+    }
+
+    /// The generation a stream's end leaves behind. Greater than `last` by no more than it must be: after a
+    /// roll-back a newer holder may not have re-asserted yet, and it must still win.
+    pub(super) fn generation_over(&mut self, last: Generation) -> Generation {
+        let over = Generation(last.0 + 1);
+        self.clock.pass(over.0);
+        over
+    }
+
+    /// The next generation after `last`. No two registrations ever share one, even where the store forgets
+    /// the first before it gives away the second.
+    pub(super) fn generation_after(&mut self, last: Generation) -> Generation {
+        let next = self.tick().max(last.0 + 1);
+        self.clock.pass(next);
+        Generation(next)
     }
 }
 

@@ -103,6 +103,7 @@ macro_rules! contract_suite {
                 a_late_close_leaves_the_newer_registration_of_the_same_pod
                 a_late_close_leaves_the_registration_of_another_pod
                 a_stream_is_closed_once
+                a_close_after_a_roll_back_leaves_room_for_the_newer_holder
             }
             reassert {
                 a_holder_that_has_everything_sees_no_difference

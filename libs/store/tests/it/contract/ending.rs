@@ -118,3 +118,16 @@ pub(crate) async fn a_stream_is_closed_once(scene: &Scene) {
     assert_eq!(scene.close(&me).await, Closed::Kept);
     assert_eq!(scene.close(&holder("unknown", &pod, &stream)).await, Closed::Kept);
 }
+
+pub(crate) async fn a_close_after_a_roll_back_leaves_room_for_the_newer_holder(scene: &Scene) {
+    let (one, two) = (scene.pod("a").await, scene.pod("b").await);
+    let first = scene.open(&one, "c", &[]).await;
+    scene.fixture.back_up().await;
+    let second = scene.open(&two, "c", &[]).await;
+    scene.fixture.restart(Loss::SinceBackup).await;
+    assert_eq!(scene.close(&holder("c", &one, &first)).await, Closed::Deleted);
+    let start = at(&second.reading.epoch, 0);
+    let asserted = scene.reassert(&holder("c", &two, &second), start, &[]).await;
+    assert!(matches!(asserted, Asserted::Held { .. }));
+    assert_eq!(scene.holder_of("c").await, Some(two));
+}

@@ -90,7 +90,8 @@ impl World {
                 && other.client.is_some()
                 && other.generation > Some(holder.generation)
         });
-        if answer == Closed::Deleted && newer {
+        // After a roll-back it may have been this stream's own that stood there.
+        if answer == Closed::Deleted && newer && self.losses == 0 {
             self.violations.push(format!("a close took the newer registration of {}", holder.connection));
         }
     }
