@@ -92,8 +92,15 @@ impl Fundbond {
             events: Vec::new(),
         };
         let transport = HttpTransport::new(self.client(Some(cluster)), open);
-        EventStream::new(transport, Policy::default(), "")
+        EventStream::new(transport, patience(), "")
     }
+}
+
+/// A client's patience, shortened: the server wishes for a second before a stream is opened again, which
+/// says nothing in a test.
+fn patience() -> Policy {
+    let soon = Duration::from_millis(20);
+    Policy { first: soon, longest_wish: soon, ..Policy::default() }
 }
 
 /// `request` with a body and headers.

@@ -5,6 +5,7 @@
 
 mod harness;
 mod program;
+mod promises;
 mod routing;
 mod streams;
 mod up;

@@ -19,6 +19,10 @@ use crate::{
 const MAX_BARS: usize = 8;
 /// Fast enough to look alive, slow enough not to be the work.
 const TICK: Duration = Duration::from_millis(120);
+/// Before it is known how many chunks a task has.
+const SPINNER: &str = "{spinner:.cyan} {prefix} {wide_msg:.dim}";
+/// From the first chunk on.
+const BAR: &str = "{spinner:.cyan} {prefix} [{bar:30.cyan/dim}] {pos}/{len} {elapsed} {wide_msg:.dim}";
 /// As wide as the longest status of ours, so that messages stand in one column.
 const STATUS_WIDTH: usize = 17;
 
@@ -81,14 +85,18 @@ impl Terminal {
             if self.tasks.len() >= MAX_BARS {
                 return;
             }
-            let bar =
-                self.bars.add(ProgressBar::new(0).with_style(bar_style()).with_prefix(task.to_string()));
+            // How long it is shows with the first chunk; a bar of nothing would look done.
+            let bar = ProgressBar::no_length().with_style(style_of(SPINNER)).with_prefix(task.to_string());
+            let bar = self.bars.add(bar);
             bar.enable_steady_tick(TICK);
             self.tasks.insert(task.clone(), bar);
         }
         let state = view.tasks().iter().find(|state| state.id == *task);
         if let (Some(bar), Some(state)) = (self.tasks.get(task), state) {
             if let Some(progress) = state.progress {
+                if bar.length().is_none() {
+                    bar.set_style(style_of(BAR));
+                }
                 bar.set_length(progress.total);
                 bar.set_position(progress.done);
             }
@@ -97,12 +105,17 @@ impl Terminal {
     }
 }
 
-fn bar_style() -> ProgressStyle {
-    let template = "{spinner:.cyan} {prefix} [{bar:30.cyan/dim}] {pos}/{len} {elapsed} {wide_msg:.dim}";
-    // The template is a constant that the tests draw; falling back to the default bar loses only looks.
+fn style_of(template: &str) -> ProgressStyle {
+    // The templates are constants that a test parses; falling back to the default bar loses only looks.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸─")
+}
+
+/// Whether no template falls back.
+#[cfg(test)]
+pub(super) fn templates_are_valid() -> bool {
+    [SPINNER, BAR].iter().all(|template| ProgressStyle::with_template(template).is_ok())
 }
 
 fn step(out: &mut dyn Write, style: Style, event: &TaskEvent) -> io::Result<()> {

@@ -201,6 +201,7 @@ fn the_bar_follows_the_task_and_goes_with_it() {
         }
     }
     seen.dedup();
+    assert!(terminal::templates_are_valid());
     assert_eq!(seen, [None, Some((0, 0)), Some((1, 3)), Some((2, 3)), Some((3, 3)), None]);
 }
 

@@ -1,0 +1,132 @@
+//! The promise of the whole system, through both proxies and over all pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fundbond_cli::{
+    client::Client,
+    stream::{EventStream, HttpTransport, Policy, Signal},
+};
+use fundbond_protocol::{ConnectionId, TaskEvent, TaskId, api::OpenStream, sse::Event};
+use http::Method;
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::harness::{DEADLINE, Fundbond, with};
+
+const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
+
+fn resumed(client: &Client, connection: &str, tasks: &[String], last: &str) -> EventStream<HttpTransport> {
+    let open = OpenStream {
+        connection_id: ConnectionId::parse(connection).unwrap(),
+        task_ids: tasks.iter().map(|task| TaskId::parse(task).unwrap()).collect(),
+        user_id: None,
+        system: None,
+        events: Vec::new(),
+    };
+    EventStream::new(HttpTransport::new(client.clone(), open), Policy::default(), last)
+}
+
+/// The next event that is not a heartbeat; `None` once the stream is over.
+async fn next(stream: &mut EventStream<HttpTransport>) -> Option<Event> {
+    loop {
+        match timeout(DEADLINE, stream.next()).await.expect("an event in time").unwrap()? {
+            Signal::Event(event) if event.name != "HEARTBEAT" => return Some(event),
+            _ => {}
+        }
+    }
+}
+
+async fn rest(stream: &mut EventStream<HttpTransport>) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Some(event) = next(stream).await {
+        events.push(event);
+    }
+    events
+}
+
+fn offset(event: &Event) -> u64 {
+    event.id.split_once('.').unwrap().1.parse().unwrap()
+}
+
+async fn start(client: &Client, connection: &str, task: &str, count: u32) {
+    let body = serde_json::json!({
+        "correlationId": task, "connectionId": connection, "kind": "steps", "count": count, "delayMs": 1,
+    });
+    client.submit(&body).await.unwrap();
+}
+
+/// 100 streams of 10 tasks each at once, over two clusters of two pods: a task runs on whichever pod its turn
+/// falls on, and its events still reach the one stream they belong to, in order, once, and nowhere else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_streams_of_ten_tasks_get_exactly_their_own_events() {
+    const STEPS: u32 = 5;
+    let system = Fundbond::start().await;
+    let mut readers = JoinSet::new();
+    for s in 0..100 {
+        let cluster = CLUSTERS[s % 2];
+        let client = system.client(Some(cluster));
+        readers.spawn(async move {
+            let connection = format!("desk{s}");
+            let tasks: Vec<String> = (0..10).map(|t| format!("{connection}-fund-{t}")).collect();
+            let mut stream = resumed(&client, &connection, &tasks, "");
+            assert_eq!(next(&mut stream).await.unwrap().name, "CONNECTED");
+            for task in &tasks {
+                start(&client, &connection, task, STEPS).await;
+            }
+            let events = rest(&mut stream).await;
+            let mut finals = BTreeMap::new();
+            let mut runners = BTreeSet::new();
+            for (index, event) in events.iter().enumerate() {
+                assert_eq!(offset(event), index as u64 + 1, "offsets rise by one");
+                let said: TaskEvent = serde_json::from_str(&event.data).unwrap();
+                let task = said.correlation_id.to_string();
+                assert!(tasks.contains(&task), "{task} is not of {connection}");
+                assert!(!finals.contains_key(&task), "{task} spoke after its final event");
+                runners.insert(said.pod_id.unwrap());
+                if said.final_event {
+                    finals.insert(task, said.status);
+                }
+            }
+            assert_eq!(events.len(), tasks.len() * (STEPS as usize + 2));
+            assert_eq!(finals.len(), tasks.len());
+            assert!(finals.values().all(|status| status.as_str() == "COMPLETED"));
+            assert_eq!(runners.len(), 2, "both pods of {cluster} ran tasks of one stream");
+            let path = format!("/api/fund-events/{connection}?taskIds={}", tasks.join(","));
+            let again = client.request(Method::GET, &path).unwrap();
+            let again = with(again, &[("last-event-id", &events.last().unwrap().id)], "");
+            assert_eq!(client.send(again).await.unwrap().status.as_u16(), 204, "a finished stream is over");
+        });
+    }
+    while let Some(done) = readers.join_next().await {
+        done.unwrap();
+    }
+    system.stop().await;
+}
+
+/// Cut after every event and resumed through the proxies, so each piece may come from another pod.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pieces_of_a_stream_cut_at_every_event_are_the_uncut_stream() {
+    let system = Fundbond::start().await;
+    for round in 0..20_usize {
+        let (client, connection) = (system.client(Some(CLUSTERS[round % 2])), format!("cut{round}"));
+        let tasks: Vec<String> = (0..=round % 3).map(|t| format!("{connection}-fund-{t}")).collect();
+        let mut pieces = Vec::new();
+        let mut last = String::new();
+        for piece in 0.. {
+            let mut stream = resumed(&client, &connection, &tasks, &last);
+            let Some(connected) = next(&mut stream).await else { break };
+            assert_eq!(connected.name, "CONNECTED", "round {round}, piece {piece}");
+            if piece == 0 {
+                for task in &tasks {
+                    start(&client, &connection, task, 3).await;
+                }
+            }
+            let Some(event) = next(&mut stream).await else { break };
+            last.clone_from(&event.id);
+            pieces.push(event);
+        }
+        let uncut = rest(&mut resumed(&client, &connection, &tasks, "")).await;
+        assert_eq!(pieces, uncut[1..], "round {round}");
+        assert_eq!(pieces.len(), tasks.len() * 5);
+    }
+    system.stop().await;
+}
