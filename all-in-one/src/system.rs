@@ -34,6 +34,10 @@ pub const MAX_PORT_OFFSET: u16 = u16::MAX - 19_093;
 /// By the time the hops drain, pods have ended every stream: what is left is the tail of an answer.
 const PROXY_GRACE: Duration = Duration::from_secs(2);
 
+/// A gateway starts a moment before the hops behind it are ready, and a probe within one machine costs next
+/// to nothing: the second one finds them, and a person does not wait for it.
+const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Which ports are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ports {
@@ -287,6 +291,7 @@ async fn bind_hop(
     hop.listen = config.address(config.ports.of(port));
     hop.admin = config.address(config.ports.admin_of(port));
     hop.drain_grace = PROXY_GRACE;
+    hop.probe_interval = PROBE_INTERVAL;
     match fundbond_gateway::bind(hop).await {
         Ok(bound) => {
             let (address, admin) = (reachable(bound.service_addr()), reachable(bound.admin_addr()));
