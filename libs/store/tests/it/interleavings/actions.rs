@@ -206,6 +206,7 @@ impl World {
             position: None,
             waiting: Vec::new(),
             tasks: std::collections::BTreeMap::new(),
+            unsure: false,
             readings: 0,
             out: std::collections::VecDeque::new(),
         });

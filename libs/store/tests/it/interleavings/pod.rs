@@ -219,7 +219,9 @@ impl World {
             }
             Finished::Replaced => self.replaced(stream),
             Finished::Lost => {
-                self.streams[stream].phase = Phase::Live;
+                let it = &mut self.streams[stream];
+                it.phase = Phase::Live;
+                it.unsure = true;
                 self.reassert(pod);
             }
             Finished::More => self.catch_up(stream),
@@ -238,7 +240,8 @@ impl World {
                 let here = it.position.as_ref();
                 let differs = here.is_none_or(|here| here.epoch != epoch || here.offset < end);
                 let live = it.phase == Phase::Live;
-                let over = open.is_empty() && !it.tasks.is_empty();
+                // No open task may also mean that there never was one, which only a page tells apart.
+                let over = open.is_empty() && (!it.tasks.is_empty() || std::mem::take(&mut it.unsure));
                 self.repair(open);
                 if live && (differs || over) {
                     self.catch_up(stream);

@@ -63,6 +63,8 @@ pub(super) struct Stream {
     pub(super) waiting: Vec<(Epoch, Entry)>,
     /// Which attached tasks have ended.
     pub(super) tasks: BTreeMap<TaskId, bool>,
+    /// It wanted to end, and the store could not judge: it must ask again once it is known again.
+    pub(super) unsure: bool,
     /// Counts readings: an answer to an older one is dropped.
     pub(super) readings: u32,
     /// Written, and not yet read.
