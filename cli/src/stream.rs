@@ -35,6 +35,8 @@ pub enum Signal {
         after: Duration,
         /// What happened.
         why: String,
+        /// Whether the server ended it in order: it may have nothing left to send, which the next try tells.
+        in_order: bool,
     },
     /// The stream is open again and goes on where it was lost.
     Reopened,
@@ -124,9 +126,11 @@ impl<T: Transport> EventStream<T> {
                 }
                 State::Open(bytes) => match timeout(self.policy.silence, bytes.next()).await {
                     Ok(Some(Ok(piece))) => self.take(&piece)?,
-                    Ok(Some(Err(why))) => self.lose(why)?,
-                    Ok(None) => self.lose("the server ended the stream".to_owned())?,
-                    Err(_) => self.lose(format!("nothing came for {} s", self.policy.silence.as_secs()))?,
+                    Ok(Some(Err(why))) => self.lose(why, false)?,
+                    Ok(None) => self.lose("the server ended the stream".to_owned(), true)?,
+                    Err(_) => {
+                        self.lose(format!("nothing came for {} s", self.policy.silence.as_secs()), false)?;
+                    }
                 },
             }
         }
@@ -155,7 +159,7 @@ impl<T: Transport> EventStream<T> {
                 if let Some(wish) = error.retry_after() {
                     self.backoff.wish(wish);
                 }
-                self.lose(error.to_string())
+                self.lose(error.to_string(), false)
             }
         }
     }
@@ -180,13 +184,13 @@ impl<T: Transport> EventStream<T> {
         self.ready.push_back(Signal::Ended(ended));
     }
 
-    fn lose(&mut self, why: String) -> Result<(), StreamError> {
+    fn lose(&mut self, why: String, in_order: bool) -> Result<(), StreamError> {
         let now = Instant::now();
         match self.backoff.lost(now, rand::random_range(-1.0..=1.0)) {
             Verdict::Retry { try_number, after } => {
                 self.state = State::Waiting(now + after);
                 let tries = self.policy.tries;
-                self.ready.push_back(Signal::Lost { try_number, tries, after, why });
+                self.ready.push_back(Signal::Lost { try_number, tries, after, why, in_order });
                 Ok(())
             }
             Verdict::GiveUp => {

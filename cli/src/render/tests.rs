@@ -135,6 +135,7 @@ fn eventful() -> Vec<Signal> {
             tries: 10,
             after: Duration::from_millis(2140),
             why: "connection refused".into(),
+            in_order: false,
         },
         Signal::Reopened,
         signal("m9.4", &reset),

@@ -126,6 +126,11 @@ impl View {
             && self.named.iter().all(|task| self.find(task).is_some_and(TaskState::is_over))
     }
 
+    /// Whether every task that showed up has come to its end.
+    fn is_quiet(&self) -> bool {
+        !self.tasks.is_empty() && self.tasks.iter().all(TaskState::is_over)
+    }
+
     /// Named or seen tasks that have no final event yet.
     pub fn unfinished(&self) -> Vec<TaskId> {
         let seen = self.tasks.iter().map(|task| &task.id);
@@ -144,7 +149,9 @@ impl View {
     pub fn apply(&mut self, signal: &Signal) -> Vec<Change> {
         match signal {
             Signal::Event(event) => self.apply_event(event),
-            Signal::Lost { try_number, tries, after, why } => {
+            // Everything was told and the server hung up: the next try only learns that this was the end.
+            Signal::Lost { in_order: true, .. } if self.is_quiet() => Vec::new(),
+            Signal::Lost { try_number, tries, after, why, .. } => {
                 vec![Change::Lost { try_number: *try_number, tries: *tries, after: *after, why: why.clone() }]
             }
             Signal::Reopened => vec![Change::Reopened],

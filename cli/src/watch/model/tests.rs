@@ -143,3 +143,21 @@ fn a_polled_state_is_told_once_however_often_it_is_asked_for() {
     assert_eq!(view.apply_state(state(Status::COMPLETED, "2026-11-21T10:00:02Z")).len(), 1);
     assert!(view.is_done());
 }
+
+#[test]
+fn a_server_that_hangs_up_after_the_last_final_event_lost_nothing() {
+    let mut view = view(&[]);
+    let lost = |in_order| Signal::Lost {
+        try_number: 1,
+        tries: 10,
+        after: std::time::Duration::from_secs(1),
+        why: "the server ended the stream".to_owned(),
+        in_order,
+    };
+    assert_eq!(view.apply(&lost(true)).len(), 1, "nothing came yet");
+    told(&mut view, "k.1", &event("t1", "1", Status::PROCESSING));
+    assert_eq!(view.apply(&lost(true)).len(), 1, "t1 still runs");
+    told(&mut view, "k.2", &event("t1", "end", Status::COMPLETED));
+    assert_eq!(view.apply(&lost(false)).len(), 1, "it broke");
+    assert!(view.apply(&lost(true)).is_empty());
+}
