@@ -17,6 +17,8 @@ mod registry;
 mod state;
 mod task;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

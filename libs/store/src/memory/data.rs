@@ -119,6 +119,12 @@ impl Data {
         node
     }
 
+    /// Items in the expiry queue.
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Frees some of what is past its retention.
     pub(super) fn purge(&mut self, now: Instant) {
         for _ in 0..FREED_A_CALL {
