@@ -6,12 +6,17 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use fundbond_service_runtime::exit::chain;
+use tokio::time::timeout;
 
 use crate::{config::Config, decide::RouteTable, live::Live, record::Ledger};
+
+/// A swap waits this long for first probes: as long as one may take.
+const MAKE_TIME: Duration = crate::probe::PROBE_TIMEOUT;
 
 /// One gateway.
 #[derive(Debug)]
@@ -44,10 +49,20 @@ impl Gateway {
     }
 
     /// Swaps in `table`. Requests that began before go on with the table they began with.
-    pub(crate) fn apply(&self, table: RouteTable) {
+    ///
+    /// Make before break: where a route that is served now would have nothing but endpoints that nobody
+    /// asked yet, the swap waits for their first probes.
+    pub(crate) async fn apply(&self, table: RouteTable) {
         let previous = self.live.load_full();
         let live = Live::new(table, Some(&previous), &self.config);
-        let answered = live.answered();
+        let news = live.news().clone();
+        let mut heard = news.listen();
+        let made = async { while live.not_made_yet(&previous).is_some() && heard.changed().await.is_ok() {} };
+        if timeout(MAKE_TIME, made).await.is_err()
+            && let Some(route) = live.not_made_yet(&previous)
+        {
+            tracing::warn!(route = %route.name, "applied although no endpoint of the route has answered yet");
+        }
         tracing::info!(
             generation = live.table.generation(),
             routes = live.table.routes().len(),
@@ -57,8 +72,8 @@ impl Gateway {
         self.live.store(Arc::new(live));
         self.ledger.metrics.reloads.inc();
         *self.error_slot() = None;
-        // A table without the endpoint that readiness waited for is an answer, too.
-        answered.notify_one();
+        // A table without the endpoint that readiness waited for is news, too.
+        news.tell();
     }
 
     /// Keeps the table there is, and says why.

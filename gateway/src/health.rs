@@ -10,6 +10,7 @@ pub(crate) struct Readiness {
     ready: bool,
     failures: u32,
     answered: bool,
+    asked: bool,
 }
 
 impl Readiness {
@@ -23,6 +24,11 @@ impl Readiness {
         self.answered
     }
 
+    /// Whether a probe ended, either way; before that nothing is known.
+    pub(crate) fn was_asked(self) -> bool {
+        self.asked
+    }
+
     /// Failed probes in a row.
     pub(crate) fn failures(self) -> u32 {
         self.failures
@@ -31,8 +37,9 @@ impl Readiness {
     /// A probe ended. One success is enough to come back: a service that says it is ready is believed.
     pub(crate) fn probed(&mut self, ok: bool) {
         if ok {
-            *self = Self { ready: true, failures: 0, answered: true };
+            *self = Self { ready: true, failures: 0, answered: true, asked: true };
         } else {
+            self.asked = true;
             self.failures = self.failures.saturating_add(1);
             self.ready = self.ready && self.failures < FAILURES_TO_UNREADY;
         }

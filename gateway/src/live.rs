@@ -1,11 +1,11 @@
 //! The applied table with everything that lives beside it: endpoints, their probes, whose turn it is.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     config::{Config, Timeouts},
@@ -22,19 +22,31 @@ pub(crate) struct Endpoint {
     pub(crate) pool: Pool,
     readiness: Mutex<Readiness>,
     flag: ReadyFlag,
-    /// Told whenever an endpoint answers for the first time.
-    answered: Arc<Notify>,
+    news: News,
+}
+
+/// Told whenever the first probe of an endpoint ends, and whenever an endpoint answers for the first time.
+#[derive(Clone, Debug)]
+pub(crate) struct News(Arc<watch::Sender<()>>);
+
+impl News {
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(())))
+    }
+
+    pub(crate) fn tell(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Listens from now on.
+    pub(crate) fn listen(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
 }
 
 impl Endpoint {
-    fn new(target: Target, answered: Arc<Notify>) -> Self {
-        Self {
-            target,
-            pool: Pool::default(),
-            readiness: Mutex::default(),
-            flag: ReadyFlag::default(),
-            answered,
-        }
+    fn new(target: Target, news: News) -> Self {
+        Self { target, pool: Pool::default(), readiness: Mutex::default(), flag: ReadyFlag::default(), news }
     }
 
     pub(crate) fn readiness(&self) -> Readiness {
@@ -61,18 +73,18 @@ impl Endpoint {
 
     fn change(&self, change: impl FnOnce(&mut Readiness), why: &str) {
         let mut state = self.state();
-        let first = !state.has_answered();
+        let known = (state.was_asked(), state.has_answered());
         change(&mut state);
         let ready = state.is_ready();
         // Under the lock, so that two changes reach the flag in their order.
         let before = self.flag.set(ready);
-        let first = first && state.has_answered();
+        let first = known != (state.was_asked(), state.has_answered());
         drop(state);
         if ready != before {
             tracing::info!(endpoint = %self.target.address, name = %self.target.name, ready, why, "endpoint readiness changed");
         }
         if first {
-            self.answered.notify_one();
+            self.news.tell();
         }
     }
 }
@@ -101,13 +113,13 @@ pub(crate) struct Live {
     flags: Endpoints,
     picker: Mutex<Picker>,
     probed: HashMap<Target, Arc<Probed>>,
-    answered: Arc<Notify>,
+    news: News,
 }
 
 impl Live {
     /// `table` with probes running, taking over from `previous` whatever both name. Needs a runtime.
     pub(crate) fn new(table: RouteTable, previous: Option<&Self>, config: &Config) -> Self {
-        let answered = previous.map_or_else(Arc::default, |p| p.answered.clone());
+        let news = previous.map_or_else(News::new, |p| p.news.clone());
         let mut probed: HashMap<Target, Arc<Probed>> = HashMap::new();
         let mut endpoints = Vec::with_capacity(table.routes().len());
         for route in table.routes() {
@@ -116,7 +128,7 @@ impl Live {
                 let one = probed.entry(target.clone()).or_insert_with(|| {
                     let known = previous.and_then(|p| p.probed.get(target));
                     known.cloned().unwrap_or_else(|| {
-                        let endpoint = Arc::new(Endpoint::new(target.clone(), answered.clone()));
+                        let endpoint = Arc::new(Endpoint::new(target.clone(), news.clone()));
                         let task = tokio::spawn(probe::run(endpoint.clone(), config.probe_interval));
                         Arc::new(Probed { endpoint, task })
                     })
@@ -132,7 +144,7 @@ impl Live {
             None => Picker::new(&table, None),
         };
         let timeouts = table.routes().iter().map(|route| merged(route, &config.timeouts)).collect();
-        Self { table, endpoints, timeouts, flags, picker: Mutex::new(picker), probed, answered }
+        Self { table, endpoints, timeouts, flags, picker: Mutex::new(picker), probed, news }
     }
 
     fn picker(&self) -> MutexGuard<'_, Picker> {
@@ -163,9 +175,28 @@ impl Live {
         names
     }
 
-    /// Told whenever an endpoint of this or a later table answers for the first time.
-    pub(crate) fn answered(&self) -> Arc<Notify> {
-        self.answered.clone()
+    /// What is heard of the endpoints of this table and of those before and after it.
+    pub(crate) fn news(&self) -> &News {
+        &self.news
+    }
+
+    /// The first route that `previous` can serve and this table cannot yet, only because nobody asked its
+    /// new endpoints so far.
+    pub(crate) fn not_made_yet(&self, previous: &Self) -> Option<&Route> {
+        let served: HashSet<&str> = previous
+            .table
+            .routes()
+            .iter()
+            .zip(&previous.endpoints)
+            .filter(|(_, endpoints)| endpoints.iter().any(|e| e.is_ready()))
+            .map(|(route, _)| &*route.name)
+            .collect();
+        self.table.routes().iter().zip(&self.endpoints).find_map(|(route, endpoints)| {
+            let waits = served.contains(&*route.name)
+                && !endpoints.iter().any(|e| e.is_ready())
+                && endpoints.iter().any(|e| !e.readiness().was_asked());
+            waits.then_some(route)
+        })
     }
 
     /// How many different endpoints there are.

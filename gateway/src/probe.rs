@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::{live::Endpoint, pool};
 
 /// A probe that takes longer has failed: `/readyz` reads flags.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a probe failed.
 #[derive(Debug, thiserror::Error)]

@@ -216,7 +216,7 @@ impl Bound {
 /// whatever endpoints do: taking a gateway out because a cluster is down would take the others down with it.
 async fn first_sync(gateway: Arc<Gateway>, health: Health) {
     let deadline = tokio::time::Instant::now() + gateway.config.first_sync_wait;
-    let answered = gateway.live.load().answered();
+    let mut news = gateway.live.load().news().listen();
     loop {
         let silent = gateway.live.load().silent();
         if silent.is_empty() {
@@ -225,7 +225,8 @@ async fn first_sync(gateway: Arc<Gateway>, health: Health) {
         }
         health.set(ENDPOINTS, false, format!("waiting for {}", silent.join(", ")));
         tokio::select! {
-            () = answered.notified() => {}
+            // The sender lives as long as the table, which the gateway holds.
+            _ = news.changed() => {}
             () = sleep_until(deadline) => {
                 tracing::warn!(endpoints = silent.join(", "), "ready without endpoints that never answered");
                 health.set(ENDPOINTS, true, format!("without {}, which never answered", silent.join(", ")));

@@ -81,27 +81,28 @@ impl FileSource {
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // The first tick comes at once and sees an edit made before the watch began.
             tokio::select! {
-                Some(()) = events.recv() => come_to_rest(&mut events).await,
-                _ = poll.tick() => {}
+                Some(()) = events.recv() => {}
+                // The first tick comes at once and sees an edit made before the watch began.
+                _ = poll.tick() => if !self.differs().await { continue },
             }
-            self.reload(&gateway, &mut events).await;
+            come_to_rest(&mut events).await;
+            self.reload(&gateway).await;
         }
     }
 
-    async fn reload(&mut self, gateway: &Gateway, events: &mut mpsc::Receiver<()>) {
-        let mut text = read(&self.path).await;
-        if matches!(&text, Ok(text) if self.seen.as_ref() != Some(text)) {
-            // Found by the poll, or written to since it rested: believed once it is still the same.
-            come_to_rest(events).await;
-            text = read(&self.path).await;
-        }
+    /// Whether the file says something else than it last did.
+    async fn differs(&self) -> bool {
+        read(&self.path).await.ok() != self.seen
+    }
+
+    async fn reload(&mut self, gateway: &Gateway) {
+        let text = read(&self.path).await;
         match text {
             Ok(text) if self.seen.as_ref() == Some(&text) => {}
             Ok(text) => {
                 match check(&self.path, &text) {
-                    Ok(table) => gateway.apply(table),
+                    Ok(table) => gateway.apply(table).await,
                     Err(error) => gateway.reload_failed(&error),
                 }
                 self.seen = Some(text);

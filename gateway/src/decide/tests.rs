@@ -122,7 +122,9 @@ proptest! {
         let mut picker = Picker::new(&table, None);
         let given = named(&headers.iter().map(String::as_str).collect::<Vec<_>>());
         let mut serializer = form_urlencoded::Serializer::new(String::new());
-        query.iter().for_each(|value| { serializer.append_pair(headers::QUERY_CLUSTER, value); });
+        for value in &query {
+            serializer.append_pair(headers::QUERY_CLUSTER, value);
+        }
         let query_text = serializer.finish();
         let head = RequestHead { method: &Method::GET, path: &path, query: Some(&query_text), headers: &given };
 

@@ -46,7 +46,7 @@ async fn a_refused_connection_is_tried_on_another_endpoint_and_the_dead_one_is_l
     // Its probes succeed, so it is picked; nobody listens, so it is refused.
     let table = routes(1, &[("a", ", default: true", &[spec(gone, half.admin), alive.spec()])]);
     let mut config = config(&table);
-    config.probe_interval = std::time::Duration::from_secs(60);
+    config.probe_interval = std::time::Duration::from_mins(1);
     let gateway = Running::with(config).await;
     for sent in 1..=4 {
         // A body is no obstacle: nothing of it was sent anywhere.
@@ -63,7 +63,7 @@ async fn when_every_connection_is_refused_the_answer_is_502() {
     let half = Endpoint::echo("pod-b-1").await;
     let gone = nowhere().await;
     let mut config = config(&routes(1, &[("a", ", default: true", &[spec(gone, half.admin)])]));
-    config.probe_interval = std::time::Duration::from_secs(60);
+    config.probe_interval = std::time::Duration::from_mins(1);
     let gateway = Running::with(config).await;
     let got = get(gateway.service, "/", &[]).await;
     got.is_problem(502, "endpoint-unreachable");

@@ -99,7 +99,7 @@ async fn a_body_passes_unchanged_and_with_its_length() {
     })
     .await;
     let gateway = one_route(&endpoint).await;
-    let sent: String = (0..300_000).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
+    let sent = "abcdefghijklmnopqrstuvwxyz0123".repeat(10_000);
     let got = post(gateway.service, "/", &[], text(sent.clone())).await;
     assert_eq!((got.header("x-length"), got.header("content-length")), ("300000", "300000"));
     assert!(got.body == sent);

@@ -40,10 +40,8 @@ type Handler = Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 
 /// Awaits `future`, or fails the test.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(DEADLINE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("never happened: {what}"),
-    }
+    let Ok(value) = timeout(DEADLINE, future).await else { panic!("never happened: {what}") };
+    value
 }
 
 /// Waits until `holds`.
