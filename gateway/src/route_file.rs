@@ -98,7 +98,7 @@ fn list(problems: &[FieldProblem]) -> String {
 /// [`RouteFileError`], which names every bad field it can.
 pub fn parse(text: &str) -> Result<RouteTable, RouteFileError> {
     let file: RouteFile =
-        serde_norway::from_str(text).map_err(|error| RouteFileError::Shape(error.to_string()))?;
+        yaml_serde::from_str(text).map_err(|error| RouteFileError::Shape(error.to_string()))?;
     validate(file)
 }
 

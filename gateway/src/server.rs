@@ -53,6 +53,7 @@ const BACKLOG: u32 = 4096;
 /// when what it was sent stays unacknowledged for as long as three heartbeats.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Accepting fails when descriptors run out; trying again at once would burn a core until some are free.
@@ -355,4 +356,22 @@ pub fn main(config: Config, log: &LogArgs) -> ExitCode {
             result => exit::report(program, result),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_accepted_socket_inherits_the_options_of_its_listener() {
+        let (listener, address) = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let client = TcpStream::connect(address);
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let (_client, (accepted, _)) = (client.unwrap(), accepted.unwrap());
+        let options = SockRef::from(&accepted);
+        assert!(options.tcp_nodelay().unwrap() && options.keepalive().unwrap());
+        assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
+        assert_eq!(options.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+    }
 }
