@@ -15,7 +15,7 @@ pub fn document(out: &mut dyn Write, format: Format, value: &impl Serialize) -> 
             serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
         }
         Format::Yaml => {
-            let text = serde_norway::to_string(value).map_err(io::Error::other)?;
+            let text = yaml_serde::to_string(value).map_err(io::Error::other)?;
             // The writer ends with a line break of its own.
             return out.write_all(text.as_bytes());
         }
