@@ -80,6 +80,8 @@ pub struct Session {
     position: Option<Position>,
     tasks: BTreeMap<TaskId, bool>,
     finish_wanted: bool,
+    /// The store had forgotten the registration when asked whether the stream may end: ask again once it knows it.
+    finish_lost: bool,
     /// The last event that was ignored while behind: whoever caught up must stand at it or beyond.
     heard: Option<(Epoch, u64)>,
     /// The greatest generation that somebody else registered, while our own is not known yet.
@@ -109,6 +111,7 @@ impl Session {
             position: None,
             tasks: BTreeMap::new(),
             finish_wanted: false,
+            finish_lost: false,
             heard: None,
             lost: None,
             heartbeats: 0,
@@ -269,7 +272,10 @@ impl Session {
             Finished::Closed => self.phase = Phase::Ended(End::Finished),
             Finished::Replaced => self.replaced(Generation(self.generation.0 + 1), now, out),
             Finished::More => self.phase = Phase::Behind,
-            Finished::Lost => return true,
+            Finished::Lost => {
+                self.finish_lost = true;
+                return true;
+            }
         }
         false
     }
@@ -287,8 +293,9 @@ impl Session {
                 for task in open {
                     self.tasks.entry(task).or_insert(false);
                 }
-                // A page brings what was missed; it also says whether the stream may end.
-                if !same || done {
+                // A page brings what was missed; it also says whether the stream may end, which the tasks known here
+                // cannot where the last one moved away.
+                if !same || done || std::mem::take(&mut self.finish_lost) {
                     self.gap();
                 }
             }

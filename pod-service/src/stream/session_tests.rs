@@ -4,7 +4,7 @@ use fundbond_protocol::{
     ConnectionId, Epoch, EventId, PodId, Status, TaskId,
     sse::{Event, Item, Parser},
 };
-use fundbond_store::{Entry, EntryKind, Finished, Generation, Opened, Outcome, Reading, Snapshot};
+use fundbond_store::{Asserted, Entry, EntryKind, Finished, Generation, Opened, Outcome, Reading, Snapshot};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -166,6 +166,21 @@ fn a_finish_that_is_refused_reads_on_and_asks_again() {
     assert!(matches!(session.want(), Want::CatchUp(_)));
     session.caught_up(reading(2, Some(0), vec![entry(2, "b", EntryKind::Final)]), NOW, &mut out);
     assert!(matches!(session.want(), Want::Finish(p) if p.offset == 2));
+}
+
+#[test]
+fn a_finish_that_the_store_had_forgotten_is_asked_again_after_the_re_assertion() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, Some(1), vec![]), &[("t", false)]), NOW, &mut out);
+    // The only task moves away: nothing is left to be final, and yet the stream should end.
+    session.event(&epoch("k1"), &entry(1, "t", EntryKind::Moved), true, &mut out);
+    assert!(matches!(session.want(), Want::Finish(_)));
+    assert!(session.finished(Finished::Lost, NOW, &mut out));
+    assert_eq!(session.want(), Want::Nothing);
+    session.asserted(Asserted::Held { epoch: epoch("k1"), end: 1, open: vec![] }, NOW, &mut out);
+    assert!(matches!(session.want(), Want::CatchUp(_)));
+    session.caught_up(reading(1, Some(0), vec![]), NOW, &mut out);
+    assert!(matches!(session.want(), Want::Finish(p) if p.offset == 1));
 }
 
 #[test]
