@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::client::ClientError;
 
 pub use backoff::{Backoff, Policy, Verdict};
-pub use reader::{CLOSED, Reader};
+pub use reader::Reader;
 pub use transport::{ByteStream, HttpTransport, Opened, Transport};
 
 /// What a stream has to say.

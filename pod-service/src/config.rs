@@ -74,7 +74,7 @@ impl Default for Settings {
             max_streams: 10_000,
             max_stream_age: Duration::from_mins(30),
             heartbeat_first: Duration::from_secs(2),
-            heartbeat_interval: Duration::from_secs(10),
+            heartbeat_interval: fundbond_protocol::event::HEARTBEAT_INTERVAL,
             drain_grace: Duration::from_secs(30),
             max_body: 8 * 1024 * 1024,
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fundbond_protocol::event::HEARTBEAT_INTERVAL;
 use tokio::time::Instant;
 
 /// The figures of a stream's patience.
@@ -31,7 +32,7 @@ impl Default for Policy {
             jitter: 0.2,
             tries: 10,
             healthy: Duration::from_secs(10),
-            silence: Duration::from_secs(25),
+            silence: HEARTBEAT_INTERVAL.mul_f64(2.5),
             longest_wish: Duration::from_mins(5),
         }
     }

@@ -11,9 +11,6 @@ use fundbond_protocol::{
 
 use super::Ended;
 
-/// The event with which a server says: this stream is over, do not come back.
-pub const CLOSED: &str = "CLOSED";
-
 /// The largest event is a RESET with the latest event of each attached task, and its own few bytes.
 const MAX_FRAME_BYTES: usize = (MAX_TASK_IDS + 1) * MAX_EVENT_BYTES;
 
@@ -80,7 +77,7 @@ impl Reader {
     fn take(&mut self, event: Event, found: &mut Found) {
         let id = LastEventId::parse(&event.id);
         match event.name.as_str() {
-            CLOSED => found.ended = Some(Ended::Closed),
+            name if name == Status::CLOSED.as_str() => found.ended = Some(Ended::Closed),
             // Without such an id REPLACED is about one task, and the stream goes on.
             name if name == Status::REPLACED.as_str() && id == LastEventId::Replaced => {
                 found.ended = Some(Ended::Replaced);

@@ -193,7 +193,7 @@ impl View {
                 pod: event.pod_id,
             }];
         }
-        if event.status == Status::HEARTBEAT || event.status.as_str() == crate::stream::CLOSED {
+        if event.status == Status::HEARTBEAT || event.status == Status::CLOSED {
             // A closed stream is told by the signal that follows.
             return Vec::new();
         }

@@ -1,6 +1,6 @@
 //! Task events: what a task says while it works, and what a stream says about itself.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,10 @@ use crate::{ConnectionId, EventId, PodId, TaskId};
 ///
 /// 256 KiB is also the bound of a stream's queue, so no single event can make a healthy reader look slow.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
+
+/// Time between two heartbeats of a stream, unless its pod is configured otherwise. A client that hears nothing
+/// for two and a half of them takes the stream for lost.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The state an event announces: `[A-Z0-9_.-]{1,64}`. Open: other publishers have their own words.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,6 +48,8 @@ impl Status {
     pub const RESET: Self = Self(Cow::Borrowed("RESET"));
     /// About the stream or one task: another stream took it over.
     pub const REPLACED: Self = Self(Cow::Borrowed("REPLACED"));
+    /// About the stream: it ends, and the client should stay away.
+    pub const CLOSED: Self = Self(Cow::Borrowed("CLOSED"));
     /// About the stream: it ends and the client should come back.
     pub const DRAINING: Self = Self(Cow::Borrowed("DRAINING"));
 

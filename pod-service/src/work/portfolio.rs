@@ -72,10 +72,7 @@ impl PortfolioWork {
         let rows = valued.rows.iter().map(|row| Ok(serde_json::to_string(row).map_err(internal)?.into()));
         let rows = rows.collect::<Result<Vec<Arc<str>>, Stopped>>()?;
         let summary = &valued.summary;
-        let message = match summary.unpriceable {
-            0 => format!("{} holdings priced, NAV {}", summary.priced, summary.nav),
-            odd => format!("{} holdings priced, {odd} could not be, NAV {}", summary.priced, summary.nav),
-        };
+        let message = summary.message();
         let mut result = serde_json::to_value(summary).map_err(internal)?;
         if let Some(fields) = result.as_object_mut() {
             fields.insert("rows".into(), format!("{TASKS_PATH}/{task}/rows").into());

@@ -139,6 +139,18 @@ impl std::fmt::Display for StrictFailure {
     }
 }
 
+impl PortfolioSummary {
+    /// A short text for the event that ends the valuation.
+    pub fn message(&self) -> String {
+        let holdings = if self.priced == 1 { "holding" } else { "holdings" };
+        let nav = money::grouped(self.nav);
+        match self.unpriceable {
+            0 => format!("{} {holdings} priced, NAV {nav}", self.priced),
+            odd => format!("{} {holdings} priced and {odd} not, NAV {nav}", self.priced),
+        }
+    }
+}
+
 impl HoldingRow {
     pub(super) fn unpriceable(id: &str, face: Decimal, error: FieldError) -> Self {
         Self {

@@ -26,7 +26,7 @@ proptest! {
         rest in "[a-z0-9]{8,12}",
         port: u16,
     ) {
-        let host = words.iter().map(|word| format!("{word}-")).collect::<String>() + &rest + ".example.com";
+        let host = [words, vec![&rest]].concat().join("-") + ".example.com";
         prop_assert_eq!(display_id(&host, port), format!("pod-{rest}-{port}"));
     }
 }
