@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use fundbond_protocol::{ConnectionId, EventId, Status, TaskEvent, TaskId, event::MAX_EVENT_BYTES};
+use fundbond_protocol::{
+    ConnectionId, EventId, Status, TaskEvent, TaskId,
+    event::{MAX_EVENT_BYTES, Progress},
+};
 use fundbond_store::{Emit, Emitted};
 use jiff::Timestamp;
 use tokio::{
@@ -130,7 +133,7 @@ async fn work(pod: Arc<Pod>, jobs: Jobs, deadline: CancellationToken) {
 async fn run(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
     let Queued { job, accepted, stop } = queued;
     let kind = job.work.kind();
-    let mut speaker = Speaker { pod, task: job.task, connection: job.connection, steps: 0 };
+    let mut speaker = Speaker { pod, task: job.task, connection: job.connection, steps: 0, progress: None };
     pod.metrics.tasks_running.inc();
     let ended = tokio::select! {
         biased;
@@ -197,6 +200,7 @@ struct Speaker<'a> {
     task: TaskId,
     connection: ConnectionId,
     steps: u64,
+    progress: Option<Progress>,
 }
 
 impl Speaker<'_> {
@@ -222,6 +226,7 @@ impl Speaker<'_> {
             .with_message(message)
             .with_progress(done, total);
         event.result = result;
+        self.progress = event.progress;
         self.emit(event).await
     }
 
@@ -236,6 +241,8 @@ impl Speaker<'_> {
             }
         };
         let mut event = self.event("final", status).with_message(said.message).into_final();
+        // Where it stood when it ended, for whoever asks later.
+        event.progress = self.progress;
         if !said.result.is_null() {
             event.result = Some(said.result);
         }
