@@ -49,6 +49,7 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < deadline, "never happened: {what}");
+        // sleep-ok: between two looks at a condition that has a deadline
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -226,6 +227,7 @@ impl Running {
     pub(crate) async fn until_ready(&self) {
         soon("ready", async {
             while get(self.admin, "/readyz", &[]).await.status != 200 {
+                // sleep-ok: between two looks at a condition that has a deadline
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         })
