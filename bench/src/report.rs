@@ -17,8 +17,9 @@ use crate::{
 const NOTES: [&str; 5] = [
     "Quote ratios. Absolute figures wobble by tens of percent from machine to machine and run to run: client \
      and server share the cores, so flat-out rates are those of both together.",
-    "CPU is user and system time of the server process, from the kernel; requests, heartbeats and everything \
-     else it does in that time are in it. The client is another process.",
+    "CPU is user and system time of the server process, from the kernel; requests and everything else it does \
+     in that time are in it. The client is another process. Paced streams are measured between two heartbeats, \
+     which would add one event in fifty.",
     "Every event was checked: contiguous offsets, steps in order, one final a task. A lost or repeated event \
      fails the run.",
     "Latency is from an event's timestamp, which has whole milliseconds, to its reading: a single one is right \

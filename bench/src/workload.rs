@@ -42,8 +42,10 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// Time after the last final in which a repeated event would still be seen.
 const AFTERMATH: Duration = Duration::from_millis(200);
 
-/// From the opening of idle streams to the reading of their memory: past a pod's first heartbeat, after 2 s.
-const IDLE: Duration = Duration::from_millis(2_500);
+/// From the opening of quiet streams to their measurement: past a pod's first heartbeat, which comes after 2 s. The
+/// next one comes 10 s later, so none falls into a short window, where it would count for more than the one
+/// event in fifty that it is in the long run. The peer's first one comes after 15 s.
+const PAST_HEARTBEAT: Duration = Duration::from_millis(2_500);
 
 /// One workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +172,7 @@ async fn paced(
     window: Duration,
 ) -> Result<Sample, RunError> {
     // The tasks start one by one over one delay, so that their events are spread evenly from then on.
-    let lead = delay + WARM_UP;
+    let lead = delay + PAST_HEARTBEAT;
     let steps = (lead + window).as_millis().div_ceil(delay.as_millis()) + 1;
     let steps = u32::try_from(steps).unwrap_or(u32::MAX);
     let mut fleet = Fleet::open(client, streams, Some(steps)).await?;
@@ -236,7 +238,7 @@ async fn idle(server: &Server, client: &Client, streams: usize) -> Result<Sample
     drop(first);
     let before = server.resident()?;
     let mut fleet = Fleet::open(client, streams, None).await?;
-    fleet.watch_until(Instant::now() + IDLE).await?;
+    fleet.watch_until(Instant::now() + PAST_HEARTBEAT).await?;
     let after = server.resident()?;
     let mut sample = Sample::default();
     sample.set(Measure::StreamKilobytes, after.saturating_sub(before) as f64 / streams as f64 / 1e3);
