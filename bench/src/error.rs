@@ -17,9 +17,12 @@ pub enum BenchError {
         "this is a debug build; measure with `cargo xtask bench` or `cargo run --release -p fundbond-bench`"
     )]
     DebugBuild,
-    /// Somebody pressed Ctrl-C.
+    /// Somebody pressed Ctrl-C, or sent SIGTERM.
     #[error("interrupted")]
     Interrupted,
+    /// Without signals an interrupted measurement would leave its servers behind.
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
     /// The program that is to be the peer cannot be found.
     #[error("cannot find out where this program is")]
     OwnPath(#[source] io::Error),

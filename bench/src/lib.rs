@@ -26,7 +26,14 @@ pub mod workload;
 pub use args::Options;
 pub use error::BenchError;
 
-use std::{error::Error, fmt::Write as _, io::Write as _, process::ExitCode};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Command, Measure};
 use machine::Machine;
@@ -44,7 +51,7 @@ pub async fn main(options: Options) -> ExitCode {
         None => tokio::select! {
             result = measure(&options.measure) => result,
             // Dropping the measurement ends the servers it started.
-            _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
+            error = interrupted() => Err(error),
         },
     };
     match result {
@@ -85,6 +92,17 @@ async fn measure(options: &Measure) -> Result<(), BenchError> {
     }
     let text = if options.json { report.json() } else { report.table() };
     writeln!(std::io::stdout(), "{text}").map_err(BenchError::Output)
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() -> BenchError {
+    let terminated =
+        async { signal(SignalKind::terminate())?.recv().await.ok_or(io::ErrorKind::BrokenPipe.into()) };
+    let told = tokio::select! {
+        told = tokio::signal::ctrl_c() => told,
+        told = terminated => told,
+    };
+    told.map_or_else(BenchError::Signals, |()| BenchError::Interrupted)
 }
 
 /// Progress, on stderr: stdout holds the report alone.

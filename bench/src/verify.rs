@@ -133,7 +133,9 @@ impl Verifier {
             Said::Step(_) => ("COMPLETED", None),
         };
         let is_final = due.0 == "COMPLETED";
-        let found = (seen.status, seen.progress.map(|progress| progress.done));
+        // Only steps are counted; whether the first and the last event say how far a task is, is their affair.
+        let done = seen.progress.filter(|_| seen.status == "SUBTASK_COMPLETED").map(|progress| progress.done);
+        let found = (seen.status, done);
         if found != due || seen.final_event != is_final || !self.is_speaker(seen.correlation_id) {
             let text = |(status, done): (&str, Option<u64>), is_final: bool| {
                 let step = done.map_or_else(String::new, |done| format!(" {done}"));
@@ -191,7 +193,7 @@ mod tests {
                 (Status::PROCESSING, None),
                 (Status::SUBTASK_COMPLETED, Some(1)),
                 (Status::SUBTASK_COMPLETED, Some(2)),
-                (Status::COMPLETED, None),
+                (Status::COMPLETED, Some(2)),
             ] {
                 offset += 1;
                 events.push(event(&format!("k3.{offset}"), task, status, done));
