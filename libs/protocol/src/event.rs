@@ -199,7 +199,12 @@ impl TaskEvent {
 
     /// The event as its JSON. Infallible: every part has a JSON form.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        // Most events fit, so most are written without growing.
+        let mut json = Vec::with_capacity(512);
+        serde_json::to_writer(&mut json, self)
+            .ok()
+            .and_then(|()| String::from_utf8(json).ok())
+            .unwrap_or_else(|| unreachable!("an event has a JSON form"))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memchr2;
+
 /// One frame: an event with data, or an id alone (which moves a reader's position and dispatches nothing).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame<'a> {
@@ -34,6 +36,9 @@ impl Frame<'_> {
         {
             return Err(FrameError::Event);
         }
+        // One growth a frame at most: fields, names and the usual number of line ends.
+        let fields = [self.id, self.event, self.data].into_iter().flatten().map(str::len).sum::<usize>();
+        out.reserve(fields + FRAMING);
         if let Some(id) = self.id {
             line(out, "id", id);
         }
@@ -47,6 +52,9 @@ impl Frame<'_> {
         Ok(())
     }
 }
+
+/// Bytes of field names, colons, spaces and line ends in a frame with one line of data.
+const FRAMING: usize = "id: \nevent: \ndata: \n\n".len();
 
 /// Appends a comment, which readers ignore; newlines in `text` become spaces.
 pub fn write_comment(out: &mut Vec<u8>, text: &str) {
@@ -72,7 +80,7 @@ fn line(out: &mut Vec<u8>, field: &str, value: &str) {
 fn write_data(out: &mut Vec<u8>, data: &str) {
     // Our JSON has no line break, so the common case is one scan and one copy.
     let mut rest = data;
-    while let Some(at) = rest.bytes().position(|b| matches!(b, b'\r' | b'\n')) {
+    while let Some(at) = memchr2(b'\r', b'\n', rest.as_bytes()) {
         line(out, "data", &rest[..at]);
         let width = if rest[at..].starts_with("\r\n") { 2 } else { 1 };
         rest = &rest[at + width..];
