@@ -84,6 +84,12 @@ impl Runner {
         }
     }
 
+    /// Whether no task waits or runs, and nobody has taken a place for one.
+    fn is_idle(&self) -> bool {
+        // Places first: a task is listed before it leaves its place.
+        self.queue.capacity() == self.queue.max_capacity() && self.busy() == 0
+    }
+
     /// Tasks that wait or run.
     pub fn busy(&self) -> usize {
         self.stops().len()
@@ -124,8 +130,13 @@ async fn work(pod: Arc<Pod>, jobs: Jobs, deadline: CancellationToken) {
     }
     // Out of time: what still waits was accepted, so it ends, and says why.
     loop {
-        let queued = jobs.0.lock().await.try_recv();
-        let Ok(queued) = queued else { return };
+        let queued = {
+            let mut jobs = jobs.0.lock().await;
+            // No new place from here on; those that were taken are waited for.
+            jobs.close();
+            jobs.recv().await
+        };
+        let Some(queued) = queued else { return };
         run(&pod, queued, &deadline).await;
     }
 }
@@ -257,7 +268,12 @@ impl Speaker<'_> {
         let mut backoff = Backoff::default();
         loop {
             match self.pod.store.emit(&emit).await {
-                Ok(Emitted::Logged | Emitted::Duplicate) => return Ok(()),
+                Ok(Emitted::Logged | Emitted::Duplicate) => {
+                    // A store in memory never makes anybody wait: without this a task of many small steps would
+                    // hold its thread, and neither a cancel nor its own reader would get a turn.
+                    tokio::task::coop::consume_budget().await;
+                    return Ok(());
+                }
                 Ok(Emitted::AfterFinal) => return Err(Stopped::Told),
                 Err(error) => {
                     backoff.failed("emit", &error);
@@ -305,10 +321,10 @@ pub fn cancelled(pod: &Pod, task: &TaskId, connection: &ConnectionId) -> Emit {
     emit_of(&event, connection)
 }
 
-/// Waits until no task waits or runs.
+/// Waits until no task waits, runs or is about to be accepted.
 pub async fn idle(runner: &Runner) {
     // Asked rather than signalled: this runs once in a process's life, and only while it drains.
-    while runner.busy() > 0 {
+    while !runner.is_idle() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
