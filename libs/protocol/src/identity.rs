@@ -3,11 +3,7 @@
 //! The nonce is what makes housekeeping safe: a container that restarts under its old name is somebody
 //! else, so deleting what the dead one left can never hit the living one.
 
-use std::{fmt, sync::Arc};
-
-use serde::{Deserialize, Serialize};
-
-use crate::ids::{IdError, MAX_ID_LENGTH, is_id_byte};
+use crate::ids::{MAX_ID_LENGTH, id, is_id_byte};
 
 /// Length of a boot nonce: 8 base32 characters are 40 random bits, so two starts of one pod name meet
 /// once in a million years of hourly restarts.
@@ -40,10 +36,10 @@ pub fn display_id(host: &str, port: u16) -> String {
     format!("pod-{}-{port}", host.unwrap_or_default())
 }
 
-/// One start of one pod: `{display id}~{boot nonce}`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PodId(Arc<str>);
+id! {
+    /// One start of one pod: `{display id}~{boot nonce}`.
+    PodId
+}
 
 impl PodId {
     /// The id of the process on `host` and `port` whose boot drew `random`: five bytes, because 8 base32
@@ -57,44 +53,9 @@ impl PodId {
         Self(format!("{}~{nonce}", display_id(host, port)).into())
     }
 
-    /// Parses an id that another process wrote.
-    pub fn parse(text: impl AsRef<str>) -> Result<Self, IdError> {
-        crate::ids::ConnectionId::parse(&text).map(|_| Self(text.as_ref().into()))
-    }
-
-    /// The whole id.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The readable part, equal over restarts.
     pub fn display_id(&self) -> &str {
         self.0.split_once('~').map_or(&*self.0, |(display, _)| display)
-    }
-}
-
-impl fmt::Display for PodId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for PodId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
-    }
-}
-
-impl TryFrom<String> for PodId {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        Self::parse(text)
-    }
-}
-
-impl From<PodId> for String {
-    fn from(id: PodId) -> String {
-        id.0.as_ref().to_owned()
     }
 }
 

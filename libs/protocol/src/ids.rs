@@ -36,7 +36,7 @@ pub const fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-')
 }
 
-fn check(text: &str) -> Result<(), IdError> {
+pub(crate) fn check(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
@@ -49,18 +49,19 @@ fn check(text: &str) -> Result<(), IdError> {
     Ok(())
 }
 
+/// A type of id: parsed, cheap to clone, and text everywhere outside.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
-            /// Parses `text`; see [`IdError`] for what is refused.
-            pub fn parse(text: impl AsRef<str>) -> Result<Self, IdError> {
+            /// Parses `text`; see [`IdError`]($crate::ids::IdError) for what is refused.
+            pub fn parse(text: impl AsRef<str>) -> Result<Self, $crate::ids::IdError> {
                 let text = text.as_ref();
-                check(text)?;
+                $crate::ids::check(text)?;
                 Ok(Self(text.into()))
             }
 
@@ -70,28 +71,28 @@ macro_rules! id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "{:?}", &*self.0)
             }
         }
 
         impl std::str::FromStr for $name {
-            type Err = IdError;
-            fn from_str(text: &str) -> Result<Self, IdError> {
+            type Err = $crate::ids::IdError;
+            fn from_str(text: &str) -> Result<Self, $crate::ids::IdError> {
                 Self::parse(text)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = IdError;
-            fn try_from(text: String) -> Result<Self, IdError> {
+            type Error = $crate::ids::IdError;
+            fn try_from(text: String) -> Result<Self, $crate::ids::IdError> {
                 Self::parse(text)
             }
         }
@@ -115,6 +116,7 @@ macro_rules! id {
         }
     };
 }
+pub(crate) use id;
 
 id! {
     /// Names one stream: what a client opens, loses and opens again.
