@@ -84,23 +84,27 @@ impl Fundbond {
         connection: &str,
         tasks: &[&str],
     ) -> EventStream<HttpTransport> {
-        let open = OpenStream {
-            connection_id: ConnectionId::parse(connection).unwrap(),
-            task_ids: tasks.iter().map(|task| TaskId::parse(task).unwrap()).collect(),
-            user_id: None,
-            system: None,
-            events: Vec::new(),
-        };
-        let transport = HttpTransport::new(self.client(Some(cluster)), open);
+        let transport = HttpTransport::new(self.client(Some(cluster)), open(connection, tasks));
         EventStream::new(transport, patience(), "")
     }
 }
 
 /// A client's patience, shortened: the server wishes for a second before a stream is opened again, which
 /// says nothing in a test.
-fn patience() -> Policy {
+pub(crate) fn patience() -> Policy {
     let soon = Duration::from_millis(20);
     Policy { first: soon, longest_wish: soon, ..Policy::default() }
+}
+
+/// A request to open `connection` with `tasks`.
+pub(crate) fn open(connection: &str, tasks: &[impl AsRef<str>]) -> OpenStream {
+    OpenStream {
+        connection_id: ConnectionId::parse(connection).unwrap(),
+        task_ids: tasks.iter().map(|task| TaskId::parse(task).unwrap()).collect(),
+        user_id: None,
+        system: None,
+        events: Vec::new(),
+    }
 }
 
 /// `request` with a body and headers.

@@ -4,25 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fundbond_cli::{
     client::Client,
-    stream::{EventStream, HttpTransport, Policy, Signal},
+    stream::{EventStream, HttpTransport, Signal},
 };
-use fundbond_protocol::{ConnectionId, TaskEvent, TaskId, api::OpenStream, sse::Event};
+use fundbond_protocol::{TaskEvent, sse::Event};
 use http::Method;
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::harness::{DEADLINE, Fundbond, with};
+use crate::harness::{DEADLINE, Fundbond, open, patience, with};
 
 const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
 
 fn resumed(client: &Client, connection: &str, tasks: &[String], last: &str) -> EventStream<HttpTransport> {
-    let open = OpenStream {
-        connection_id: ConnectionId::parse(connection).unwrap(),
-        task_ids: tasks.iter().map(|task| TaskId::parse(task).unwrap()).collect(),
-        user_id: None,
-        system: None,
-        events: Vec::new(),
-    };
-    EventStream::new(HttpTransport::new(client.clone(), open), Policy::default(), last)
+    EventStream::new(HttpTransport::new(client.clone(), open(connection, tasks)), patience(), last)
 }
 
 /// The next event that is not a heartbeat; `None` once the stream is over.
