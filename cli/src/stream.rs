@@ -82,6 +82,8 @@ pub struct EventStream<T> {
     reader: Reader,
     state: State,
     ready: VecDeque<Signal>,
+    /// It was lost and opened again, and has not said anything since.
+    reopening: bool,
 }
 
 enum State {
@@ -103,6 +105,7 @@ impl<T: Transport> EventStream<T> {
             reader: Reader::new(last_event_id),
             state: State::First,
             ready: VecDeque::new(),
+            reopening: false,
         }
     }
 
@@ -142,9 +145,7 @@ impl<T: Transport> EventStream<T> {
                 self.backoff.opened(Instant::now());
                 self.reader.reopened();
                 self.state = State::Open(bytes);
-                if !first {
-                    self.ready.push_back(Signal::Reopened);
-                }
+                self.reopening = !first;
                 Ok(())
             }
             Ok(Opened::Finished) => {
@@ -171,6 +172,10 @@ impl<T: Transport> EventStream<T> {
         })?;
         for wish in found.wishes {
             self.backoff.wish(wish);
+        }
+        // A server that sheds load answers 200 and ends: the stream is back once it says something.
+        if !found.events.is_empty() && std::mem::take(&mut self.reopening) {
+            self.ready.push_back(Signal::Reopened);
         }
         self.ready.extend(found.events.into_iter().map(Signal::Event));
         if let Some(ended) = found.ended {

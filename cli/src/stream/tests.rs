@@ -113,6 +113,21 @@ async fn a_lost_stream_goes_on_after_its_last_event_and_ends_with_204() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_takes_no_streams_now_does_not_count_as_back() {
+    let shed = stream_of(&["retry: 3000\n\n: no more streams\n\n"]);
+    let script = script(vec![stream_of(&[FIRST]), shed, stream_of(&[SECOND]), Step::Finished]);
+    assert_eq!(
+        told(&script).await[2..6],
+        [
+            "lost 1 1s: the server ended the stream",
+            "lost 2 3s: the server ended the stream",
+            "reopened",
+            "CONNECTED"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_stream_is_given_up_after_two_and_a_half_heartbeats() {
     let silent = Step::Stream { pieces: vec![FIRST], hanging: true };
     let script = script(vec![silent, Step::Finished]);
