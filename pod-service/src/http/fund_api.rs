@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     metrics::OpenLabels,
+    pod::Pod,
     runner::Job,
     work::{DEFAULT_KIND, Parsed, Work},
 };
@@ -30,20 +31,31 @@ struct StartTask {
     parsed: Parsed,
 }
 
-/// Accepts a task: checked first, then given a place in the queue, then written down, then answered.
+/// Accepts a task: checked first, then given a place in the queue, then written down, then answered. From the
+/// place on it runs to its end even if the client leaves: a task that was written down must run.
 pub async fn start(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
     let body = extract::json_body(request, pod.settings.max_body).await?;
-    let StartTask { task, connection, parsed } = if body.len() <= SMALL_BODY {
+    let wanted = if body.len() <= SMALL_BODY {
         parse(&body)?
     } else {
         tokio::task::spawn_blocking(move || parse(&body))
             .await
             .map_err(|error| ApiError::Internal(format!("parsing a request: {error}")))??
     };
+    let accepted = tokio::spawn(async move { accept(&pod, wanted).await })
+        .await
+        .map_err(|error| ApiError::Internal(format!("accepting a task: {error}")))??;
+    Ok(super::json(StatusCode::ACCEPTED, &accepted))
+}
+
+async fn accept(pod: &Pod, wanted: StartTask) -> Result<Accepted, ApiError> {
+    let StartTask { task, connection, parsed } = wanted;
+    // The place comes before the look at the drain: a drain that began after the look waits for the place.
+    let place = pod.runner.reserve();
     if pod.draining.has_begun() {
         return Err(ApiError::Draining);
     }
-    let place = pod.runner.reserve().ok_or(ApiError::QueueFull(pod.settings.task_queue))?;
+    let place = place.ok_or(ApiError::QueueFull(pod.settings.task_queue))?;
     let mut hash = blake3::Hasher::new();
     hash.update(parsed.canonical.as_bytes());
     // A request that names its connection is another request than one that leaves it to us.
@@ -70,14 +82,13 @@ pub async fn start(State(pod): Shared, request: Request) -> Result<Response, Api
         Submitted::OtherRequest => return Err(ApiError::OtherRequest(task)),
         Submitted::OtherCluster(cluster) => return Err(ApiError::OtherCluster(task, cluster)),
     };
-    let accepted = Accepted {
+    Ok(Accepted {
         links: TaskLinks::of(&task, &connection),
         correlation_id: task,
         connection_id: connection,
         status: Status::ACCEPTED,
         stream: if stream_open { StreamState::Open } else { StreamState::Closed },
-    };
-    Ok(super::json(StatusCode::ACCEPTED, &accepted))
+    })
 }
 
 fn parse(body: &[u8]) -> Result<StartTask, ApiError> {

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
 mod api;
+mod between;
 mod client;
 mod drain;
 mod promises;
 mod resume;
 mod slow;
 mod suffering;
+mod troubled;

@@ -1,0 +1,87 @@
+//! What happens between a question to the store and its answer.
+
+use std::sync::Arc;
+
+use fundbond_protocol::{ConnectionId, TaskId};
+use fundbond_store::{Bus as _, Registry as _, Tasks as _, memory::Restart};
+use http::Request;
+use http_body_util::Full;
+use serde_json::json;
+
+use crate::{
+    client::{TestPod, TestStream, post, send, settings, within},
+    troubled::TroubledStore,
+};
+
+async fn pod() -> (TestPod, Arc<TroubledStore>) {
+    let store = Arc::new(TroubledStore::default());
+    (TestPod::with(settings(), store.clone()).await, store)
+}
+
+fn steps(task: &str) -> Request<Full<bytes::Bytes>> {
+    post("/api/fund-api", &json!({"correlationId": task, "kind": "steps", "count": 1}))
+}
+
+async fn until_final(store: &TroubledStore, task: &str) {
+    let task = TaskId::parse(task).unwrap();
+    within("a final event", async {
+        while !store.task(&task).await.unwrap().is_some_and(|record| record.is_final) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn until_released(store: &TroubledStore, connection: &str) {
+    let connection = ConnectionId::parse(connection).unwrap();
+    within("the registration to go", async {
+        while store.holder(&connection).await.unwrap().is_some() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn metric(pod: &TestPod, line: &str) -> bool {
+    send(pod.admin, Request::get("/metrics").body(Full::default()).unwrap())
+        .await
+        .text
+        .lines()
+        .any(|l| l == line)
+}
+
+#[tokio::test]
+async fn a_task_whose_client_left_before_the_answer_still_runs() {
+    let (pod, store) = pod().await;
+    let hold = store.hold("submit");
+    let client = tokio::spawn(send(pod.address, steps("t")));
+    hold.reached(1).await;
+    client.abort();
+    assert!(client.await.unwrap_err().is_cancelled());
+    // Time enough for the pod to see that the connection is gone.
+    for _ in 0..10 {
+        assert_eq!(pod.get("/api/tasks/none").await.status, 404);
+    }
+    hold.release();
+    until_final(&store, "t").await;
+    pod.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_was_being_accepted_when_the_drain_began_still_ends() {
+    let (pod, store) = pod().await;
+    let hold = store.hold("submit");
+    let client = tokio::spawn(send(pod.address, steps("t")));
+    hold.reached(1).await;
+    pod.shutdown.begin();
+    within("the drain", async {
+        while send(pod.address, steps("late")).await.status != 503 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    hold.release();
+    assert_eq!(client.await.unwrap().status, 202);
+    until_final(&store, "t").await;
+    within("the pod to stop", pod.serving).await.unwrap().unwrap();
+}

@@ -1,0 +1,180 @@
+//! A store whose steps can be held up and made to fail, so that a test stands in the middle of one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId};
+use fundbond_store::{
+    Assertion, Bus, Closed, Emit, Emitted, Finished, Holder, MemoryStore, Node, ReadLimit, Reading,
+    Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted, Subscription, TaskPage,
+    TaskQuery, TaskRecord, Tasks,
+};
+use tokio::sync::Semaphore;
+
+use crate::client::within;
+
+/// The in-memory store behind a server that may be slow or away.
+#[derive(Default)]
+pub struct TroubledStore {
+    pub inner: MemoryStore,
+    troubles: Mutex<HashMap<&'static str, Trouble>>,
+}
+
+#[derive(Clone)]
+enum Trouble {
+    /// The step is done, and its answer waits.
+    Held(Arc<Hold>),
+    /// The step is not done.
+    Failing(usize),
+}
+
+/// Answers that wait.
+pub struct Hold {
+    arrived: Semaphore,
+    released: Semaphore,
+}
+
+impl Hold {
+    /// Waits until `count` answers wait here.
+    pub async fn reached(&self, count: u32) {
+        within("a held step", self.arrived.acquire_many(count)).await.unwrap().forget();
+    }
+
+    /// Lets them go, and all that come later.
+    pub fn release(&self) {
+        self.released.add_permits(Semaphore::MAX_PERMITS / 2);
+    }
+}
+
+impl TroubledStore {
+    /// Holds up the answers to `step` from now on.
+    pub fn hold(&self, step: &'static str) -> Arc<Hold> {
+        let hold = Arc::new(Hold { arrived: Semaphore::new(0), released: Semaphore::new(0) });
+        self.troubles.lock().unwrap().insert(step, Trouble::Held(hold.clone()));
+        hold
+    }
+
+    /// Fails the next `times` calls of `step`.
+    pub fn fail(&self, step: &'static str, times: usize) {
+        self.troubles.lock().unwrap().insert(step, Trouble::Failing(times));
+    }
+
+    async fn step<T>(
+        &self,
+        step: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let trouble = {
+            let mut troubles = self.troubles.lock().unwrap();
+            match troubles.get_mut(step) {
+                Some(Trouble::Failing(0)) | None => None,
+                Some(Trouble::Failing(left)) => {
+                    *left -= 1;
+                    return Err(StoreError::Unreachable("this store is away".into()));
+                }
+                Some(Trouble::Held(hold)) => Some(hold.clone()),
+            }
+        };
+        let answer = call.await;
+        if let Some(hold) = trouble {
+            hold.arrived.add_permits(1);
+            hold.released.acquire().await.unwrap().forget();
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl Registry for TroubledStore {
+    async fn heartbeat(&self, pod: &PodId, cluster: &ClusterId) -> Result<Node, StoreError> {
+        self.step("heartbeat", self.inner.heartbeat(pod, cluster)).await
+    }
+
+    async fn leave(&self, pod: &PodId, cluster: &ClusterId) -> Result<(), StoreError> {
+        self.step("leave", self.inner.leave(pod, cluster)).await
+    }
+
+    async fn bury(&self, pod: &PodId) -> Result<bool, StoreError> {
+        self.step("bury", self.inner.bury(pod)).await
+    }
+
+    async fn register(&self, request: &Register) -> Result<Registered, StoreError> {
+        self.step("register", self.inner.register(request)).await
+    }
+
+    async fn catch_up(
+        &self,
+        connection: &ConnectionId,
+        after: &Position,
+        limit: ReadLimit,
+    ) -> Result<Reading, StoreError> {
+        self.step("catch_up", self.inner.catch_up(connection, after, limit)).await
+    }
+
+    async fn finish(&self, holder: &Holder, position: &Position) -> Result<Finished, StoreError> {
+        self.step("finish", self.inner.finish(holder, position)).await
+    }
+
+    async fn close(&self, holder: &Holder) -> Result<Closed, StoreError> {
+        self.step("close", self.inner.close(holder)).await
+    }
+
+    async fn reassert(
+        &self,
+        pod: &PodId,
+        cluster: &ClusterId,
+        streams: &[Assertion],
+    ) -> Result<Reasserted, StoreError> {
+        self.step("reassert", self.inner.reassert(pod, cluster, streams)).await
+    }
+
+    async fn holder(&self, connection: &ConnectionId) -> Result<Option<(PodId, ClusterId)>, StoreError> {
+        self.inner.holder(connection).await
+    }
+}
+
+#[async_trait]
+impl Bus for TroubledStore {
+    async fn subscribe(&self, pod: &PodId) -> Result<Subscription, StoreError> {
+        self.step("subscribe", self.inner.subscribe(pod)).await
+    }
+
+    async fn emit(&self, event: &Emit) -> Result<Emitted, StoreError> {
+        self.step("emit", self.inner.emit(event)).await
+    }
+
+    async fn end(&self, event: &Emit) -> Result<Emitted, StoreError> {
+        self.step("end", self.inner.end(event)).await
+    }
+}
+
+#[async_trait]
+impl Tasks for TroubledStore {
+    async fn submit(&self, submission: &Submission) -> Result<Submitted, StoreError> {
+        self.step("submit", self.inner.submit(submission)).await
+    }
+
+    async fn task(&self, task: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        self.inner.task(task).await
+    }
+
+    async fn list(&self, query: &TaskQuery) -> Result<TaskPage, StoreError> {
+        self.inner.list(query).await
+    }
+
+    async fn put_rows(&self, task: &TaskId, rows: Vec<Arc<str>>) -> Result<(), StoreError> {
+        self.step("put_rows", self.inner.put_rows(task, rows)).await
+    }
+
+    async fn rows(
+        &self,
+        task: &TaskId,
+        from: usize,
+        limit: usize,
+    ) -> Result<Option<(Vec<Arc<str>>, usize)>, StoreError> {
+        self.inner.rows(task, from, limit).await
+    }
+}
