@@ -122,7 +122,10 @@ pub async fn run(pod: Arc<Pod>, mut subscription: Subscription) {
         };
         dispatch(&pod, &mut batch);
         if renewed {
-            subscription = subscribe_again(&pod).await;
+            subscription = tokio::select! {
+                subscription = subscribe_again(&pod) => subscription,
+                () = pod.stopped.begun() => return,
+            };
             // What was said in between is in the logs.
             pod.streams.gap();
             pod.reassert_soon();

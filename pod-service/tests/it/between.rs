@@ -85,3 +85,17 @@ async fn a_task_that_was_being_accepted_when_the_drain_began_still_ends() {
     until_final(&store, "t").await;
     within("the pod to stop", pod.serving).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_pod_whose_store_takes_no_subscription_stops_all_the_same() {
+    let (pod, store) = pod().await;
+    let connection = ConnectionId::parse("c").unwrap();
+    let mut stream = pod.open("c", &[], None).await;
+    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+    let (holder, _) = store.holder(&connection).await.unwrap().unwrap();
+    store.fail("subscribe", usize::MAX);
+    // Takes over, and so ends the pod's own.
+    drop(store.inner.subscribe(&holder).await.unwrap());
+    pod.stop().await;
+    assert_eq!(stream.next_said().await.unwrap().name, "DRAINING");
+}
