@@ -17,7 +17,7 @@ use fundbond_service_runtime::prometheus_client::{
 /// Label of stream opens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OpenLabels {
-    /// start, resumed, reset, done, replaced or shed.
+    /// start, resumed, reset, done, replaced, shed or failed.
     pub outcome: &'static str,
 }
 

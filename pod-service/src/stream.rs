@@ -15,6 +15,7 @@ use std::{
 };
 
 use fundbond_protocol::{ConnectionId, LastEventId, Status, TaskId, sse};
+use fundbond_service_runtime::exit::chain;
 use fundbond_store::{Holder, Outcome, ReadLimit, Register, Registered, StoreError};
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -32,7 +33,7 @@ use session::{End, Session, Want};
 /// Delay after which a client that lost its stream opens it again, in milliseconds, before jitter.
 const RETRY_MILLIS: u64 = 1_000;
 
-/// The same for a client that is sent away because this pod is full or drains: long enough to spread a
+/// The same for a client that is sent away because this pod is full, drains or has no store: long enough to spread a
 /// crowd, short enough that a person hardly notices.
 const SHED_RETRY_MILLIS: u64 = 3_000;
 
@@ -62,14 +63,19 @@ pub enum Opening {
     Stream(StreamBody),
     /// Nothing will ever come (204).
     Nothing,
-    /// The pod takes no more streams; the client should come back after this many milliseconds. Never a 503,
+    /// No stream can be opened now; the client should come back after this many milliseconds. Never a 503,
     /// which an `EventSource` takes for a final word.
-    Shed(u64),
+    Shed {
+        /// Milliseconds.
+        retry: u64,
+        /// For people.
+        why: &'static str,
+    },
 }
 
 /// Why a stream cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+enum OpenError {
     /// The store cannot answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -112,21 +118,34 @@ impl State {
 
 /// Opens a stream. Runs to its end even if the caller is dropped half way: a registration that was asked
 /// for must be released again.
-pub async fn open(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
+pub async fn open(pod: &Arc<Pod>, request: Open) -> Opening {
     if request.last == LastEventId::Replaced {
         pod.metrics.stream_opens.get_or_create(&OpenLabels { outcome: "replaced" }).inc();
-        return Ok(Opening::Nothing);
+        return Opening::Nothing;
     }
     if pod.draining.has_begun() || pod.streams.len() >= pod.settings.max_streams {
-        pod.metrics.stream_opens.get_or_create(&OpenLabels { outcome: "shed" }).inc();
-        return Ok(Opening::Shed(jittered(SHED_RETRY_MILLIS)));
+        return shed(pod, "shed", "this pod takes no more streams; reconnect");
     }
-    let pod = pod.clone();
-    let opening = tokio::spawn(async move { register(&pod, request).await });
-    opening.await.unwrap_or_else(|error| {
+    let registering = tokio::spawn({
+        let pod = pod.clone();
+        async move { register(&pod, request).await }
+    });
+    let opening = registering.await.unwrap_or_else(|error| {
         // The task is never aborted, so it panicked: let the panic go on where it is handled.
         std::panic::resume_unwind(error.into_panic())
+    });
+    opening.unwrap_or_else(|error| {
+        tracing::warn!(
+            error = chain(&error),
+            "a stream could not be opened; its client was told to come back"
+        );
+        shed(pod, "failed", "this stream cannot be opened now; reconnect")
     })
+}
+
+fn shed(pod: &Pod, outcome: &'static str, why: &'static str) -> Opening {
+    pod.metrics.stream_opens.get_or_create(&OpenLabels { outcome }).inc();
+    Opening::Shed { retry: jittered(SHED_RETRY_MILLIS), why }
 }
 
 async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {

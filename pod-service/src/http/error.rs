@@ -14,8 +14,6 @@ use fundbond_protocol::{
 use fundbond_service_runtime::exit::chain;
 use fundbond_store::StoreError;
 
-use crate::stream::OpenError;
-
 /// Seconds after which a client should try again when the store is away or the queue is full: longer than a
 /// blink of either, short enough for a person who waits.
 const RETRY_AFTER: &str = "2";
@@ -70,9 +68,6 @@ pub enum ApiError {
         "the store does not answer; nothing is known to have happened, so the same request may be repeated"
     )]
     Store(#[source] StoreError),
-    /// The pod keeps being declared dead.
-    #[error("the stream cannot be registered; try again")]
-    Open(#[source] OpenError),
     /// A defect of ours.
     #[error("an internal error; the log has it under this request id")]
     Internal(String),
@@ -81,15 +76,6 @@ pub enum ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
-    }
-}
-
-impl From<OpenError> for ApiError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Store(error) => Self::Store(error),
-            buried @ OpenError::Buried => Self::Open(buried),
-        }
     }
 }
 
@@ -127,7 +113,6 @@ impl ApiError {
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "Going away"),
             Self::QueueFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "Too many tasks wait"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Store unavailable"),
-            Self::Open(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-registered", "Stream not registered"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }
@@ -137,7 +122,7 @@ impl ApiError {
         let (status, slug, title) = self.kind();
         match self {
             Self::Internal(cause) => tracing::error!(request_id, cause, "internal error"),
-            Self::Store(_) | Self::Open(_) => {
+            Self::Store(_) => {
                 tracing::warn!(request_id, error = chain(self), "request failed");
             }
             _ => {}

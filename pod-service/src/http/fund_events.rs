@@ -95,13 +95,13 @@ async fn open(
             connection_cut: cut.0,
         },
     );
-    Ok(match opening.await? {
+    Ok(match opening.await {
         Opening::Stream(body) => stream_response(Body::new(body)),
         Opening::Nothing => StatusCode::NO_CONTENT.into_response(),
-        Opening::Shed(retry) => {
+        Opening::Shed { retry, why } => {
             let mut bytes = Vec::new();
             write_retry(&mut bytes, retry);
-            write_comment(&mut bytes, "this pod takes no more streams; reconnect");
+            write_comment(&mut bytes, why);
             stream_response(Body::from(bytes))
         }
     })

@@ -99,3 +99,15 @@ async fn a_pod_whose_store_takes_no_subscription_stops_all_the_same() {
     pod.stop().await;
     assert_eq!(stream.next_said().await.unwrap().name, "DRAINING");
 }
+
+#[tokio::test]
+async fn a_stream_that_the_store_cannot_register_is_sent_away_and_not_refused() {
+    let (pod, store) = pod().await;
+    store.fail("register", 1);
+    let mut stream = pod.open("c", &[], None).await;
+    assert_eq!(stream.status, 200, "an EventSource takes any other status for a final word");
+    assert!(stream.rest().await.is_empty());
+    assert!(stream.ended_cleanly && stream.retries[0] >= 2400, "{:?}", stream.retries);
+    let mut again = pod.open("c", &[], None).await;
+    assert_eq!(again.next_said().await.unwrap().name, "CONNECTED");
+}
