@@ -32,17 +32,18 @@ impl Identity {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes a new nonce, unless somebody did since `old` was in force.
+    /// Takes a new nonce; `None` where somebody did since `old` was in force.
     ///
     /// # Errors
     /// Where the system gives no random bytes.
-    pub fn renew(&self, old: &PodId) -> io::Result<PodId> {
+    pub fn renew(&self, old: &PodId) -> io::Result<Option<PodId>> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if *current == *old {
-            *current = draw(&self.host, self.port)?;
-            self.changed.notify_one();
+        if *current != *old {
+            return Ok(None);
         }
-        Ok(current.clone())
+        *current = draw(&self.host, self.port)?;
+        self.changed.notify_one();
+        Ok(Some(current.clone()))
     }
 
     /// Waits for a new id. One waiter: the hub.
@@ -65,9 +66,10 @@ mod tests {
     fn an_id_is_renewed_once_however_many_ask() {
         let identity = Identity::new("host-a".into(), 9090).unwrap();
         let first = identity.id();
-        let second = identity.renew(&first).unwrap();
+        let second = identity.renew(&first).unwrap().unwrap();
         assert_ne!(first, second);
-        assert_eq!(identity.renew(&first).unwrap(), second);
+        assert_eq!(identity.renew(&first).unwrap(), None);
+        assert_eq!(identity.id(), second);
         assert_eq!(first.display_id(), second.display_id());
     }
 }

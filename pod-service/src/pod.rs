@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use fundbond_protocol::{ClusterId, TaskId};
+use fundbond_protocol::{ClusterId, PodId, TaskId};
 use fundbond_service_runtime::{Health, Shutdown};
 use fundbond_store::{Node, Reasserted, Store, StoreError};
 use tokio::sync::Notify;
@@ -48,20 +48,22 @@ pub struct Pod {
 impl Pod {
     /// Sends one heartbeat; a buried pod becomes somebody else.
     pub async fn revive(&self) -> Result<(), StoreError> {
-        match self.store.heartbeat(&self.identity.id(), &self.cluster).await? {
+        let id = self.identity.id();
+        match self.store.heartbeat(&id, &self.cluster).await? {
             Node::Alive => Ok(()),
-            Node::Buried => self.be_somebody_else().await,
+            Node::Buried => self.be_somebody_else(&id).await,
         }
     }
 
-    /// Takes a new nonce: death is permanent, so a pod that was declared dead by mistake goes on under a new
-    /// name, and re-asserts what it holds under it.
-    pub async fn be_somebody_else(&self) -> Result<(), StoreError> {
-        let old = self.identity.id();
-        let new = self.identity.renew(&old).map_err(|e| StoreError::Unreachable(Box::new(e)))?;
-        tracing::warn!(%old, %new, "this pod was declared dead; going on under a new id");
-        self.metrics.renewals.inc();
-        self.store.heartbeat(&new, &self.cluster).await?;
+    /// Takes another nonce than that of the id `dead`: death is permanent, so a pod that was declared dead by
+    /// mistake goes on under a new name, and re-asserts what it holds under it. However many find the grave,
+    /// it is renewed once.
+    pub async fn be_somebody_else(&self, dead: &PodId) -> Result<(), StoreError> {
+        if let Some(new) = self.identity.renew(dead).map_err(|e| StoreError::Unreachable(Box::new(e)))? {
+            tracing::warn!(%dead, %new, "this pod was declared dead; going on under a new id");
+            self.metrics.renewals.inc();
+        }
+        self.store.heartbeat(&self.identity.id(), &self.cluster).await?;
         self.reassert_soon();
         Ok(())
     }
@@ -106,16 +108,17 @@ impl Pod {
 
     async fn reassert_all(&self) -> Result<(), StoreError> {
         let held = self.streams.assertions();
+        let id = self.identity.id();
         for batch in held.chunks(REASSERT_BATCH) {
             let assertions: Vec<_> = batch.iter().map(|(_, assertion)| assertion.clone()).collect();
-            match self.store.reassert(&self.identity.id(), &self.cluster, &assertions).await? {
+            match self.store.reassert(&id, &self.cluster, &assertions).await? {
                 Reasserted::Streams(answers) => {
                     for ((stream, _), answer) in batch.iter().zip(answers) {
                         Streams::asserted(stream, answer);
                     }
                 }
                 // The heartbeat before this step was somebody else's or too old: the next round mends it.
-                Reasserted::Buried => return self.be_somebody_else().await,
+                Reasserted::Buried => return self.be_somebody_else(&id).await,
                 Reasserted::NoHealth => {
                     self.reassert_soon();
                     return Ok(());

@@ -161,7 +161,7 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
         let listed = pod.streams.insert(&request.connection, stream.clone());
         let asked = Register {
             connection: request.connection.clone(),
-            pod: id,
+            pod: id.clone(),
             cluster: pod.cluster.clone(),
             last: request.last.clone(),
             tasks: request.tasks.clone(),
@@ -188,7 +188,7 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
                 return Ok(Opening::Nothing);
             }
             Registered::NoHealth => pod.revive().await?,
-            Registered::Buried => pod.be_somebody_else().await?,
+            Registered::Buried => pod.be_somebody_else(&id).await?,
         }
     }
     Err(OpenError::Buried)

@@ -111,3 +111,32 @@ async fn a_stream_that_the_store_cannot_register_is_sent_away_and_not_refused() 
     let mut again = pod.open("c", &[], None).await;
     assert_eq!(again.next_said().await.unwrap().name, "CONNECTED");
 }
+
+#[tokio::test]
+async fn many_opens_that_find_a_grave_renew_the_pod_once() {
+    let (pod, store) = pod().await;
+    let connection = ConnectionId::parse("c").unwrap();
+    let mut stream = pod.open("c", &[], None).await;
+    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+    let (old, _) = store.holder(&connection).await.unwrap().unwrap();
+    // The pod's own heartbeat finds the grave, too, but its answer comes last.
+    let heartbeat = store.hold("heartbeat");
+    let register = store.hold("register");
+    store.inner.restart(Restart::LoseEverything);
+    assert!(store.inner.bury(&old).await.unwrap());
+    heartbeat.reached(1).await;
+    let opens: Vec<_> = (0..5).map(|n| tokio::spawn(first_word(pod.address, format!("other{n}")))).collect();
+    register.reached(5).await;
+    register.release();
+    heartbeat.reached(5).await;
+    heartbeat.release();
+    for open in opens {
+        assert_eq!(open.await.unwrap(), "CONNECTED");
+    }
+    assert!(metric(&pod, "fund_pod_renewals_total 1").await);
+}
+
+async fn first_word(address: std::net::SocketAddr, connection: String) -> String {
+    let request = post("/api/fund-events", &json!({"connectionId": connection}));
+    TestStream::open(address, request).await.next_said().await.unwrap().name
+}
