@@ -35,11 +35,6 @@ impl Backoff {
         self.due = Some(Instant::now() + wait.mul_f64(rand::rng().random_range(0.5..1.0)));
     }
 
-    /// How often it failed in a row.
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
-
     /// When to try again, if it failed.
     pub fn due(&self) -> Option<Instant> {
         self.due

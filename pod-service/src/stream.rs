@@ -320,31 +320,37 @@ async fn conclude(pod: &Pod, stream: &Arc<Stream>, end: End) {
         stream.connection_cut.cancel();
     }
     // Finished streams were released by the store; replaced ones are somebody else's.
-    if matches!(end, End::Draining | End::ClientLeft | End::Slow) {
-        let mut backoff = Backoff::default();
-        while let Err(error) = pod.store.close(&holder).await {
-            backoff.failed("close", &error);
-            if backoff.failures() >= CLOSE_ATTEMPTS {
-                tracing::warn!(connection = %holder.connection, "registration left to expire");
-                break;
-            }
-            backoff.wait().await;
+    let released = async {
+        if matches!(end, End::Draining | End::ClientLeft | End::Slow) {
+            release(pod, &holder).await;
         }
-    }
+    };
     // The last bytes (a final event, DRAINING) get the time any bytes get, then the connection is cut.
     let gone = async {
         while !stream.lock().queue.reader_gone() {
             stream.driver.notified().await;
         }
     };
-    if tokio::time::timeout(queue::STALL, gone).await.is_err() {
-        stream.connection_cut.cancel();
-    }
+    let delivered = async {
+        if tokio::time::timeout(queue::STALL, gone).await.is_err() {
+            stream.connection_cut.cancel();
+        }
+    };
+    tokio::join!(released, delivered);
 }
 
-/// Tries to release a registration while the store does not answer, over about ten seconds; after that it
-/// expires or is swept.
-const CLOSE_ATTEMPTS: u32 = 8;
+/// Releases a registration, however long the store is away: one that stays says for a day that somebody
+/// listens. Only a pod that stops lets go of all it holds at once.
+async fn release(pod: &Pod, holder: &Holder) {
+    let mut backoff = Backoff::default();
+    while let Err(error) = pod.store.close(holder).await {
+        backoff.failed("close", &error);
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = pod.stopped.begun() => return,
+        }
+    }
+}
 
 /// `millis` +-20 %, so that clients that lost their streams together do not come back together.
 fn jittered(millis: u64) -> u64 {

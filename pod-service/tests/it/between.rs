@@ -140,3 +140,14 @@ async fn first_word(address: std::net::SocketAddr, connection: String) -> String
     let request = post("/api/fund-events", &json!({"connectionId": connection}));
     TestStream::open(address, request).await.next_said().await.unwrap().name
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_while_the_store_is_away_leaves_no_registration() {
+    let (pod, store) = pod().await;
+    let mut stream = pod.open("c", &[], None).await;
+    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+    store.fail("close", 9);
+    drop(stream);
+    until_released(&store, "c").await;
+    pod.stop().await;
+}
