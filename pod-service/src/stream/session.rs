@@ -289,6 +289,9 @@ impl Session {
             Asserted::Replaced => self.replaced(Generation(self.generation.0 + 1), now, out),
             Asserted::Held { epoch, end, open } => {
                 let same = self.position.as_ref().is_some_and(|p| p.epoch == epoch && p.offset >= end);
+            // The store may have ended the stream meanwhile, which raises the generation as well; the answer to
+            // that question tells the two apart.
+            Asserted::Replaced if self.finish_wanted => {}
                 let done = open.is_empty() && !self.tasks.is_empty();
                 for task in open {
                     self.tasks.entry(task).or_insert(false);

@@ -151,3 +151,26 @@ async fn a_client_that_leaves_while_the_store_is_away_leaves_no_registration() {
     until_released(&store, "c").await;
     pod.stop().await;
 }
+
+#[tokio::test]
+async fn a_re_assertion_that_meets_the_end_of_its_stream_does_not_say_replaced() {
+    let (pod, store) = pod().await;
+    let mut stream = pod.open("c", &["t"], None).await;
+    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+    let (holder, _) = store.holder(&ConnectionId::parse("c").unwrap()).await.unwrap().unwrap();
+    // The stream has ended for the store, and its answer is on its way.
+    let finish = store.hold("finish");
+    pod.start_steps("t", "c", 1, 0).await;
+    finish.reached(1).await;
+    let reassert = store.hold("reassert");
+    store.inner.cut(&holder);
+    reassert.reached(1).await;
+    reassert.release();
+    // Another request and answer: the re-assertion's has arrived by then.
+    for _ in 0..10 {
+        assert_eq!(pod.get("/api/tasks/none").await.status, 404);
+    }
+    finish.release();
+    let names: Vec<String> = stream.rest().await.into_iter().map(|event| event.name).collect();
+    assert_eq!(names, ["PROCESSING", "SUBTASK_COMPLETED", "COMPLETED"]);
+}
