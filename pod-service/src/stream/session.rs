@@ -228,7 +228,10 @@ impl Session {
             self.write_entry(entry, epoch, out);
             return true;
         }
-        self.heard = Some((epoch.clone(), entry.offset));
+        let overtaken = matches!(&self.heard, Some((e, offset)) if e == epoch && *offset > entry.offset);
+        if !overtaken {
+            self.heard = Some((epoch.clone(), entry.offset));
+        }
         if self.phase == Phase::Live {
             self.phase = Phase::Behind;
         }
@@ -286,12 +289,12 @@ impl Session {
             return;
         }
         match answer {
-            Asserted::Replaced => self.replaced(Generation(self.generation.0 + 1), now, out),
-            Asserted::Held { epoch, end, open } => {
-                let same = self.position.as_ref().is_some_and(|p| p.epoch == epoch && p.offset >= end);
             // The store may have ended the stream meanwhile, which raises the generation as well; the answer to
             // that question tells the two apart.
             Asserted::Replaced if self.finish_wanted => {}
+            Asserted::Replaced => self.replaced(Generation(self.generation.0 + 1), now, out),
+            Asserted::Held { epoch, end, open } => {
+                let same = self.position.as_ref().is_some_and(|p| p.epoch == epoch && p.offset >= end);
                 let done = open.is_empty() && !self.tasks.is_empty();
                 for task in open {
                     self.tasks.entry(task).or_insert(false);

@@ -113,6 +113,18 @@ fn an_event_beyond_the_next_is_not_written_but_read() {
 }
 
 #[test]
+fn a_late_message_does_not_hide_the_newest_that_was_heard() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    for heard in [2, 3, 1] {
+        assert!(!session.event(&epoch("k1"), &entry(heard, "t", EntryKind::Event), true, &mut out));
+    }
+    let page = vec![entry(1, "t", EntryKind::Event), entry(2, "t", EntryKind::Event)];
+    session.caught_up(reading(2, Some(1), page), NOW, &mut out);
+    assert!(matches!(session.want(), Want::CatchUp(p) if p.offset == 2), "3 was heard");
+}
+
+#[test]
 fn an_event_of_another_epoch_is_never_written_live() {
     let (mut session, mut out) = (session(), Vec::new());
     session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
