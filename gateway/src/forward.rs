@@ -274,6 +274,7 @@ async fn send(
     };
     match answered {
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => failed(Failure::Invalid),
+        Ok(response) if !head::is_coded_plainly(response.headers()) => failed(Failure::Invalid),
         Ok(response) => Ok((response, lease)),
         Err(mut error) => {
             if let Some(back) = error.take_message() {

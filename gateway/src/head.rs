@@ -61,7 +61,7 @@ fn is_identity(name: &HeaderName) -> bool {
 }
 
 /// A request that is not passed on, whatever the routes say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadHead {
     /// A tunnel is asked for.
     #[error("CONNECT is not offered here; send the request itself")]
@@ -75,6 +75,10 @@ pub(crate) enum BadHead {
     /// A framing that the next hop may read differently.
     #[error("the only Transfer-Encoding accepted is chunked")]
     TransferEncoding,
+    /// A name that some servers take for another: to them `x_real_ip` is `x-real-ip`, which a hop would have
+    /// replaced.
+    #[error("the header name {0} has an underscore; write dashes")]
+    Underscore(HeaderName),
 }
 
 /// Whether a request may be passed on at all.
@@ -100,17 +104,31 @@ pub(crate) fn check(
     {
         return Err(BadHead::Authority);
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next()
-        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
+    if !is_coded_plainly(headers) {
         return Err(BadHead::TransferEncoding);
     }
-    Ok(())
+    match headers.keys().find(|name| name.as_str().contains('_')) {
+        Some(name) => Err(BadHead::Underscore(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Whether the body is in chunks, or not coded at all: another coding would have to be undone here, as the
+/// header that names it goes no further than this hop.
+pub(crate) fn is_coded_plainly(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match codings.next() {
+        Some(coding) => codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        None => true,
+    }
 }
 
 /// Drops what is meant for this hop alone, and what `Connection` names, except identity and framing.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // The chunks count (RFC 9112, 6.3); a length beside them would cut the body where it says.
+        headers.remove(CONTENT_LENGTH);
+    }
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

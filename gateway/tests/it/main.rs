@@ -9,6 +9,7 @@ mod admin;
 mod drain;
 mod edits;
 mod failures;
+mod framing;
 mod headers;
 mod processes;
 mod routing;
