@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use axum::{
     body::Body,
-    extract::Request,
-    http::{HeaderMap, header},
+    extract::{FromRequestParts, Path, Request},
+    http::{HeaderMap, header, request::Parts},
 };
 use fundbond_protocol::{IdError, headers::JSON, problem::FieldProblem};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -56,6 +56,20 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 /// Parses an id that stands in `field`.
 pub fn id<T: FromStr<Err = IdError>>(field: &str, text: &str) -> Result<T, ApiError> {
     text.parse().map_err(|error: IdError| ApiError::field(field, error.to_string()))
+}
+
+/// The variable segment of the path, decoded.
+pub struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(text)) => Ok(Self(text)),
+            Err(rejection) => Err(ApiError::field("path", rejection.body_text())),
+        }
+    }
 }
 
 /// Query parameters, each at most once, and none that is not in `known`.

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -16,7 +16,7 @@ use fundbond_protocol::{
 use super::{
     Shared,
     error::ApiError,
-    extract::{self, Query},
+    extract::{self, Query, Segment},
 };
 use crate::{
     pod::Pod,
@@ -40,7 +40,7 @@ pub async fn open_by_post(State(pod): Shared, request: Request) -> Result<Respon
 /// Opens by path and query, as `EventSource` can.
 pub async fn open_by_get(
     State(pod): Shared,
-    Path(connection): Path<String>,
+    Segment(connection): Segment,
     request: Request,
 ) -> Result<Response, ApiError> {
     check_accept(request.headers())?;
@@ -49,7 +49,7 @@ pub async fn open_by_get(
 }
 
 /// What `GET` would answer, without a stream.
-pub async fn head(Path(connection): Path<String>, request: Request) -> Result<Response, ApiError> {
+pub async fn head(Segment(connection): Segment, request: Request) -> Result<Response, ApiError> {
     check_accept(request.headers())?;
     by_query(&connection, &request)?;
     Ok(stream_response(Body::empty()))

@@ -1,7 +1,7 @@
 //! `/api/tasks`: state, list, rows and cancel.
 
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::StatusCode,
     response::Response,
 };
@@ -16,14 +16,14 @@ use serde_json::value::RawValue;
 use super::{
     Shared,
     error::ApiError,
-    extract::{self, Query},
+    extract::{self, Query, Segment},
 };
 use crate::{pod::Pod, runner};
 
 /// Latest state of one task.
 pub async fn state(
     State(pod): Shared,
-    Path(task): Path<String>,
+    Segment(task): Segment,
     request: Request,
 ) -> Result<Response, ApiError> {
     Query::of(request.uri(), &[QUERY_CLUSTER])?;
@@ -54,7 +54,7 @@ pub async fn list(State(pod): Shared, request: Request) -> Result<Response, ApiE
 /// One page of a result's rows.
 pub async fn rows(
     State(pod): Shared,
-    Path(task): Path<String>,
+    Segment(task): Segment,
     request: Request,
 ) -> Result<Response, ApiError> {
     let query = Query::of(request.uri(), &["limit", "cursor", QUERY_CLUSTER])?;
@@ -78,7 +78,7 @@ pub async fn rows(
 /// Ends a task. Idempotent: a task that has ended stays as it is.
 pub async fn cancel(
     State(pod): Shared,
-    Path(task): Path<String>,
+    Segment(task): Segment,
     request: Request,
 ) -> Result<Response, ApiError> {
     Query::of(request.uri(), &[QUERY_CLUSTER])?;

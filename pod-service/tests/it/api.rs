@@ -119,6 +119,21 @@ async fn wrong_paths_methods_and_accepts_say_what_would_be_right() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_no_text_is_a_problem_like_any_other() {
+    let pod = TestPod::start().await;
+    for path in ["/api/tasks/%FF", "/api/tasks/%FF/rows", "/api/fund-events/%ff"] {
+        let answer = pod.get(path).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (422, "application/problem+json"),
+            "{path}: {}",
+            answer.text
+        );
+        assert_eq!(field_of(&answer), "path");
+    }
+}
+
+#[tokio::test]
 async fn a_running_task_is_cancelled_at_once_and_for_good() {
     let pod = TestPod::start().await;
     let mut stream = pod.open("c", &["t"], None).await;
