@@ -16,7 +16,7 @@ use fundbond_protocol::{
 use super::{
     Shared,
     error::ApiError,
-    extract::{self, Query, Segment},
+    extract::{self, Query, SMALL_BODY, Segment},
 };
 use crate::{
     pod::Pod,
@@ -33,7 +33,8 @@ pub async fn open_by_post(State(pod): Shared, request: Request) -> Result<Respon
     let query = Query::of(request.uri(), &[QUERY_LAST_EVENT_ID, QUERY_CLUSTER])?;
     let last = last_event_id(request.headers(), &query);
     let cut = ConnectionCut::of(&request);
-    let body = extract::json_body(request, pod.settings.max_body).await?;
+    // 256 task ids are a quarter of it. What a stream filters by is kept as long as the stream is.
+    let body = extract::json_body(request, pod.settings.max_body.min(SMALL_BODY)).await?;
     open(&pod, extract::parse(&body)?, last, cut).await
 }
 

@@ -134,6 +134,17 @@ async fn a_path_that_is_no_text_is_a_problem_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_stream_request_is_small() {
+    let pod = TestPod::start().await;
+    let ids: Vec<String> = (0..256).map(|n| format!("{n:0>64}")).collect();
+    let mut stream = pod.open("c", &ids.iter().map(String::as_str).collect::<Vec<_>>(), None).await;
+    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED", "the largest legal one passes");
+    let events: Vec<String> = (0..100_000).map(|n| format!("S{n}")).collect();
+    let body = json!({"connectionId": "c", "events": events});
+    assert_eq!(pod.post("/api/fund-events", &body).await.status, 413);
+}
+
+#[tokio::test]
 async fn a_running_task_is_cancelled_at_once_and_for_good() {
     let pod = TestPod::start().await;
     let mut stream = pod.open("c", &["t"], None).await;
