@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use fundbond_protocol::ClusterId;
 use fundbond_service_runtime::config::duration;
 
@@ -36,19 +36,19 @@ pub struct Settings {
     #[arg(long, env = "FUND_TASK_CONCURRENCY")]
     pub task_concurrency: Option<NonZeroUsize>,
     /// Accepted tasks that may wait for a runner.
-    #[arg(long, env = "FUND_TASK_QUEUE", default_value_t = 10_000)]
+    #[arg(long, env = "FUND_TASK_QUEUE", default_value_t = 10_000, value_parser = queue_length())]
     pub task_queue: usize,
     /// Streams at once; one more is sent away for a few seconds.
     #[arg(long, env = "FUND_MAX_STREAMS", default_value_t = 10_000)]
     pub max_streams: usize,
     /// A stream this old ends and resumes elsewhere (up to a tenth earlier).
-    #[arg(long, env = "FUND_MAX_STREAM_AGE", default_value = "30m", value_parser = duration)]
+    #[arg(long, env = "FUND_MAX_STREAM_AGE", default_value = "30m", value_parser = some_time)]
     pub max_stream_age: Duration,
     /// First heartbeat of a stream.
     #[arg(long, env = "FUND_HEARTBEAT_FIRST", default_value = "2s", value_parser = duration)]
     pub heartbeat_first: Duration,
     /// Time between heartbeats of a stream.
-    #[arg(long, env = "FUND_HEARTBEAT_INTERVAL", default_value = "10s", value_parser = duration)]
+    #[arg(long, env = "FUND_HEARTBEAT_INTERVAL", default_value = "10s", value_parser = some_time)]
     pub heartbeat_interval: Duration,
     /// Time from SIGTERM to the end: streams are sent away over its first half, tasks may use all of it.
     #[arg(long, env = "FUND_DRAIN_GRACE", default_value = "30s", value_parser = duration)]
@@ -56,6 +56,19 @@ pub struct Settings {
     /// Bytes of a request body.
     #[arg(long, env = "FUND_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
     pub max_body: usize,
+}
+
+/// A queue of a million tasks is far beyond any memory, and far below what a channel can be made for.
+fn queue_length() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1_000_000)
+}
+
+/// A duration that passes: heartbeats with nothing between them would be one endless heartbeat.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be longer than nothing".to_owned()),
+        time => Ok(time),
+    }
 }
 
 impl Settings {
@@ -85,13 +98,27 @@ impl Default for Settings {
 mod tests {
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[test]
+    fn what_a_pod_cannot_run_with_is_refused_at_the_start() {
+        for flag in [
+            "--heartbeat-interval=0s",
+            "--max-stream-age=0ms",
+            "--task-queue=0",
+            "--task-queue=18446744073709551615",
+        ] {
+            let error = <Program as clap::Parser>::try_parse_from(["pod-service", flag]).err().unwrap();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{flag}: {error}");
+        }
+    }
+
     #[test]
     fn the_flag_defaults_are_the_settings_defaults() {
-        #[derive(clap::Parser)]
-        struct Program {
-            #[command(flatten)]
-            config: Config,
-        }
         let parsed = <Program as clap::Parser>::try_parse_from(["pod-service"]).unwrap().config;
         assert_eq!(format!("{:?}", parsed.settings), format!("{:?}", Settings::default()));
     }
