@@ -6,6 +6,7 @@ use axum::Router;
 use fundbond_service_runtime::Shutdown;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -19,6 +20,16 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes hyper may buffer a connection. The stream's own queue is the buffer that counts; this one only has
 /// to hold a request head.
 const CONNECTION_BUFFER: usize = 16 * 1024;
+
+/// Silence after which the kernel asks a client whether it is there, and how often it asks again.
+const SILENCE: Duration = Duration::from_secs(5);
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long sent bytes or questions may go unacknowledged. A client that vanishes is noticed after this long, or
+/// after twice as long where a heartbeat was sent in between: within the 15 s that the contract allows. Longer
+/// than [`STALL`](crate::stream::queue::STALL), after which the pod itself cuts a client that does not read.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(7);
 
 /// Pause after a failed accept (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -63,8 +74,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: Shutdown, deadli
 
 async fn connection(socket: TcpStream, router: Router, stop: Shutdown) {
     // A stream's frames are small and must not wait for each other; failure only costs latency.
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
+    if let Err(error) = socket.set_nodelay(true).and_then(|()| notice_absence(&socket)) {
+        tracing::debug!(%error, "a socket option could not be set");
     }
     let cut = ConnectionCut::default();
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
@@ -88,6 +99,17 @@ async fn connection(socket: TcpStream, router: Router, stop: Shutdown) {
         result = serving => log(result),
         () = cut.0.cancelled() => {}
     }
+}
+
+/// Lets the kernel end the connection of a client that vanished without a word.
+fn notice_absence(socket: &TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(SILENCE).with_interval(PROBE_INTERVAL).with_retries(2),
+    )?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
 }
 
 fn log(result: hyper::Result<()>) {

@@ -129,6 +129,30 @@ async fn a_client_that_leaves_is_noticed_and_its_registration_deleted() {
     .await;
 }
 
+/// A client whose machine is gone says nothing at all; only a socket that asks finds out.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_client_that_is_silent_is_asked_whether_it_is_there() {
+    let pod = TestPod::start().await;
+    let mut stream = pod.open("silent", &[], None).await;
+    stream.next_said().await;
+    let port = format!(":{:04X}", pod.address.port());
+    crate::client::within("a keepalive timer on the pod's side", async {
+        loop {
+            // Columns: number, local, remote, state (01: established), queues, timer (02: keepalive) ...
+            let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+            let asked = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|row| {
+                row.len() > 5 && row[1].ends_with(&port) && row[3] == "01" && row[5].starts_with("02:")
+            });
+            if asked {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_stream_says_heartbeat_two_seconds_after_it_opened() {
     let pod = TestPod::start().await;
