@@ -76,14 +76,15 @@ impl State {
         Closed::Deleted
     }
 
-    /// Deletes a registration and raises the generation: a re-assertion under way must not revive it.
+    /// Deletes the registration with this generation, under whatever id its pod goes now, and raises the
+    /// generation: a re-assertion under way must not revive it.
     fn let_go(&mut self, holder: &Holder) {
         let id = &holder.connection;
         let generation = self.world.generation_over(holder.generation);
         let connection = self.data.connection(id, &mut self.world);
         connection.generation = generation;
-        if connection.holder.take_if(|(pod, _)| *pod == holder.pod).is_some() {
-            self.data.release(&holder.pod, id);
+        if let Some((pod, _)) = connection.holder.take() {
+            self.data.release(&pod, id);
         }
     }
 

@@ -96,6 +96,7 @@ macro_rules! contract_suite {
                 a_stream_with_something_open_or_unread_goes_on
                 a_stream_that_never_had_a_task_does_not_end
                 a_stream_that_somebody_took_does_not_end_here
+                a_stream_whose_pod_took_a_new_id_leaves_nothing_behind
                 a_finish_that_the_store_cannot_judge_is_lost_and_not_replaced
                 a_stream_from_another_life_of_the_store_does_not_end_yet
                 a_finished_stream_cannot_be_revived

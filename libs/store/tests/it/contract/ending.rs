@@ -44,6 +44,16 @@ pub(crate) async fn a_stream_that_somebody_took_does_not_end_here(scene: &Scene)
     assert_eq!(scene.holder_of("c").await, Some(two));
 }
 
+pub(crate) async fn a_stream_whose_pod_took_a_new_id_leaves_nothing_behind(scene: &Scene) {
+    let old = scene.pod("a~one").await;
+    let stream = scene.open(&old, "c", &["t"]).await;
+    scene.emit("t", "end", "c").await;
+    let renewed = scene.pod("a~two").await;
+    let end = at(&stream.reading.epoch, 1);
+    assert_eq!(scene.finish(&holder("c", &renewed, &stream), &end).await, Finished::Closed);
+    assert_eq!(scene.holder_of("c").await, None, "the generation is the proof, and the old id is dead");
+}
+
 // Tells `finish_strict`: the client of a lost registration must not be sent away for good.
 pub(crate) async fn a_finish_that_the_store_cannot_judge_is_lost_and_not_replaced(scene: &Scene) {
     let pod = scene.pod("a").await;
