@@ -19,6 +19,14 @@ async fn lines_are_priced_in_order_and_a_bad_one_shows_in_the_exit_code() {
 }
 
 #[tokio::test]
+async fn every_example_has_a_price() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/instruments.ndjson");
+    let run = fundctl(&["bonds", "price", examples]).await;
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:?}");
+    assert_eq!(run.out.lines().count(), std::fs::read_to_string(examples).unwrap().lines().count());
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_there_is_named() {
     let run = fundctl(&["bonds", "price", "no-such-file.ndjson"]).await;
     assert_eq!(run.code, Some(1));
