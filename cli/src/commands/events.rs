@@ -43,12 +43,11 @@ pub(super) async fn tail(global: Global, args: TailArgs) -> Result<Exit, Error> 
         let signal = signal.map_err(|source| Error::Stream { connection: connection.clone(), source })?;
         match signal {
             Some(Signal::Event(event)) => write_event(&mut io::stdout().lock(), global.output, &event)?,
-            Some(Signal::Lost { try_number, tries, after, why, .. }) => {
+            Some(Signal::Lost { try_number, tries, after, why, in_order }) => {
                 let after = after.as_secs_f64();
-                say(&format!(
-                    "lost: {}; trying again in {after:.1} s ({try_number}/{tries})",
-                    printable(&why)
-                ));
+                let (what, next) =
+                    if in_order { ("ended", "asking for more") } else { ("lost", "trying again") };
+                say(&format!("{what}: {}; {next} in {after:.1} s ({try_number}/{tries})", printable(&why)));
             }
             Some(Signal::Reopened) => say("open again"),
             Some(Signal::Ended(Ended::Finished)) | None => {
