@@ -126,14 +126,10 @@ async fn routes(State(gateway): State<Arc<Gateway>>) -> Json<TableView> {
 struct Question {
     /// The value of the route header; absent: the request names no route.
     cluster: Option<String>,
-    #[serde(default = "any_path")]
-    path: String,
+    /// Absent: one that its route takes.
+    path: Option<String>,
     #[serde(default = "get_method")]
     method: String,
-}
-
-fn any_path() -> String {
-    "/".to_owned()
 }
 
 fn get_method() -> String {
@@ -160,22 +156,27 @@ async fn explain(State(gateway): State<Arc<Gateway>>, Query(question): Query<Que
     let Ok(method) = question.method.parse::<Method>() else {
         return bad("method is not an HTTP method");
     };
-    if !question.path.starts_with('/') {
+    if question.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
         return bad("path must begin with /");
     }
     let live = gateway.live.load_full();
+    let routes = live.table.routes();
     let mut headers = HeaderMap::new();
-    if let Some(cluster) = &question.cluster {
+    let route = if let Some(cluster) = &question.cluster {
         let Ok(value) = HeaderValue::from_str(cluster) else {
             return bad("cluster cannot be a header value");
         };
+        let route = routes.iter().find(|r| *r.value == **cluster);
         // Whichever header the route that has this value matches on; the first where none has it.
-        let routes = live.table.routes();
-        if let Some(route) = routes.iter().find(|r| *r.value == **cluster).or(routes.first()) {
+        if let Some(route) = route.or(routes.first()) {
             headers.insert(route.header.clone(), value);
         }
-    }
-    let head = RequestHead { method: &method, path: &question.path, query: None, headers: &headers };
+        route
+    } else {
+        routes.iter().find(|r| r.default)
+    };
+    let path = question.path.as_deref().or(route.map(|r| r.path_prefix.as_str())).unwrap_or("/");
+    let head = RequestHead { method: &method, path, query: None, headers: &headers };
     Json(explanation(&live, &head)).into_response()
 }
 

@@ -161,7 +161,8 @@ pub struct Options {
     /// Address to listen on, for requests and for the admin pages.
     #[arg(long, env = "FUND_HOST", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     pub host: IpAddr,
-    /// Port for probes, metrics and admin pages; the port for requests + 10000 where absent.
+    /// Port for probes, metrics and admin pages; the port for requests + 10000 where absent, any where that
+    /// is no port.
     #[arg(long, env = "FUND_ADMIN_PORT")]
     pub admin_port: Option<u16>,
     /// The route file (YAML or JSON), watched for change.

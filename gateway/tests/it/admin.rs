@@ -62,6 +62,8 @@ async fn a_decision_is_explained_and_costs_nobody_a_turn() {
             })
         );
     }
+    let told = explain("cluster=a").await;
+    assert_eq!((&told["decision"], &told["why"][1]), (&"forward".into(), &"/api lies below /api".into()));
     let told = explain("path=/api").await;
     assert_eq!(told["decision"], "refused");
     assert_eq!(told["why"][0], "nothing names a route and there is no default; known values: a");
