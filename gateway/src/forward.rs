@@ -51,7 +51,7 @@ impl Gateway {
             request_id.clone(),
             trace.trace,
             parts.method.clone(),
-            parts.uri.clone(),
+            parts.uri.path(),
         );
         let mut response = self.answer(peer, parts, body, record).await;
         response.headers_mut().insert(REQUEST_ID, request_id.header());

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed},
 };
 
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::{
@@ -64,7 +64,9 @@ pub(crate) struct Record {
     pub(crate) request_id: RequestId,
     trace: u128,
     method: Method,
-    uri: Uri,
+    /// A copy: what came with the head shares the memory that the whole head was read into, and a stream
+    /// would keep all of it for as long as it lives.
+    path: Box<str>,
     route: Option<Arc<str>>,
     endpoint: Option<Arc<str>>,
     status: Option<StatusCode>,
@@ -81,7 +83,7 @@ impl Record {
         request_id: RequestId,
         trace: u128,
         method: Method,
-        uri: Uri,
+        path: &str,
     ) -> Self {
         Self {
             ledger,
@@ -89,7 +91,7 @@ impl Record {
             request_id,
             trace,
             method,
-            uri,
+            path: path.into(),
             route: None,
             endpoint: None,
             status: None,
@@ -144,7 +146,7 @@ impl Record {
                 requestId = self.request_id.as_str(),
                 traceId = %Trace(self.trace),
                 method = self.method.as_str(),
-                path = self.uri.path(),
+                path = &*self.path,
                 route = self.route.as_deref(),
                 endpoint = self.endpoint.as_deref(),
                 status = status.as_u16(),
@@ -206,7 +208,7 @@ impl Drop for Record {
             requestId = self.request_id.as_str(),
             traceId = %Trace(self.trace),
             method = self.method.as_str(),
-            path = self.uri.path(),
+            path = &*self.path,
             route = self.route.as_deref(),
             endpoint = self.endpoint.as_deref(),
             status = self.status.map(|status| status.as_u16()),

@@ -315,7 +315,9 @@ impl Connections {
 async fn converse(stream: TcpStream, peer: Peer, gateway: Arc<Gateway>, draining: CancellationToken) {
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
-        async move { Ok::<_, Infallible>(gateway.handle(peer, request).await) }
+        // On the heap, and gone once the head of the answer is known: hyper keeps the room for it as long as
+        // the connection lives, and a stream lives long.
+        Box::pin(async move { Ok::<_, Infallible>(gateway.handle(peer, request).await) })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -26,8 +26,9 @@ impl RequestId {
             value.to_str().is_ok_and(|text| ConnectionId::parse(text).is_ok())
         });
         match given {
-            Some(value) => Self(value.clone()),
-            None => Self(hex_value(&format!("{:032x}", random.random::<u128>()))),
+            // A copy: a clone would keep the memory of the whole head for as long as a stream lives.
+            Some(value) => Self(own_value(value.to_str().unwrap_or_default())),
+            None => Self(own_value(&format!("{:032x}", random.random::<u128>()))),
         }
     }
 
@@ -76,7 +77,7 @@ impl TraceContext {
         let mut text = String::with_capacity(55);
         // Writing to a string cannot fail.
         let _ = write!(text, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags);
-        hex_value(&text)
+        own_value(&text)
     }
 }
 
@@ -98,7 +99,7 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
     if legal { u128::from_str_radix(text, 16).ok() } else { None }
 }
 
-fn hex_value(text: &str) -> HeaderValue {
+fn own_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
