@@ -31,6 +31,10 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(7);
 
+/// Bytes the kernel takes ahead of what it sends: a piece of a stream.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 32 * 1024;
+
 /// Pause after a failed accept (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -101,14 +105,18 @@ async fn connection(socket: TcpStream, router: Router, stop: Shutdown) {
     }
 }
 
-/// Lets the kernel end the connection of a client that vanished without a word.
+/// Lets the kernel end the connection of a client that vanished without a word, and the pod see who reads.
 fn notice_absence(socket: &TcpStream) -> std::io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_tcp_keepalive(
         &TcpKeepalive::new().with_time(SILENCE).with_interval(PROBE_INTERVAL).with_retries(2),
     )?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    {
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        // The kernel would take megabytes ahead and let nobody see for minutes whether the client reads.
+        socket.set_tcp_notsent_lowat(UNSENT)?;
+    }
     Ok(())
 }
 
