@@ -97,6 +97,22 @@ async fn a_second_sigterm_exits_at_once() {
 }
 
 #[tokio::test]
+async fn a_pod_that_drains_sends_new_streams_away_and_takes_no_new_task() {
+    let pod = crate::client::TestPod::start().await;
+    // Keeps the pod from ending by itself until its grace is over.
+    pod.start_steps("long", "c", 1000, 1000).await;
+    pod.shutdown.begin();
+    let body = json!({"correlationId": "late", "kind": "steps", "count": 1});
+    within("the drain", async { while pod.post("/api/fund-api", &body).await.status != 503 {} }).await;
+    let mut stream = pod.open("late", &[], None).await;
+    assert_eq!(stream.status, 200);
+    assert!(stream.rest().await.is_empty(), "not even CONNECTED: nothing was registered");
+    assert!(stream.ended_cleanly && stream.retries[0] >= 2400, "{:?}", stream.retries);
+    assert_eq!(pod.post("/api/tasks/long/cancel", &json!({})).await.status, 200, "reads and ends go on");
+    pod.stop().await;
+}
+
+#[tokio::test]
 async fn a_task_that_runs_out_of_time_ends_with_the_reason() {
     let settings = fundbond_pod_service::Settings {
         drain_grace: Duration::from_millis(2_200),
