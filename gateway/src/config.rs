@@ -165,7 +165,8 @@ pub struct Options {
     /// is no port.
     #[arg(long, env = "FUND_ADMIN_PORT")]
     pub admin_port: Option<u16>,
-    /// The route file (YAML or JSON), watched for change.
+    /// The route file (YAML or JSON), watched for change. Replace it by renaming: a YAML file that is only half
+    /// written can be a valid one with fewer routes.
     #[arg(long, env = "FUND_ROUTES", value_name = "FILE")]
     pub routes: PathBuf,
     /// Networks or addresses whose X-Forwarded-*, Forwarded and X-Real-IP headers are believed.
