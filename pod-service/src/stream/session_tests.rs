@@ -152,6 +152,23 @@ fn a_newer_registration_ends_the_stream_with_a_farewell_that_is_not_resumed() {
 }
 
 #[test]
+fn a_refused_re_assertion_ends_the_stream_unless_its_own_end_is_being_asked() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, Some(1), vec![]), &[("t", false)]), NOW, &mut out);
+    session.asserted(Asserted::Replaced, NOW, &mut out);
+    assert_eq!(said(&out), ["k1.0 CONNECTED", "x.8 REPLACED"]);
+    assert_eq!(session.want(), Want::Ended(End::Replaced));
+
+    let (mut session, mut out) = (self::session(), Vec::new());
+    let page = vec![entry(1, "t", EntryKind::Final)];
+    session.registered(opened(reading(1, Some(0), page), &[("t", true)]), NOW, &mut out);
+    session.asserted(Asserted::Replaced, NOW, &mut out);
+    assert!(matches!(session.want(), Want::Finish(_)));
+    assert!(!session.finished(Finished::Replaced, NOW, &mut out));
+    assert_eq!(session.want(), Want::Ended(End::Replaced), "somebody did take it over");
+}
+
+#[test]
 fn a_newer_registration_that_overtakes_our_own_answer_wins() {
     let (mut session, mut out) = (session(), Vec::new());
     session.lost(Generation(8), NOW, &mut out);
