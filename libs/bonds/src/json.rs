@@ -29,6 +29,11 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> FieldError {
     if let Some(position) = message.rfind(" at line ") {
         message.truncate(position);
     }
+    // Rust's names for types mean nothing to whoever wrote the JSON.
+    for (ours, theirs) in [("expected f64", "expected a number"), ("expected u32", "expected a whole number")]
+    {
+        message = message.replace(ours, theirs);
+    }
     let named = ["missing field `", "unknown field `"]
         .iter()
         .find_map(|prefix| message.strip_prefix(prefix))

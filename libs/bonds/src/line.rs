@@ -45,7 +45,7 @@ pub fn price_line(line: &str) -> PricedLine {
         // Only a line that is refused is parsed a second time, to find the id and a better reason.
         Err(error) => match serde_json::from_str::<Value>(line) {
             Ok(value) => retry(value, error),
-            Err(_) => refused(None, &error),
+            Err(syntax) => refused(None, &FieldError::new("line", format!("is not JSON: {syntax}"))),
         },
     }
 }

@@ -8,6 +8,7 @@ use axum::{
 };
 use fundbond_protocol::{
     ClusterId, Problem, TaskId,
+    api::{FUND_API_PATH, FUND_EVENTS_PATH, TASKS_PATH},
     headers::{EVENT_STREAM, JSON, PROBLEM_JSON},
     problem::FieldProblem,
 };
@@ -22,7 +23,7 @@ const RETRY_AFTER: &str = "2";
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// No such path.
-    #[error("there is nothing at {0}; see the API reference for the calls there are")]
+    #[error("there is nothing at {0}; there are {FUND_EVENTS_PATH}, {FUND_API_PATH} and {TASKS_PATH}")]
     NoRoute(String),
     /// No such method on this path.
     #[error("{0} is not possible here; the Allow header says what is")]

@@ -98,10 +98,15 @@ fn parse(body: &[u8]) -> Result<StartTask, ApiError> {
         Some(Value::String(text)) => Ok(Some(text)),
         Some(other) => Err(ApiError::field(name, format!("must be a string, not {}", type_of(&other)))),
     };
-    let task = text("correlationId")?
-        .ok_or_else(|| ApiError::field("correlationId", "is missing; give each task an id of its own"))?;
+    let task = text("correlationId")?;
     let connection = text("connectionId")?;
     let kind = text("kind")?;
+    let task = task.ok_or_else(|| {
+        let near = fields.keys().find(|name| name.eq_ignore_ascii_case("correlationId"));
+        let hint = near
+            .map_or("give each task an id of its own".to_owned(), |near| format!("did you mean {near:?}?"));
+        ApiError::field("correlationId", format!("is missing; {hint}"))
+    })?;
     Ok(StartTask {
         task: extract::id("correlationId", &task)?,
         connection: connection.map(|text| extract::id("connectionId", &text)).transpose()?,
