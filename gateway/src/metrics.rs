@@ -14,7 +14,6 @@ use fundbond_service_runtime::prometheus_client::{
     },
     registry::Registry,
 };
-use http::{Method, StatusCode};
 
 use crate::live::Live;
 
@@ -150,30 +149,5 @@ impl Collector for TableCollector {
             }
         }
         Ok(())
-    }
-}
-
-/// The method as a label: clients may invent methods, series may not grow with them.
-pub(crate) fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        Method::PATCH => "PATCH",
-        _ => "OTHER",
-    }
-}
-
-/// The class of a status as a label.
-pub(crate) fn class_label(status: StatusCode) -> &'static str {
-    match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
     }
 }

@@ -5,12 +5,13 @@ use std::{
     sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed},
 };
 
+use fundbond_service_runtime::labels::{class_label, method_label};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::{
     body::UploadState,
-    metrics::{BytesLabels, Metrics, RequestLabels, RouteLabel, class_label, method_label},
+    metrics::{BytesLabels, Metrics, RequestLabels, RouteLabel},
     trace::RequestId,
 };
 

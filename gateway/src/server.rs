@@ -12,6 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use fundbond_service_runtime::{
     Health, Shutdown,
+    absence::notice_absence,
     admin::Admin,
     config::{BindError, EXIT_BAD_CONFIG},
     exit,
@@ -20,7 +21,6 @@ use fundbond_service_runtime::{
 };
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::{sleep, sleep_until, timeout},
@@ -48,14 +48,6 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// Connections that wait to be accepted: a reconnect storm of thousands comes within one accept loop's turn.
 /// The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
-
-/// A client that vanished without a word is asked after 5 s of silence, and gone when it answers neither that
-/// nor what it was sent for 7 s: at most 14 s in all, since a heartbeat may be sent in between. The contract
-/// allows 15 s until a pod has noticed, and this hop is the only one that can.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
-#[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(7);
 
 /// Accepting fails when descriptors run out; trying again at once would burn a core until some are free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -144,12 +136,7 @@ fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     // A restart must not wait for the old connections of the port to time out.
     socket.set_reuseaddr(true)?;
     socket.set_nodelay(true)?;
-    let options = SockRef::from(&socket);
-    let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(2);
-    options.set_tcp_keepalive(&keepalive)?;
-    #[cfg(target_os = "linux")]
-    options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    notice_absence(&socket)?;
     socket.bind(address)?;
     let listener = socket.listen(BACKLOG)?;
     let address = listener.local_addr()?;
@@ -363,6 +350,8 @@ pub fn main(config: Config, log: &LogArgs) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use fundbond_service_runtime::absence;
+
     use super::*;
 
     #[cfg(target_os = "linux")]
@@ -372,9 +361,9 @@ mod tests {
         let client = TcpStream::connect(address);
         let (client, accepted) = tokio::join!(client, listener.accept());
         let (_client, (accepted, _)) = (client.unwrap(), accepted.unwrap());
-        let options = SockRef::from(&accepted);
+        let options = socket2::SockRef::from(&accepted);
         assert!(options.tcp_nodelay().unwrap() && options.keepalive().unwrap());
-        assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
-        assert_eq!(options.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+        assert_eq!(options.tcp_keepalive_time().unwrap(), absence::SILENCE);
+        assert_eq!(options.tcp_user_timeout().unwrap(), Some(absence::UNACKNOWLEDGED));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode},
+    http::{HeaderName, HeaderValue, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -21,6 +21,8 @@ use fundbond_protocol::{
     api::{FUND_API_PATH, FUND_EVENTS_PATH, TASKS_PATH},
     headers::{X_POD_ID, X_REQUEST_ID},
 };
+
+use fundbond_service_runtime::labels::{class_label, method_label};
 
 use crate::{metrics::HttpLabels, pod::Pod};
 use error::ApiError;
@@ -77,35 +79,13 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
     }
     pod.metrics
         .http_requests
-        .get_or_create(&HttpLabels { route, method, class: class(response.status()) })
+        .get_or_create(&HttpLabels { route, method, class: class_label(response.status()) })
         .inc();
     response
 }
 
 fn new_request_id() -> String {
     format!("{:032x}", rand::random::<u128>())
-}
-
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "OTHER",
-    }
-}
-
-fn class(status: StatusCode) -> &'static str {
-    match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    }
 }
 
 /// JSON with a status.

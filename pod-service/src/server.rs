@@ -3,10 +3,9 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::Router;
-use fundbond_service_runtime::Shutdown;
+use fundbond_service_runtime::{Shutdown, absence::notice_absence};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -20,16 +19,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes hyper may buffer a connection. The stream's own queue is the buffer that counts; this one only has
 /// to hold a request head.
 const CONNECTION_BUFFER: usize = 16 * 1024;
-
-/// Silence after which the kernel asks a client whether it is there, and how often it asks again.
-const SILENCE: Duration = Duration::from_secs(5);
-const PROBE_INTERVAL: Duration = Duration::from_secs(2);
-
-/// How long sent bytes or questions may go unacknowledged. A client that vanishes is noticed after this long, or
-/// after twice as long where a heartbeat was sent in between: within the 15 s that the contract allows. Longer
-/// than [`STALL`](crate::stream::queue::STALL), after which the pod itself cuts a client that does not read.
-#[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(7);
 
 /// Bytes the kernel takes ahead of what it sends: a piece of a stream.
 #[cfg(target_os = "linux")]
@@ -78,7 +67,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: Shutdown, deadli
 
 async fn connection(socket: TcpStream, router: Router, stop: Shutdown) {
     // A stream's frames are small and must not wait for each other; failure only costs latency.
-    if let Err(error) = socket.set_nodelay(true).and_then(|()| notice_absence(&socket)) {
+    if let Err(error) = prepare(&socket) {
         tracing::debug!(%error, "a socket option could not be set");
     }
     let cut = ConnectionCut::default();
@@ -105,18 +94,13 @@ async fn connection(socket: TcpStream, router: Router, stop: Shutdown) {
     }
 }
 
-/// Lets the kernel end the connection of a client that vanished without a word, and the pod see who reads.
-fn notice_absence(socket: &TcpStream) -> std::io::Result<()> {
-    let socket = SockRef::from(socket);
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new().with_time(SILENCE).with_interval(PROBE_INTERVAL).with_retries(2),
-    )?;
+/// Small frames at once, an end for clients that vanished, and a view of who reads.
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    notice_absence(socket)?;
+    // The kernel would take megabytes ahead and let nobody see for minutes whether the client reads.
     #[cfg(target_os = "linux")]
-    {
-        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-        // The kernel would take megabytes ahead and let nobody see for minutes whether the client reads.
-        socket.set_tcp_notsent_lowat(UNSENT)?;
-    }
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)?;
     Ok(())
 }
 

@@ -6,10 +6,12 @@
 //!
 //! This crate knows nothing of streams, routes or tasks, and depends on no other crate of the project.
 
+pub mod absence;
 pub mod admin;
 pub mod config;
 pub mod exit;
 pub mod health;
+pub mod labels;
 pub mod shutdown;
 pub mod telemetry;
 
