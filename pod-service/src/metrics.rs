@@ -14,10 +14,10 @@ use fundbond_service_runtime::prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Label of stream opens.
+/// Label of stream opens and of accepted tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OpenLabels {
-    /// start, resumed, reset, done, replaced, shed or failed.
+pub struct OutcomeLabels {
+    /// Of an open: start, resumed, reset, done, replaced, shed or failed. Of a task: new or repeated.
     pub outcome: &'static str,
 }
 
@@ -69,7 +69,7 @@ pub struct HttpLabels {
 #[derive(Debug)]
 pub struct Metrics {
     /// Streams opened, by what the client got.
-    pub stream_opens: Family<OpenLabels, Counter>,
+    pub stream_opens: Family<OutcomeLabels, Counter>,
     /// Streams ended, by why.
     pub stream_ends: Family<EndLabels, Counter>,
     /// Open streams.
@@ -84,8 +84,8 @@ pub struct Metrics {
     pub bus_gaps: Counter,
     /// Times the pod took a new id.
     pub renewals: Counter,
-    /// Tasks accepted by kind.
-    pub tasks_accepted: Family<OpenLabels, Counter>,
+    /// Tasks accepted, new or repeated.
+    pub tasks_accepted: Family<OutcomeLabels, Counter>,
     /// Tasks ended.
     pub tasks_ended: Family<TaskLabels, Counter>,
     /// Tasks running.

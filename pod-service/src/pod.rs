@@ -1,6 +1,6 @@
 //! What the parts of one pod share.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fundbond_protocol::{ClusterId, PodId, TaskId};
 use fundbond_service_runtime::{Health, Shutdown};
@@ -137,6 +137,3 @@ impl std::fmt::Debug for Pod {
             .finish_non_exhaustive()
     }
 }
-
-/// Tasks that this pod runs or will run, and how to stop them.
-pub(crate) type Stops = HashMap<TaskId, tokio_util::sync::CancellationToken>;

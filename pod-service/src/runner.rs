@@ -2,12 +2,13 @@
 //! exactly one final event, whatever happens in between.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use fundbond_protocol::{
-    ConnectionId, EventId, Status, TaskEvent, TaskId,
+    ConnectionId, Status, TaskEvent, TaskId,
     event::{MAX_EVENT_BYTES, Progress},
 };
 use fundbond_store::{Emit, Emitted};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backoff::Backoff,
     metrics::TaskLabels,
-    pod::{Pod, Stops},
+    pod::Pod,
     work::{Said, Stopped, Work, portfolio::PortfolioWork},
 };
 
@@ -47,10 +48,13 @@ struct Queued {
 #[derive(Debug)]
 pub struct Jobs(Arc<AsyncMutex<mpsc::Receiver<Queued>>>);
 
+type Stops = HashMap<TaskId, CancellationToken>;
+
 /// The queue of one pod.
 #[derive(Debug)]
 pub struct Runner {
     queue: mpsc::Sender<Queued>,
+    /// Every task that waits or runs here, and how to stop it.
     stops: Mutex<Stops>,
 }
 
@@ -144,7 +148,7 @@ async fn work(pod: Arc<Pod>, jobs: Jobs, deadline: CancellationToken) {
 async fn run(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
     let Queued { job, accepted, stop } = queued;
     let kind = job.work.kind();
-    let mut speaker = Speaker { pod, task: job.task, connection: job.connection, steps: 0, progress: None };
+    let mut speaker = Speaker { pod, task: job.task, connection: job.connection, progress: None };
     pod.metrics.tasks_running.inc();
     let ended = tokio::select! {
         biased;
@@ -210,7 +214,6 @@ struct Speaker<'a> {
     pod: &'a Arc<Pod>,
     task: TaskId,
     connection: ConnectionId,
-    steps: u64,
     progress: Option<Progress>,
 }
 
@@ -231,11 +234,8 @@ impl Speaker<'_> {
         total: u64,
         result: Option<serde_json::Value>,
     ) -> Result<(), Stopped> {
-        self.steps += 1;
-        let mut event = self
-            .event(self.steps, Status::SUBTASK_COMPLETED)
-            .with_message(message)
-            .with_progress(done, total);
+        let mut event =
+            self.event(done, Status::SUBTASK_COMPLETED).with_message(message).with_progress(done, total);
         event.result = result;
         self.progress = event.progress;
         self.emit(event).await
@@ -313,11 +313,10 @@ pub fn emit_of(event: &TaskEvent, connection: &ConnectionId) -> Emit {
 
 /// The final event of a task that somebody asked to stop.
 pub fn cancelled(pod: &Pod, task: &TaskId, connection: &ConnectionId) -> Emit {
-    let event = TaskEvent {
-        event_id: EventId::of_step(task, "cancelled"),
-        ..TaskEvent::of_task(task, "cancelled", Status::CANCELLED, Timestamp::now())
-    };
-    let event = event.with_message("cancelled on request").from_pod(&pod.identity.id()).into_final();
+    let event = TaskEvent::of_task(task, "cancelled", Status::CANCELLED, Timestamp::now())
+        .with_message("cancelled on request")
+        .from_pod(&pod.identity.id())
+        .into_final();
     emit_of(&event, connection)
 }
 

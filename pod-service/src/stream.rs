@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::Backoff,
-    metrics::{EndLabels, OpenLabels},
+    metrics::{EndLabels, OutcomeLabels},
     pod::Pod,
 };
 use queue::{Queue, StreamBody};
@@ -120,7 +120,7 @@ impl State {
 /// for must be released again.
 pub async fn open(pod: &Arc<Pod>, request: Open) -> Opening {
     if request.last == LastEventId::Replaced {
-        pod.metrics.stream_opens.get_or_create(&OpenLabels { outcome: "replaced" }).inc();
+        pod.metrics.stream_opens.get_or_create(&OutcomeLabels { outcome: "replaced" }).inc();
         return Opening::Nothing;
     }
     if pod.draining.has_begun() || pod.streams.len() >= pod.settings.max_streams {
@@ -144,7 +144,7 @@ pub async fn open(pod: &Arc<Pod>, request: Open) -> Opening {
 }
 
 fn shed(pod: &Pod, outcome: &'static str, why: &'static str) -> Opening {
-    pod.metrics.stream_opens.get_or_create(&OpenLabels { outcome }).inc();
+    pod.metrics.stream_opens.get_or_create(&OutcomeLabels { outcome }).inc();
     Opening::Shed { retry: jittered(SHED_RETRY_MILLIS), why }
 }
 
@@ -174,7 +174,7 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
                     (Outcome::Entries(_), LastEventId::Start) => "start",
                     (Outcome::Entries(_), _) => "resumed",
                 };
-                pod.metrics.stream_opens.get_or_create(&OpenLabels { outcome }).inc();
+                pod.metrics.stream_opens.get_or_create(&OutcomeLabels { outcome }).inc();
                 stream.lock().write(|session, out| {
                     sse::write_retry(out, jittered(RETRY_MILLIS));
                     sse::write_comment(out, "fundbond");
@@ -184,7 +184,7 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
                 return Ok(Opening::Stream(StreamBody(stream)));
             }
             Registered::Done => {
-                pod.metrics.stream_opens.get_or_create(&OpenLabels { outcome: "done" }).inc();
+                pod.metrics.stream_opens.get_or_create(&OutcomeLabels { outcome: "done" }).inc();
                 return Ok(Opening::Nothing);
             }
             Registered::NoHealth => pod.revive().await?,

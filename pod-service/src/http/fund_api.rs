@@ -19,7 +19,7 @@ use super::{
     extract::{self, SMALL_BODY},
 };
 use crate::{
-    metrics::OpenLabels,
+    metrics::OutcomeLabels,
     pod::Pod,
     runner::Job,
     work::{DEFAULT_KIND, Parsed, Work},
@@ -72,11 +72,11 @@ async fn accept(pod: &Pod, wanted: StartTask) -> Result<Accepted, ApiError> {
     let (connection, stream_open) = match pod.store.submit(&submission).await? {
         Submitted::New { connection, stream_open } => {
             place.fill(Job { task: task.clone(), connection: connection.clone(), work: parsed.work });
-            pod.metrics.tasks_accepted.get_or_create(&OpenLabels { outcome: "new" }).inc();
+            pod.metrics.tasks_accepted.get_or_create(&OutcomeLabels { outcome: "new" }).inc();
             (connection, stream_open)
         }
         Submitted::Repeated { connection, stream_open } => {
-            pod.metrics.tasks_accepted.get_or_create(&OpenLabels { outcome: "repeated" }).inc();
+            pod.metrics.tasks_accepted.get_or_create(&OutcomeLabels { outcome: "repeated" }).inc();
             (connection, stream_open)
         }
         Submitted::OtherRequest => return Err(ApiError::OtherRequest(task)),
