@@ -11,6 +11,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     let start = Instant::now();
     say::section("test: what the tests need");
     tools::c_compiler()?;
+    tools::redis_server()?;
     let workspace = MetadataCommand::new().no_deps().exec()?.workspace_root;
     let variables = readers::prepare(workspace.as_std_path())?;
 

@@ -47,6 +47,19 @@ pub fn python() -> Result<()> {
     process::output(Command::new("python3").args(["-c", "import ensurepip, venv"])).map(drop)
 }
 
+/// A Redis server, which tests start on a port of their own.
+pub fn redis_server() -> Result<()> {
+    if process::exists("redis-server", "--version")? {
+        return Ok(());
+    }
+    let fix = "no `redis-server`: install Redis 6.2 or newer, for example `apt-get install redis-server` on Debian \
+               and Ubuntu, `dnf install redis` on Fedora, `brew install redis` on macOS";
+    found_or_installed("redis-server", &["redis-server"], fix)?;
+    // The package brings a service that may have been started. Tests start their own; this one is nobody's.
+    process::run(Command::new("service").args(["redis-server", "stop"]))
+        .context("redis-server is installed, but the service that came with it cannot be stopped")
+}
+
 /// rustfmt and clippy, which a minimal toolchain lacks.
 pub fn rust_components() -> Result<()> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
@@ -102,7 +115,10 @@ fn install_with_apt(packages: &[&str], fix: &str) -> Result<()> {
     say::line(&format!("installing {} with apt-get", packages.join(", ")));
     let apt = || {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+        // In run level 1 packages start no services.
+        command
+            .envs([("DEBIAN_FRONTEND", "noninteractive"), ("RUNLEVEL", "1")])
+            .stdin(std::process::Stdio::null());
         command
     };
     process::run(apt().args(["update", "-qq"])).with_context(|| fix.to_owned())?;
