@@ -145,7 +145,7 @@ pub(crate) const BAD_HEAD: &str = "bad-request-head";
 
 /// The answer to a head that is not passed on.
 pub(crate) fn bad_head(error: BadHead, request_id: &str) -> Response<Outgoing> {
-    let status = StatusCode::BAD_REQUEST;
+    let status = error.status();
     let problem =
         Problem::new(status.as_u16(), BAD_HEAD, "The request head is not acceptable", error.to_string());
     let mut response = problem_answer(status, &problem.with_instance(request_id));

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 pub(crate) use download::{Download, DownloadError};
-pub(crate) use upload::{Upload, UploadFailure, UploadState, linger};
+pub(crate) use upload::{Upload, UploadFailure, UploadState};
 
 /// What a client gets: our own few bytes, or what an endpoint sends. Only the second costs a
 /// box, which keeps a connection between two requests small.

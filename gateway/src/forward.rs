@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     answer::{self, Failure},
-    body::{Download, Outgoing, Upload, UploadFailure, UploadState, linger},
+    body::{Download, Outgoing, Upload, UploadFailure, UploadState},
     config::Timeouts,
     decide::{RequestHead, Route},
     gateway::Gateway,
@@ -66,7 +66,6 @@ impl Gateway {
         mut record: Record,
     ) -> Response<Outgoing> {
         if let Err(error) = head::check(&parts.method, &parts.uri, parts.version, &parts.headers) {
-            linger(body);
             let response = answer::bad_head(error, record.request_id.as_str());
             return own(response, record, answer::BAD_HEAD);
         }
@@ -80,7 +79,6 @@ impl Gateway {
         let index = match found {
             Ok((index, _)) => index,
             Err(refusal) => {
-                linger(body);
                 let id = record.request_id.as_str();
                 let (response, slug) = answer::refused(&refusal, &live.table, parts.uri.path(), id);
                 return own(response, record, slug);
@@ -116,7 +114,6 @@ impl Gateway {
     ) -> Result<Request<Upload>, Failure> {
         let allowed = if is_ndjson(&parts.headers) { u64::MAX } else { self.config.max_body_bytes };
         if body.size_hint().lower() > allowed {
-            linger(body);
             return Err(Failure::TooLarge);
         }
         let upload = if body.is_end_stream() {

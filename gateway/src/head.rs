@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use fundbond_protocol::headers;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version,
     header::{
         AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE,
         PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -12,6 +12,8 @@ use http::{
     uri::PathAndQuery,
 };
 use ipnet::IpNet;
+
+use crate::guard::{DISGUISE, Refusal};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -39,7 +41,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Who asks, for what, and how it is framed: a client cannot have these dropped on the way by naming them
 /// in `Connection`. See [`is_identity`] for the rest.
-const NEVER_DROPPED: [HeaderName; 11] = [
+const NEVER_DROPPED: [HeaderName; 12] = [
     AUTHORIZATION,
     CONTENT_LENGTH,
     CONTENT_TYPE,
@@ -50,6 +52,7 @@ const NEVER_DROPPED: [HeaderName; 11] = [
     X_REAL_IP,
     X_ROUTED_TO,
     HeaderName::from_static(headers::X_CLUSTER_ROUTE),
+    HeaderName::from_static(headers::USER_ID),
     HeaderName::from_static(headers::TRACEPARENT),
 ];
 
@@ -79,6 +82,19 @@ pub(crate) enum BadHead {
     /// replaced.
     #[error("the header name {0} has an underscore; write dashes")]
     Underscore(HeaderName),
+    /// The guard refused it.
+    #[error(transparent)]
+    Refused(Refusal),
+}
+
+impl BadHead {
+    /// What the client is answered.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused(refusal) => refusal.status(),
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
 }
 
 /// Whether a request may be passed on at all.
@@ -108,9 +124,15 @@ pub(crate) fn check(
         return Err(BadHead::TransferEncoding);
     }
     match headers.keys().find(|name| name.as_str().contains('_')) {
+        Some(name) if name == DISGUISE => Err(BadHead::Refused(disguised(&headers[name]))),
         Some(name) => Err(BadHead::Underscore(name.clone())),
         None => Ok(()),
     }
+}
+
+/// What the guard wrote.
+fn disguised(value: &HeaderValue) -> Refusal {
+    value.to_str().ok().and_then(Refusal::named).unwrap_or(Refusal::RequestLine)
 }
 
 /// Whether the body is in chunks, or not coded at all: another coding would have to be undone here, as the

@@ -1,6 +1,6 @@
 //! Both proxy hops with one forwarder: `gateway` picks the cluster by header, `cluster-proxy` picks the pod.
 //!
-//! Flow of a request: [`server`] accepts -> `forward` asks [`decide`] (pure: route by header, query or
+//! Flow of a request: [`server`] accepts -> [`guard`] refuses what two servers could read differently -> `forward` asks [`decide`] (pure: route by header, query or
 //! default, then a ready endpoint in turn) -> `head` takes off what belongs to one hop and adds ids ->
 //! `pool` lends a connection -> bodies stream both ways through `body` -> `record` logs and counts the end.
 //!
@@ -13,6 +13,7 @@
 
 pub mod config;
 pub mod decide;
+pub mod guard;
 pub mod route_file;
 pub mod server;
 

@@ -36,6 +36,12 @@ pub(crate) struct BytesLabels {
     pub(crate) direction: &'static str,
 }
 
+/// A rule for heads and framing, see [`crate::guard::Refusal`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RuleLabel {
+    pub(crate) rule: &'static str,
+}
+
 type Seconds = Family<RouteLabel, Histogram, fn() -> Histogram>;
 
 /// Every metric of one gateway.
@@ -47,6 +53,7 @@ pub(crate) struct Metrics {
     pub(crate) streams: Family<RouteLabel, Gauge>,
     pub(crate) shed: Family<RouteLabel, Counter>,
     pub(crate) retries: Family<RouteLabel, Counter>,
+    pub(crate) refusals: Family<RuleLabel, Counter>,
     pub(crate) connections: Gauge,
     pub(crate) reloads: Counter,
     pub(crate) reload_failures: Counter,
@@ -75,6 +82,7 @@ impl Metrics {
             streams: Family::default(),
             shed: Family::default(),
             retries: Family::default(),
+            refusals: Family::default(),
             connections: Gauge::<i64, std::sync::atomic::AtomicI64>::default(),
             reloads: Counter::<u64, AtomicU64>::default(),
             reload_failures: Counter::<u64, AtomicU64>::default(),
@@ -101,6 +109,11 @@ impl Metrics {
             "fund_gateway_connect_retries",
             "Requests tried again on another endpoint or connection",
             m.retries.clone(),
+        );
+        registry.register(
+            "fund_gateway_requests_refused",
+            "Requests whose head or framing was refused, by the rule they break",
+            m.refusals.clone(),
         );
         registry.register(
             "fund_gateway_connections_open",

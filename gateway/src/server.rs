@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
     process::ExitCode,
@@ -31,6 +32,7 @@ use crate::{
     admin,
     config::{Config, RouteSource},
     gateway::Gateway,
+    guard::{Guarded, Limits},
     head::Peer,
     live::Live,
     metrics::{Metrics, TableCollector},
@@ -41,8 +43,8 @@ use crate::{
 /// How long a client may take to send a head, and to stay idle between two requests.
 pub(crate) const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest request head, and what one connection reads ahead: 16 KiB as in most servers. A stream keeps
-/// two such connections, so this bounds what a stream can cost.
+/// What one connection reads ahead: room for the largest head that the guard passes. A stream keeps two such
+/// connections, so this bounds what a stream can cost.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Connections that wait to be accepted: a reconnect storm of thousands comes within one accept loop's turn.
@@ -301,28 +303,32 @@ impl Connections {
 
 /// One connection to its end.
 async fn converse(stream: TcpStream, peer: Peer, gateway: Arc<Gateway>, draining: CancellationToken) {
+    let guarded = Guarded::new(stream, Limits::default(), gateway.ledger.clone());
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
         // On the heap, and gone once the head of the answer is known: hyper keeps the room for it as long as
         // the connection lives, and a stream lives long.
         Box::pin(async move { Ok::<_, Infallible>(gateway.handle(peer, request).await) })
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_READ_TIMEOUT)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
+        .serve_connection(TokioIo::new(guarded), service);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
         () = draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         }
     };
     if let Err(error) = ended {
         // A client that left, or that speaks no HTTP; the access log tells of requests it interrupted.
         tracing::debug!(%error, peer = %peer.ip, "client connection ended");
+    }
+    if let Err(error) = connection.into_parts().io.into_inner().close().await {
+        // It left first.
+        tracing::debug!(%error, peer = %peer.ip, "client connection closed");
     }
 }
 

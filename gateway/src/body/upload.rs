@@ -12,14 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
-
-/// An early answer reaches a client only if what it still sends is read: up to this much is, ...
-const LINGER_BYTES: u64 = 16 * 1024 * 1024;
-/// ... for this long.
-const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// Why a request body stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,9 +138,8 @@ impl Upload {
 
     fn fail(&mut self, end: u8, failure: UploadFailure) -> Poll<Option<Result<Frame<Bytes>, UploadFailure>>> {
         self.end(end);
-        if let Some(inner) = self.inner.take() {
-            linger(inner);
-        }
+        // Nothing more is read into it. The connection closes behind the answer, lingering.
+        self.inner = None;
         Poll::Ready(Some(Err(failure)))
     }
 
@@ -230,31 +223,4 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if let Some(inner) = self.inner.take() {
-            linger(inner);
-        }
-    }
-}
-
-/// Reads on for a while what nobody wants: closing while a client still sends resets the connection, and
-/// the answer that says why is lost with it.
-pub(crate) fn linger(mut inner: Incoming) {
-    if inner.is_end_stream() {
-        return;
-    }
-    // Outside a runtime (it is shutting down) the connection is gone already.
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    runtime.spawn(tokio::time::timeout(LINGER_TIME, async move {
-        let mut read = 0;
-        while let Some(Ok(frame)) = inner.frame().await {
-            read += frame.data_ref().map_or(0, |data| data.len() as u64);
-            if read > LINGER_BYTES {
-                break;
-            }
-        }
-    }));
 }

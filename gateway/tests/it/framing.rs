@@ -98,7 +98,7 @@ async fn a_header_that_some_servers_take_for_another_is_refused() {
     for name in ["x_forwarded_for", "x_cluster_route", "user_id"] {
         let head = format!("GET / HTTP/1.1\r\nhost: a\r\n{name}: 6.6.6.6\r\n\r\n");
         let answer = raw(gateway.service, &head).await;
-        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains(name), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("underscore"), "{answer}");
     }
     assert_eq!(endpoint.hits(), 0);
 }

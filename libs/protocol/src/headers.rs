@@ -28,6 +28,8 @@ pub const X_FORWARDED_HOST: &str = "x-forwarded-host";
 pub const X_REAL_IP: &str = "x-real-ip";
 /// RFC 7239.
 pub const FORWARDED: &str = "forwarded";
+/// Whom a request is for. A hint for routing; with `auth.mode: jwt` it is set from the verified token.
+pub const USER_ID: &str = "user-id";
 /// Tells nginx-like proxies not to buffer a stream.
 pub const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
 
