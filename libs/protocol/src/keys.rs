@@ -1,12 +1,37 @@
 //! Redis key and channel names: the only place that spells them.
 //!
-//! Ids cannot hold `:`, so no id can reach into another key space: the log of connection `task` and the
-//! log of a task that has no connection yet never meet.
+//! Ids cannot hold `:`, so no id can reach into another key space.
 
 use crate::{ClusterId, ConnectionId, PodId, TaskId, UserId};
 
 /// Prefix of a registration; the sweep scans for it.
 pub const CONNECTIONS_PREFIX: &str = "sse-connections:";
+/// Prefix of a connection's [`meta`].
+pub const META_PREFIX: &str = "sse-meta:";
+/// Prefix of a connection's [`log`].
+pub const LOG_PREFIX: &str = "sse-log:";
+/// Prefix of [`tasks_of`].
+pub const TASKS_PREFIX: &str = "sse-tasks:";
+/// Prefix of [`alias`].
+pub const ALIAS_PREFIX: &str = "sse-alias:";
+/// Prefix of [`seen`].
+pub const SEEN_PREFIX: &str = "sse-seen:";
+/// Prefix of [`task_state`].
+pub const STATE_PREFIX: &str = "task-state:";
+/// Prefix of [`task_rows`].
+pub const ROWS_PREFIX: &str = "task-rows:";
+/// Prefix of [`accepted`].
+pub const ACCEPTED_PREFIX: &str = "task-index:";
+/// Prefix of [`connections_of`].
+pub const HELD_PREFIX: &str = "pod-conns:";
+/// Prefix of [`node_health`].
+pub const HEALTH_PREFIX: &str = "node-health:";
+/// Prefix of [`node_dead`].
+pub const DEAD_PREFIX: &str = "node-dead:";
+/// Prefix of [`node_index`].
+pub const NODES_PREFIX: &str = "node-index:";
+/// Prefix of [`pod_channel`].
+pub const POD_CHANNEL_PREFIX: &str = "task-events:";
 /// Channel for publishers that are not ours.
 pub const FOREIGN_CHANNEL: &str = "task-events";
 /// Channel on which every pod hears of cancelled tasks and closed streams.
@@ -24,67 +49,67 @@ pub fn user_registration(user: &UserId) -> String {
 
 /// Epoch, offset and generation of a connection.
 pub fn meta(connection: &ConnectionId) -> String {
-    format!("sse-meta:{connection}")
-}
-
-/// Epoch and offset of a task that has no connection yet.
-pub fn task_meta(task: &TaskId) -> String {
-    format!("sse-meta:task:{task}")
+    format!("{META_PREFIX}{connection}")
 }
 
 /// The events of a connection; entry ids are `<offset>-0`.
 pub fn log(connection: &ConnectionId) -> String {
-    format!("sse-log:{connection}")
-}
-
-/// The events of a task that has no connection yet.
-pub fn task_log(task: &TaskId) -> String {
-    format!("sse-log:task:{task}")
+    format!("{LOG_PREFIX}{connection}")
 }
 
 /// The tasks of a connection, scored 0 open, > 0 offset of the final, -1 moved away.
 pub fn tasks_of(connection: &ConnectionId) -> String {
-    format!("sse-tasks:{connection}")
+    format!("{TASKS_PREFIX}{connection}")
 }
 
 /// Which connection a task belongs to.
 pub fn alias(task: &TaskId) -> String {
-    format!("sse-alias:{task}")
+    format!("{ALIAS_PREFIX}{task}")
 }
 
 /// Event ids of a running task.
 pub fn seen(task: &TaskId) -> String {
-    format!("sse-seen:{task}")
+    format!("{SEEN_PREFIX}{task}")
 }
 
-/// Latest event of a task.
+/// Latest event of a task, and how it was accepted.
 pub fn task_state(task: &TaskId) -> String {
-    format!("task-state:{task}")
+    format!("{STATE_PREFIX}{task}")
+}
+
+/// The rows of a task's result, after an empty first item.
+pub fn task_rows(task: &TaskId) -> String {
+    format!("{ROWS_PREFIX}{task}")
+}
+
+/// The accepted tasks of a cluster by time.
+pub fn accepted(cluster: &ClusterId) -> String {
+    format!("{ACCEPTED_PREFIX}{cluster}")
 }
 
 /// Streams of one pod, what the sweep reads.
 pub fn connections_of(pod: &PodId) -> String {
-    format!("pod-conns:{pod}")
+    format!("{HELD_PREFIX}{pod}")
 }
 
 /// Alive while it exists.
 pub fn node_health(pod: &PodId) -> String {
-    format!("node-health:{pod}")
+    format!("{HEALTH_PREFIX}{pod}")
 }
 
 /// The tombstone: death is permanent.
 pub fn node_dead(pod: &PodId) -> String {
-    format!("node-dead:{pod}")
+    format!("{DEAD_PREFIX}{pod}")
 }
 
 /// Every node of a cluster.
 pub fn node_index(cluster: &ClusterId) -> String {
-    format!("node-index:{cluster}")
+    format!("{NODES_PREFIX}{cluster}")
 }
 
 /// The channel of one pod.
 pub fn pod_channel(pod: &PodId) -> String {
-    format!("{FOREIGN_CHANNEL}:{pod}")
+    format!("{POD_CHANNEL_PREFIX}{pod}")
 }
 
 #[cfg(test)]
@@ -92,11 +117,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_logs_of_a_connection_and_of_a_task_never_meet() {
-        let connection = ConnectionId::parse("task").unwrap();
-        let task = TaskId::parse("task").unwrap();
-        assert_ne!(log(&connection), task_log(&task));
-        assert_eq!(registration(&connection), "sse-connections:task");
+    fn names_are_those_of_the_contract() {
+        let connection = ConnectionId::parse("c1").unwrap();
+        assert_eq!(log(&connection), "sse-log:c1");
+        assert_eq!(registration(&connection), "sse-connections:c1");
         assert_eq!(user_registration(&UserId::parse("u1").unwrap()), "sse-connections:user:u1");
         assert_eq!(pod_channel(&PodId::parse("pod-a-1~aaaaaaaa").unwrap()), "task-events:pod-a-1~aaaaaaaa");
     }

@@ -13,6 +13,7 @@
 pub mod bus;
 pub mod log;
 pub mod memory;
+pub mod redis;
 pub mod registry;
 pub mod subscription;
 pub mod tasks;
@@ -20,6 +21,7 @@ pub mod tasks;
 pub use bus::{Bus, Emit, Emitted};
 pub use log::{Entry, EntryKind, Outcome, ReadLimit, Reading, Snapshot};
 pub use memory::MemoryStore;
+pub use redis::RedisStore;
 pub use registry::{
     Asserted, Assertion, Closed, Finished, Generation, Holder, Node, Opened, Reasserted, Register,
     Registered, Registry,

@@ -34,6 +34,14 @@ pub enum Message {
         /// The new generation.
         generation: Generation,
     },
+    /// The pod registered the connection with this generation: from here on, what others publish for it is
+    /// the pod's to take.
+    Gained {
+        /// The connection.
+        connection: ConnectionId,
+        /// The generation.
+        generation: Generation,
+    },
     /// A task was attached to a connection.
     Attached {
         /// The connection.

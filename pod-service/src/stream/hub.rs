@@ -186,6 +186,8 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
                     });
                 }
                 Message::Ended { task } => pod.stop_task(task),
+                // Says from when on the pod may take events of foreign publishers.
+                Message::Gained { .. } => {}
                 Message::Gap => gap = true,
             }
         }

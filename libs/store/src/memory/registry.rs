@@ -38,6 +38,7 @@ impl State {
         if let Some((pod, _)) = self.data.hold(id, &request.pod, &request.cluster) {
             self.wires.tell(&pod, Message::Lost { connection: id.clone(), generation });
         }
+        self.wires.tell(&request.pod, Message::Gained { connection: id.clone(), generation });
         Registered::Open(Opened { generation, reading, tasks: self.attached(id) })
     }
 

@@ -7,4 +7,5 @@
 mod contract;
 mod interleavings;
 mod memory;
+mod redis;
 mod scene;

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 pub(crate) const LOG_FLOOR: usize = 12;
 
 /// No answer of a store takes longer than this, on the slowest machine.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a restart loses.
 #[derive(Clone, Copy, Debug)]

@@ -281,7 +281,7 @@ impl World {
                     self.on_event(stream, &epoch, entry.clone());
                 }
             }
-            Message::Ended { .. } => {}
+            Message::Ended { .. } | Message::Gained { .. } => {}
         }
     }
 

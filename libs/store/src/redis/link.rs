@@ -1,0 +1,326 @@
+//! The connection that the steps go over: made when it is needed, given up when it breaks.
+//!
+//! Every connection learns which life of the server it speaks to, for a restart may have lost what was last
+//! written. While the server is away, at most one attempt at a time is made to reach it, after growing waits;
+//! steps in between fail at once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::RngExt;
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
+    ServerErrorKind, Value, aio::MultiplexedConnection,
+};
+use tokio::{sync::Mutex, time::Instant};
+
+use super::scripts::{self, Step};
+use crate::StoreError;
+
+/// How long a connection may take to come about. A server in the same cluster takes a millisecond.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a step may take. Longer than a stall of a disk that syncs, shorter than anybody waits: a
+/// connection that was cut silently is found by this.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// The first wait after a failed attempt to connect.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// The longest wait between attempts: a server that is back is found within it.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// A connection, and whom it speaks to.
+#[derive(Clone)]
+struct Link {
+    connection: MultiplexedConnection,
+    /// Tells this connection from an earlier one.
+    serial: u64,
+    /// The life of the server.
+    run: String,
+    /// The digest of each script, by [`Step`].
+    digests: std::sync::Arc<[String]>,
+}
+
+/// The server is away.
+#[derive(Debug)]
+struct Down {
+    /// When to try again.
+    until: Instant,
+    failures: u32,
+    why: String,
+}
+
+/// Why no step was tried.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}; trying again in {} ms", wait.as_millis())]
+struct Waiting {
+    why: String,
+    wait: Duration,
+}
+
+/// Why a server is not one to work with.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("no connection within {CONNECT_WITHIN:?}")]
+    Slow,
+    #[error("it is a replica: name the primary, or wait for the failover")]
+    Replica,
+    #[error("it does not say who it is: INFO has no `{0}`")]
+    Nameless(&'static str),
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+}
+
+/// The way to the server.
+pub(super) struct Commands {
+    client: Client,
+    scripts: Vec<String>,
+    state: Mutex<Way>,
+}
+
+struct Way {
+    serial: u64,
+    link: Result<Link, Down>,
+}
+
+/// A step, and the arguments it has beyond those of every step.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) step: Step,
+    pub(super) arguments: Vec<String>,
+}
+
+impl Commands {
+    pub(super) fn new(client: Client, log_floor: usize, log_per_task: usize) -> Self {
+        let scripts = Step::ALL.map(|step| scripts::text(step, log_floor, log_per_task));
+        let down = Down { until: Instant::now(), failures: 0, why: "not connected yet".into() };
+        Self { client, scripts: scripts.into(), state: Mutex::new(Way { serial: 0, link: Err(down) }) }
+    }
+
+    /// Makes one step.
+    pub(super) async fn step(&self, step: Step, arguments: Vec<String>) -> Result<Value, StoreError> {
+        let mut answers = self.steps(&[Call { step, arguments }]).await;
+        answers.pop().unwrap_or_else(|| Err(StoreError::Contract("no answer".into())))
+    }
+
+    /// Makes several steps with one write; each has an answer of its own.
+    pub(super) async fn steps(&self, calls: &[Call]) -> Vec<Result<Value, StoreError>> {
+        let all = |error: fn(String) -> StoreError, why: String| {
+            calls.iter().map(|_| Err(error(why.clone()))).collect::<Vec<_>>()
+        };
+        let link = match self.link().await {
+            Ok(link) => link,
+            Err(error) => return calls.iter().map(|_| Err(again(&error))).collect(),
+        };
+        let mut answers = match link.send(calls).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.lost(&link, &error).await;
+                return calls.iter().map(|_| Err(unreachable(error.clone()))).collect();
+            }
+        };
+        if answers.len() != calls.len() {
+            return all(StoreError::Contract, format!("{} answers to {} steps", answers.len(), calls.len()));
+        }
+        // A server that was told to forget its scripts learns them again; what it refused was not done.
+        if answers.iter().any(forgot_scripts)
+            && let Err(error) = link.load(&self.scripts).await
+        {
+            self.lost(&link, &error).await;
+            return calls.iter().map(|_| Err(unreachable(error.clone()))).collect();
+        }
+        for (answer, call) in answers.iter_mut().zip(calls) {
+            if forgot_scripts(answer) {
+                let repeated = link.send(std::slice::from_ref(call)).await;
+                *answer = repeated.and_then(|mut once| once.pop().unwrap_or(Ok(Value::Nil)));
+            }
+        }
+        let mut checked = Vec::with_capacity(answers.len());
+        for answer in answers {
+            if let Err(error) = &answer
+                && is_gone(error)
+            {
+                self.lost(&link, error).await;
+            }
+            checked.push(answer.map_err(judge));
+        }
+        checked
+    }
+
+    /// Makes what is no script: a pipeline of plain commands.
+    pub(super) async fn plain<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        let mut link = self.link().await?;
+        match pipeline.query_async(&mut link.connection).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                if is_gone(&error) {
+                    self.lost(&link, &error).await;
+                }
+                Err(judge(error))
+            }
+        }
+    }
+
+    /// Asks the server again who it is: a primary can change its history without closing a connection.
+    pub(super) async fn verify(&self) -> Result<(), StoreError> {
+        let mut link = self.link().await?;
+        let found = life(&mut link.connection).await;
+        let why = match found {
+            Ok(run) if run == link.run => return Ok(()),
+            Ok(_) => "the server's history changed".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.give_up(&link, why.clone()).await;
+        Err(StoreError::Unreachable(why.into()))
+    }
+
+    /// The connection in use, or a new one.
+    async fn link(&self) -> Result<Link, StoreError> {
+        // Whoever comes while one connects waits here, a second at most, and shares the outcome.
+        let mut way = self.state.lock().await;
+        let failures = match &way.link {
+            Ok(link) => return Ok(link.clone()),
+            Err(Down { until, failures, why }) => {
+                let wait = until.saturating_duration_since(Instant::now());
+                if !wait.is_zero() {
+                    let waiting = Waiting { why: why.clone(), wait };
+                    return Err(StoreError::Unreachable(Box::new(waiting)));
+                }
+                *failures
+            }
+        };
+        way.serial += 1;
+        let serial = way.serial;
+        match self.connect(serial).await {
+            Ok(link) => {
+                tracing::info!(run = link.run, "connected to Redis");
+                way.link = Ok(link.clone());
+                Ok(link)
+            }
+            Err(error) => {
+                let down = Down::after(failures, error.to_string());
+                tracing::debug!(error = down.why, failures, "no connection to Redis");
+                way.link = Err(down);
+                Err(StoreError::Unreachable(Box::new(error)))
+            }
+        }
+    }
+
+    async fn connect(&self, serial: u64) -> Result<Link, Unfit> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_WITHIN))
+            .set_response_timeout(Some(ANSWER_WITHIN));
+        let connecting = async {
+            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let run = life(&mut connection).await?;
+            let mut link = Link { connection, serial, run, digests: std::sync::Arc::from([]) };
+            link.digests = link.load(&self.scripts).await?.into();
+            Ok(link)
+        };
+        tokio::time::timeout(CONNECT_WITHIN, connecting).await.unwrap_or(Err(Unfit::Slow))
+    }
+
+    async fn lost(&self, link: &Link, error: &RedisError) {
+        self.give_up(link, error.to_string()).await;
+    }
+
+    /// Stops using `link`, unless somebody else has already.
+    async fn give_up(&self, link: &Link, why: String) {
+        let mut way = self.state.lock().await;
+        if way.link.as_ref().is_ok_and(|current| current.serial == link.serial) {
+            tracing::warn!(error = why, "the connection to Redis is lost");
+            // The first attempt comes at once: most losses are restarts of one connection.
+            way.link = Err(Down { until: Instant::now(), failures: 0, why });
+        }
+    }
+}
+
+impl Down {
+    fn after(failures: u32, why: String) -> Self {
+        let wait = FIRST_WAIT.saturating_mul(1 << failures.min(8)).min(LONGEST_WAIT);
+        // Half of it by chance, or all pods of a cluster would come back in one moment.
+        let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
+        Self { until: Instant::now() + wait, failures: failures.saturating_add(1), why }
+    }
+}
+
+impl Link {
+    /// One write, one answer a call.
+    async fn send(&self, calls: &[Call]) -> RedisResult<Vec<RedisResult<Value>>> {
+        let now = Timestamp::now().to_string();
+        let mut pipeline = Pipeline::with_capacity(calls.len());
+        for call in calls {
+            let digest = &self.digests[call.step as usize];
+            pipeline.cmd("EVALSHA").arg(digest).arg(0).arg(&self.run).arg(&now).arg(&call.arguments);
+        }
+        pipeline.ignore_errors().query_async(&mut self.connection.clone()).await
+    }
+
+    /// Teaches the server the scripts.
+    async fn load(&self, scripts: &[String]) -> RedisResult<Vec<String>> {
+        let mut pipeline = Pipeline::with_capacity(scripts.len());
+        for script in scripts {
+            pipeline.cmd("SCRIPT").arg("LOAD").arg(script);
+        }
+        pipeline.query_async(&mut self.connection.clone()).await
+    }
+}
+
+/// Names the life of a server: its process, and its history among replicas. A restart changes the first, a
+/// failover there and back the second.
+async fn life(connection: &mut MultiplexedConnection) -> Result<String, Unfit> {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+    let (server, replication): (String, String) = pipeline.query_async(connection).await?;
+    let field = |text: &str, name: &'static str| {
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
+        value.ok_or(Unfit::Nameless(name))
+    };
+    if field(&replication, "role")? != "master" {
+        return Err(Unfit::Replica);
+    }
+    let (run, history) = (field(&server, "run_id")?, field(&replication, "master_replid")?);
+    // 64 bits of each: a life is compared with the one before it, not with all there ever were.
+    let short = |text: &str| text.chars().take(16).collect::<String>();
+    Ok(format!("{}-{}", short(&run), short(&history)))
+}
+
+fn forgot_scripts(answer: &RedisResult<Value>) -> bool {
+    answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
+/// Whether the connection, or the server behind it, is of no use any more.
+fn is_gone(error: &RedisError) -> bool {
+    let refuses = matches!(
+        error.kind(),
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly
+        )
+    );
+    error.is_io_error() || error.is_timeout() || error.is_connection_dropped() || refuses
+}
+
+/// What a caller is told: out of contract only where a script itself failed.
+fn judge(error: RedisError) -> StoreError {
+    const PASSING: [&str; 5] = ["OOM", "MISCONF", "BUSY", "NOREPLICAS", "TRYAGAIN"];
+    let passing = error.code().is_some_and(|code| PASSING.contains(&code));
+    if passing || is_gone(&error) || !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Parse) {
+        unreachable(error)
+    } else {
+        StoreError::Contract(error.to_string())
+    }
+}
+
+fn unreachable(error: RedisError) -> StoreError {
+    StoreError::Unreachable(Box::new(error))
+}
+
+/// The same failure for the next of several steps.
+fn again(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Unreachable(source) => StoreError::Unreachable(source.to_string().into()),
+        StoreError::Contract(what) => StoreError::Contract(what.clone()),
+    }
+}

@@ -1,0 +1,111 @@
+//! The steps as Lua scripts, and the names they are filled with.
+
+use fundbond_protocol::keys;
+
+use crate::{NODE_TIMEOUT, RETENTION, TOMBSTONE};
+
+/// What the scripts share; [`Step::Emit`] alone does without, for it runs for each event.
+const PRELUDE: &str = include_str!("scripts/prelude.lua");
+
+/// Lifetimes are refreshed by the first event that finds less left than the retention without this: seldom
+/// enough to cost nothing, often enough that nobody notices.
+const FRESH_FOR: u64 = 60;
+
+/// One atomic step of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Heartbeat,
+    Leave,
+    Bury,
+    Register,
+    CatchUp,
+    Finish,
+    Close,
+    Reassert,
+    Emit,
+    EmitHomeless,
+    Submit,
+    Task,
+    List,
+}
+
+impl Step {
+    /// All of them, in the order of their declaration.
+    pub(super) const ALL: [Self; 13] = [
+        Self::Heartbeat,
+        Self::Leave,
+        Self::Bury,
+        Self::Register,
+        Self::CatchUp,
+        Self::Finish,
+        Self::Close,
+        Self::Reassert,
+        Self::Emit,
+        Self::EmitHomeless,
+        Self::Submit,
+        Self::Task,
+        Self::List,
+    ];
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Heartbeat => include_str!("scripts/heartbeat.lua"),
+            Self::Leave => include_str!("scripts/leave.lua"),
+            Self::Bury => include_str!("scripts/bury.lua"),
+            Self::Register => include_str!("scripts/register.lua"),
+            Self::CatchUp => include_str!("scripts/catch_up.lua"),
+            Self::Finish => include_str!("scripts/finish.lua"),
+            Self::Close => include_str!("scripts/close.lua"),
+            Self::Reassert => include_str!("scripts/reassert.lua"),
+            Self::Emit => include_str!("scripts/emit.lua"),
+            Self::EmitHomeless => include_str!("scripts/emit_homeless.lua"),
+            Self::Submit => include_str!("scripts/submit.lua"),
+            Self::Task => include_str!("scripts/task.lua"),
+            Self::List => include_str!("scripts/list.lua"),
+        }
+    }
+}
+
+/// The text of `step`, with its names and bounds filled in.
+pub(super) fn text(step: Step, log_floor: usize, log_per_task: usize) -> String {
+    let retention = RETENTION.as_secs();
+    let names = [
+        ("meta", keys::META_PREFIX.to_owned()),
+        ("log", keys::LOG_PREFIX.to_owned()),
+        ("tasks", keys::TASKS_PREFIX.to_owned()),
+        ("connections", keys::CONNECTIONS_PREFIX.to_owned()),
+        ("alias", keys::ALIAS_PREFIX.to_owned()),
+        ("seen", keys::SEEN_PREFIX.to_owned()),
+        ("state", keys::STATE_PREFIX.to_owned()),
+        ("rows", keys::ROWS_PREFIX.to_owned()),
+        ("accepted", keys::ACCEPTED_PREFIX.to_owned()),
+        ("held", keys::HELD_PREFIX.to_owned()),
+        ("health", keys::HEALTH_PREFIX.to_owned()),
+        ("dead", keys::DEAD_PREFIX.to_owned()),
+        ("nodes", keys::NODES_PREFIX.to_owned()),
+        ("channel", keys::POD_CHANNEL_PREFIX.to_owned()),
+        ("ttl", retention.to_string()),
+        ("fresh", (retention - FRESH_FOR).to_string()),
+        ("node_timeout", NODE_TIMEOUT.as_secs().to_string()),
+        ("tombstone", TOMBSTONE.as_secs().to_string()),
+        ("floor", log_floor.to_string()),
+        ("per_task", log_per_task.to_string()),
+    ];
+    let prelude = if step == Step::Emit { "" } else { PRELUDE };
+    let unfilled = format!("{prelude}{}", step.source());
+    names.iter().fold(unfilled, |text, (name, value)| text.replace(&format!("@{name}@"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_filled_in_and_every_step_has_its_place() {
+        for (at, step) in Step::ALL.into_iter().enumerate() {
+            assert_eq!(step as usize, at);
+            let text = text(step, 12, 8);
+            assert!(!text.contains('@'), "{step:?}: {text}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+-- Logs an event and tells the holder. Written flat: this is the step that runs for each event.
+-- ARGV: run, now, task, event id, final, status, record. Answers logged, duplicate, final, or homeless: the
+-- task belongs nowhere yet, or its connection is of another life; nothing was done, and emit_homeless does it.
+local call = redis.call
+local task, id, final = ARGV[3], ARGV[4], ARGV[5]
+local state_key = '@state@' .. task
+local state = call('HMGET', state_key, 'final', 'event', 'count')
+if state[1] == '1' then return state[2] == id and 'duplicate' or 'final' end
+local home = call('GET', '@alias@' .. task)
+if not home then return 'homeless' end
+local meta_key = '@meta@' .. home
+local meta = call('HMGET', meta_key, 'run', 'epoch', 'off', 'keep')
+if meta[1] ~= ARGV[1] then return 'homeless' end
+if call('SADD', '@seen@' .. task, id) == 0 then return 'duplicate' end
+
+local off = string.format('%.0f', meta[3] + 1)
+local log_key = '@log@' .. home
+call('HSET', meta_key, 'off', off)
+call('XADD', log_key, 'MAXLEN', meta[4] or @floor@, off .. '-0', 'r', ARGV[7])
+call('HSET', state_key, 'record', ARGV[7], 'status', ARGV[6], 'event', id, 'final', final, 'off', off,
+  'count', (state[3] or 0) + 1)
+if final == '1' then
+  call('DEL', '@seen@' .. task)
+  call('ZADD', '@tasks@' .. home, 'XX', off, task)
+end
+local holder = call('GET', '@connections@' .. home)
+if holder then
+  call('PUBLISH', '@channel@' .. string.match(holder, '^([^:]+)'),
+    'E\t' .. home .. '\t' .. meta[2] .. '\t' .. off .. '\t' .. ARGV[7])
+end
+-- Lifetimes are refreshed when the first minute is gone, or a key is new.
+if not state[3] or call('TTL', state_key) < @fresh@ then
+  for _, key in ipairs({state_key, '@alias@' .. task, '@seen@' .. task, '@rows@' .. task}) do
+    call('EXPIRE', key, @ttl@)
+  end
+end
+if call('TTL', log_key) < @fresh@ then
+  for _, key in ipairs({meta_key, log_key, '@tasks@' .. home, '@connections@' .. home}) do
+    call('EXPIRE', key, @ttl@)
+  end
+end
+return 'logged'

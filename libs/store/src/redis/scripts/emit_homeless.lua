@@ -1,0 +1,21 @@
+-- emit for a task that belongs nowhere, or to a connection of another life. It stays with its connection, or
+-- goes where the event says. ARGV: as emit, and the connection.
+local t, id, final, status, record = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local state = call('HMGET', '@state@' .. t, 'final', 'event', 'count')
+if state[1] == '1' then return state[2] == id and 'duplicate' or 'final' end
+if call('SADD', '@seen@' .. t, id) == 0 then return 'duplicate' end
+local home = home_of(t)
+if not home then
+  home = ARGV[8]
+  attach(home, t)
+end
+local off = append(home, record)
+call('HSET', '@state@' .. t, 'record', record, 'status', status, 'event', id, 'final', final, 'off', int(off),
+  'count', (state[3] or 0) + 1)
+if final == '1' then
+  call('DEL', '@seen@' .. t)
+  call('ZADD', '@tasks@' .. home, 'XX', int(off), t)
+end
+keep_task(t)
+keep_connection(home)
+return 'logged'

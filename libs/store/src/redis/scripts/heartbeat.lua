@@ -1,0 +1,7 @@
+-- ARGV: run, now, pod, cluster
+local pod = ARGV[3]
+if call('EXISTS', '@dead@' .. pod) == 1 then return 'buried' end
+call('SET', '@health@' .. pod, '1', 'EX', @node_timeout@)
+call('ZADD', '@nodes@' .. ARGV[4], int(tick()), pod)
+call('EXPIRE', '@nodes@' .. ARGV[4], @tombstone@)
+return 'alive'

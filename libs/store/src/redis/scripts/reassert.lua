@@ -1,0 +1,29 @@
+-- Repeats what a pod holds. ARGV: run, now, pod, cluster, then for each stream: connection, generation, epoch,
+-- offset, number of tasks, task...
+local pod, cluster = ARGV[3], ARGV[4]
+local refused = refusal(pod)
+if refused then return {refused} end
+local answers, i = {}, 5
+while i <= #ARGV do
+  local c, generation, epoch, offset, count = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
+  i = i + 5
+  local here, off = history(c)
+  local known = tonumber(call('HGET', '@meta@' .. c, 'gen') or 0)
+  if known > tonumber(generation) then
+    answers[#answers + 1] = {'replaced'}
+  else
+    if epoch == here and tonumber(offset) > off then renew(c, off) end
+    for j = i, i + count - 1 do
+      -- The store forgot where the task belongs; its runner may be silent for long.
+      if home_of(ARGV[j]) then keep_task(ARGV[j]) else attach(c, ARGV[j]) end
+    end
+    call('HSET', '@meta@' .. c, 'gen', generation)
+    local old = hold(c, pod, cluster)
+    if old and old ~= pod then call('PUBLISH', '@channel@' .. old, 'X\t' .. c .. '\t' .. generation) end
+    keep_connection(c)
+    here, off = history(c)
+    answers[#answers + 1] = {'held', here, int(off), call('ZRANGEBYSCORE', '@tasks@' .. c, 0, 0)}
+  end
+  i = i + count
+end
+return {'streams', answers}

@@ -1,0 +1,18 @@
+-- Makes a pod the holder of a stream. ARGV: run, now, connection, pod, cluster, from, epoch, offset, entries,
+-- bytes, task...
+local c, pod, from = ARGV[3], ARGV[4], ARGV[6]
+local refused = refusal(pod)
+if refused then return {refused} end
+for i = 11, #ARGV do
+  -- A client that resumes takes no task from anybody, or two pages would steal it for ever.
+  if from == 'start' or not home_of(ARGV[i]) then attach(c, ARGV[i]) end
+end
+local reading = read(c, from, ARGV[7], ARGV[8], ARGV[9], ARGV[10])
+if from == 'at' and reading[4] == '-1' and #reading[5] == 0 and reading[3] == 0 then return {'done'} end
+local generation = int(math.max(tick(), tonumber(call('HGET', '@meta@' .. c, 'gen') or 0) + 1))
+call('HSET', '@meta@' .. c, 'gen', generation)
+local old = hold(c, pod, ARGV[5])
+if old then call('PUBLISH', '@channel@' .. old, 'X\t' .. c .. '\t' .. generation) end
+call('PUBLISH', '@channel@' .. pod, 'R\t' .. c .. '\t' .. generation)
+keep_connection(c)
+return {'open', generation, reading, attached(c)}

@@ -1,0 +1,129 @@
+//! What the scripts keep and send, as text: fields with tabs between, which no id, status or encoded JSON has.
+
+use std::{str::FromStr, sync::Arc};
+
+use fundbond_protocol::{ConnectionId, Epoch, EventId, Status, TaskId};
+
+use crate::{Entry, EntryKind, Generation, Message, StoreError};
+
+/// What arrives on a channel.
+#[derive(Debug, PartialEq)]
+pub(super) enum Told {
+    /// Something for the pod.
+    Message(Message),
+    /// The echo of a probe.
+    Probe(u64),
+}
+
+fn broken(what: &str, text: &str) -> StoreError {
+    let start: String = text.chars().take(80).collect();
+    StoreError::Contract(format!("{what}: {start:?}"))
+}
+
+/// A record of a log: kind, task, status, event id, JSON.
+pub(super) fn record(kind: EntryKind, task: &TaskId, status: &Status, id: &EventId, json: &str) -> String {
+    let kind = match kind {
+        EntryKind::Event => 'E',
+        EntryKind::Final => 'F',
+        EntryKind::Moved => 'M',
+    };
+    format!("{kind}\t{task}\t{status}\t{id}\t{json}")
+}
+
+/// The entry at `offset`.
+pub(super) fn entry(offset: u64, record: &str) -> Result<Entry, StoreError> {
+    let parse = || {
+        let mut fields = record.splitn(5, '\t');
+        let kind = match fields.next()? {
+            "E" => EntryKind::Event,
+            "F" => EntryKind::Final,
+            "M" => EntryKind::Moved,
+            _ => return None,
+        };
+        Some(Entry {
+            offset,
+            kind,
+            task: TaskId::parse(fields.next()?).ok()?,
+            status: Status::parse(fields.next()?).ok()?,
+            event_id: EventId::parse(fields.next()?).ok()?,
+            json: fields.next()?.into(),
+        })
+    };
+    parse().ok_or_else(|| broken("not a record", record))
+}
+
+/// The JSON of a record.
+pub(super) fn json(record: &str) -> Result<Arc<str>, StoreError> {
+    record.splitn(5, '\t').nth(4).map(Arc::from).ok_or_else(|| broken("not a record", record))
+}
+
+/// The message that says a task was ended by somebody else than its runner.
+pub(super) fn ended(task: &TaskId) -> String {
+    format!("Z\t{task}")
+}
+
+/// A probe of the way from the server to the pod.
+pub(super) fn probe(number: u64) -> String {
+    format!("P\t{number}")
+}
+
+/// Reads what arrived.
+pub(super) fn told(text: &str) -> Result<Told, StoreError> {
+    message(text).ok_or_else(|| broken("not a message", text))
+}
+
+fn message(text: &str) -> Option<Told> {
+    let (kind, rest) = text.split_once('\t')?;
+    let message = match kind {
+        "E" => {
+            let mut fields = rest.splitn(4, '\t');
+            let connection = ConnectionId::parse(fields.next()?).ok()?;
+            let epoch = Epoch::from_str(fields.next()?).ok()?;
+            let offset = fields.next()?.parse().ok()?;
+            Message::Event { connection, epoch, entry: entry(offset, fields.next()?).ok()? }
+        }
+        "A" => {
+            let (connection, task) = rest.split_once('\t')?;
+            let connection = ConnectionId::parse(connection).ok()?;
+            Message::Attached { connection, task: TaskId::parse(task).ok()? }
+        }
+        "X" | "R" => {
+            let (connection, generation) = rest.split_once('\t')?;
+            let connection = ConnectionId::parse(connection).ok()?;
+            let generation = Generation(generation.parse().ok()?);
+            if kind == "X" {
+                Message::Lost { connection, generation }
+            } else {
+                Message::Gained { connection, generation }
+            }
+        }
+        "Z" => Message::Ended { task: TaskId::parse(rest).ok()? },
+        "P" => return rest.parse().ok().map(Told::Probe),
+        _ => return None,
+    };
+    Some(Told::Message(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_as_it_was_written() {
+        let task = TaskId::parse("t").unwrap();
+        let id = EventId::of_step(&task, "1");
+        let json = r#"{"message":"a\tb"}"#;
+        let text = record(EntryKind::Final, &task, &Status::COMPLETED, &id, json);
+        let entry = entry(7, &text).unwrap();
+        assert_eq!((entry.offset, entry.kind, &entry.task, &entry.event_id), (7, EntryKind::Final, &task, &id));
+        assert_eq!(&*entry.json, json);
+    }
+
+    #[test]
+    fn a_broken_message_is_named_and_not_repeated_whole() {
+        for text in ["", "E", "E\tc\tep\tx\tE\tt\tS\tid\t{}", "X\tc\tten", "Q\t1", &"x".repeat(500)] {
+            let error = told(text).unwrap_err().to_string();
+            assert!(error.len() < 200, "{error}");
+        }
+    }
+}

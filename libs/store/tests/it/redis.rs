@@ -1,0 +1,169 @@
+//! The contract on a real Redis: one server of its own for each scenario, on a socket in a folder of its own.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use fundbond_protocol::PodId;
+use fundbond_store::{
+    LOG_PER_TASK, RedisStore, Store,
+    redis::Config,
+};
+use tempfile::TempDir;
+
+use crate::scene::{DEADLINE, Fixture, LOG_FLOOR, Loss, connection};
+
+/// A server process. It dies with this.
+pub(crate) struct Server {
+    folder: TempDir,
+    process: Mutex<Option<Child>>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let server = Self { folder: TempDir::new().unwrap(), process: Mutex::new(None) };
+        server.launch();
+        server
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.path("redis.sock").display())
+    }
+
+    fn launch(&self) {
+        let log = std::fs::File::create(self.path("redis.log")).unwrap();
+        let child = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .arg("--unixsocket")
+            .arg(self.path("redis.sock"))
+            .arg("--dir")
+            .arg(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(log)
+            .spawn()
+            .expect("redis-server runs: install it (Debian: apt-get install redis-server)");
+        *self.process.lock().unwrap() = Some(child);
+    }
+
+    fn kill(&self) {
+        if let Some(mut child) = self.process.lock().unwrap().take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Sends one command over a connection of its own.
+    pub(crate) async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        let mut connection =
+            redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut connection).await
+    }
+
+    /// Waits until the server answers.
+    pub(crate) async fn ready(&self) {
+        let answering = async {
+            while self.command::<String>(&["PING"]).await.is_err() {
+                // sleep-ok: another process has to come up.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, answering).await.expect("redis-server answers in time");
+    }
+
+    /// Kills the server and starts it again with what `loss` leaves.
+    pub(crate) async fn restart(&self, loss: Loss) {
+        if matches!(loss, Loss::Nothing) {
+            self.command::<String>(&["SAVE"]).await.unwrap();
+        }
+        self.kill();
+        match loss {
+            Loss::Nothing => {}
+            Loss::Everything => {
+                let _ = std::fs::remove_file(self.path("dump.rdb"));
+            }
+            Loss::SinceBackup => {
+                std::fs::copy(self.path("backup.rdb"), self.path("dump.rdb")).unwrap();
+            }
+        }
+        self.launch();
+        self.ready().await;
+    }
+
+    async fn back_up(&self) {
+        self.command::<String>(&["SAVE"]).await.unwrap();
+        std::fs::copy(self.path("dump.rdb"), self.path("backup.rdb")).unwrap();
+    }
+
+    /// Takes `time` off the life of every key, as if it had passed: nothing else in the scripts goes by
+    /// the clock.
+    async fn age(&self, time: Duration) {
+        let script = "for _, key in ipairs(redis.call('KEYS', '*')) do
+            local left = redis.call('PTTL', key)
+            if left >= 0 then redis.call('PEXPIRE', key, math.max(0, left - ARGV[1])) end
+            if left == -1 then return redis.error_reply(key .. ' lives for ever') end
+        end return 'OK'";
+        let time = time.as_millis().to_string();
+        self.command::<String>(&["EVAL", script, "0", &time]).await.unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+struct Redis {
+    server: Server,
+    store: Arc<RedisStore>,
+}
+
+async fn redis_fixture() -> Redis {
+    let server = Server::start();
+    server.ready().await;
+    let config = Config { url: server.url(), log_floor: LOG_FLOOR, log_per_task: LOG_PER_TASK };
+    let store = Arc::new(RedisStore::new(&config).unwrap());
+    Redis { server, store }
+}
+
+#[async_trait]
+impl Fixture for Redis {
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
+    async fn back_up(&self) {
+        self.server.back_up().await;
+    }
+
+    async fn restart(&self, loss: Loss) {
+        self.server.restart(loss).await;
+        let answering = async {
+            while fundbond_store::Registry::holder(&*self.store, &connection("any")).await.is_err() {
+                // sleep-ok: the store waits before it connects again.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, answering).await.expect("the store comes back in time");
+    }
+
+    async fn advance(&self, time: Duration) {
+        self.server.age(time).await;
+    }
+
+    async fn cut(&self, _pod: &PodId) {
+        self.server.command::<u32>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await.unwrap();
+    }
+}
+
+crate::contract::contract_suite!(super::redis_fixture().await, #[tokio::test]);
