@@ -10,6 +10,7 @@
 //! in-memory twin ([`MemoryStore`]). Both pass one contract suite. Nothing here decides what a client sees;
 //! that is the pod's business.
 
+pub mod address;
 pub mod bus;
 pub mod log;
 pub mod memory;
@@ -18,6 +19,7 @@ pub mod registry;
 pub mod subscription;
 pub mod tasks;
 
+pub use address::StoreAddress;
 pub use bus::{Bus, Emit, Emitted};
 pub use log::{Entry, EntryKind, Outcome, ReadLimit, Reading, Snapshot};
 pub use memory::MemoryStore;

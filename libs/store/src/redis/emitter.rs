@@ -11,9 +11,6 @@ use crate::StoreError;
 /// Emits in one write. More would hold up the answer of the first without saving anything more.
 const BATCH: usize = 64;
 
-/// How long the first emit of a batch waits for others.
-const WAIT: Duration = Duration::from_millis(1);
-
 /// Emits that wait for their batch; who comes next waits for a place.
 const CAPACITY: usize = 4_096;
 
@@ -29,9 +26,9 @@ pub(super) struct Emitter {
 }
 
 impl Emitter {
-    pub(super) fn new(commands: Arc<Commands>) -> Self {
+    pub(super) fn new(commands: Arc<Commands>, gather: Duration) -> Self {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        tokio::spawn(run(commands, receiver));
+        tokio::spawn(run(commands, receiver, gather));
         Self { jobs: sender }
     }
 
@@ -45,7 +42,7 @@ impl Emitter {
 }
 
 /// One batch after another: while one is under way the next one gathers.
-async fn run(commands: Arc<Commands>, mut receiver: mpsc::Receiver<Job>) {
+async fn run(commands: Arc<Commands>, mut receiver: mpsc::Receiver<Job>, gather_for: Duration) {
     let mut jobs = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut jobs, BATCH).await > 0 {
         let gather = async {
@@ -56,8 +53,8 @@ async fn run(commands: Arc<Commands>, mut receiver: mpsc::Receiver<Job>) {
                 }
             }
         };
-        // Taken or not, nothing is lost: what `recv_many` has taken it has put into `jobs`.
-        let _ = tokio::time::timeout(WAIT, gather).await;
+        // Even with no time to wait, what is there already comes along. Taken or not, nothing is lost: what `recv_many` has taken it has put into `jobs`.
+        let _ = tokio::time::timeout(gather_for, gather).await;
         let (calls, waiting): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.call, job.answer)).unzip();
         for (waiting, answer) in waiting.into_iter().zip(commands.steps(&calls).await) {
             // Whoever gave up waiting repeats the step; it is idempotent.

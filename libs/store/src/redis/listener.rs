@@ -30,7 +30,7 @@ const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(2);
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Messages that cannot be read are logged at most this often.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// Connects and subscribes; comes back when the server has confirmed every channel.
 pub(super) async fn subscribe(client: &Client, pod: &PodId) -> Result<PubSubStream, StoreError> {

@@ -115,7 +115,10 @@ mod tests {
         let json = r#"{"message":"a\tb"}"#;
         let text = record(EntryKind::Final, &task, &Status::COMPLETED, &id, json);
         let entry = entry(7, &text).unwrap();
-        assert_eq!((entry.offset, entry.kind, &entry.task, &entry.event_id), (7, EntryKind::Final, &task, &id));
+        assert_eq!(
+            (entry.offset, entry.kind, &entry.task, &entry.event_id),
+            (7, EntryKind::Final, &task, &id)
+        );
         assert_eq!(&*entry.json, json);
     }
 

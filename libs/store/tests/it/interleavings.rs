@@ -12,11 +12,16 @@
 mod actions;
 mod check;
 mod pod;
+mod stage;
 mod world;
 
-use std::env;
+use std::{env, sync::Arc};
 
-use self::world::World;
+use self::{
+    stage::{Bounds, Stage},
+    world::World,
+};
+use crate::redis::Server;
 
 /// Two seconds in a debug build. The broken rules that this test can tell fall within the first 550 seeds.
 const INTERLEAVINGS: u64 = 2_000;
@@ -28,14 +33,17 @@ fn setting(name: &str, default: u64) -> u64 {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn clients_see_every_event_once_and_in_order_or_a_reset_whatever_happens() {
+/// Fewer, for each step goes round through a server: a tenth of a second each.
+const ON_REDIS: u64 = 60;
+
+/// Plays the seeds, and says what happened in them.
+fn play(usually: u64, mut on: impl FnMut(Bounds) -> Stage) {
     let first = setting("FUNDBOND_SEED", 0);
-    let count = setting("FUNDBOND_INTERLEAVINGS", INTERLEAVINGS);
+    let count = setting("FUNDBOND_INTERLEAVINGS", usually);
     let mut seen = world::Seen::default();
     for seed in first..first + count {
-        let mut world = World::new(seed);
-        world.play().await;
+        let mut world = World::new(seed, &mut on);
+        world.play();
         world.settle();
         world.check();
         seen.add(&world.seen);
@@ -45,4 +53,17 @@ async fn clients_see_every_event_once_and_in_order_or_a_reset_whatever_happens()
     if count >= INTERLEAVINGS {
         seen.assert_everything_happened();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_see_every_event_once_and_in_order_or_a_reset_whatever_happens() {
+    play(INTERLEAVINGS, Stage::memory);
+}
+
+#[test]
+fn clients_of_a_redis_see_every_event_once_and_in_order_or_a_reset_whatever_happens() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = Arc::new(Server::start());
+    runtime.block_on(server.ready());
+    play(ON_REDIS, |bounds| Stage::redis(&server, runtime.handle(), bounds));
 }

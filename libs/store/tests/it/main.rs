@@ -3,6 +3,8 @@
 
 // The whole binary is a test: helpers outside of `#[test]` functions say what they expect by panicking too.
 #![allow(clippy::unwrap_used)]
+// What happened in the interleavings, for whoever runs them by hand.
+#![allow(clippy::print_stdout)]
 
 mod contract;
 mod interleavings;

@@ -9,10 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use fundbond_protocol::PodId;
-use fundbond_store::{
-    LOG_PER_TASK, RedisStore, Store,
-    redis::Config,
-};
+use fundbond_store::{RedisStore, Store, redis::Config};
 use tempfile::TempDir;
 
 use crate::scene::{DEADLINE, Fixture, LOG_FLOOR, Loss, connection};
@@ -42,6 +39,7 @@ impl Server {
         let log = std::fs::File::create(self.path("redis.log")).unwrap();
         let child = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .args(["--enable-debug-command", "yes"])
             .arg("--unixsocket")
             .arg(self.path("redis.sock"))
             .arg("--dir")
@@ -62,8 +60,7 @@ impl Server {
 
     /// Sends one command over a connection of its own.
     pub(crate) async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
-        let mut connection =
-            redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        let mut connection = redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await
@@ -99,14 +96,31 @@ impl Server {
         self.ready().await;
     }
 
-    async fn back_up(&self) {
+    /// What a restart does to data and connections, in a process that goes on: quicker by far, and the same
+    /// to everybody outside. The history is another one, as after a failover.
+    pub(crate) async fn replace_life(&self, loss: Loss) {
+        match loss {
+            Loss::Nothing => {}
+            Loss::Everything => self.command::<()>(&["FLUSHALL"]).await.unwrap(),
+            Loss::SinceBackup => {
+                std::fs::copy(self.path("backup.rdb"), self.path("dump.rdb")).unwrap();
+                self.command::<()>(&["DEBUG", "RELOAD", "NOSAVE"]).await.unwrap();
+            }
+        }
+        self.command::<()>(&["DEBUG", "CHANGE-REPL-ID"]).await.unwrap();
+        for kind in ["normal", "pubsub"] {
+            self.command::<u32>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn back_up(&self) {
         self.command::<String>(&["SAVE"]).await.unwrap();
         std::fs::copy(self.path("dump.rdb"), self.path("backup.rdb")).unwrap();
     }
 
     /// Takes `time` off the life of every key, as if it had passed: nothing else in the scripts goes by
     /// the clock.
-    async fn age(&self, time: Duration) {
+    pub(crate) async fn age(&self, time: Duration) {
         let script = "for _, key in ipairs(redis.call('KEYS', '*')) do
             local left = redis.call('PTTL', key)
             if left >= 0 then redis.call('PEXPIRE', key, math.max(0, left - ARGV[1])) end
@@ -131,7 +145,7 @@ struct Redis {
 async fn redis_fixture() -> Redis {
     let server = Server::start();
     server.ready().await;
-    let config = Config { url: server.url(), log_floor: LOG_FLOOR, log_per_task: LOG_PER_TASK };
+    let config = Config { log_floor: LOG_FLOOR, ..Config::at(server.url()) };
     let store = Arc::new(RedisStore::new(&config).unwrap());
     Redis { server, store }
 }

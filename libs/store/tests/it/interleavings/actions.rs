@@ -1,19 +1,16 @@
 //! What happens in a world, and how it comes to rest.
 
-use std::{
-    pin::pin,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::time::Duration;
 
-use fundbond_store::{Bus, Emitted, Message, NODE_TIMEOUT, Registry, Tasks, memory::Restart};
+use fundbond_store::{Emitted, Message, NODE_TIMEOUT};
 use rand::{RngExt, seq::IndexedRandom};
 
 use super::{
     pod::id_of,
-    world::{Frame, Phase, Stream, Task, World, now},
+    stage::{Stage, now},
+    world::{Frame, Phase, Stream, Task, World},
 };
-use crate::scene::{event, submission};
+use crate::scene::{Loss, event, submission};
 
 /// Rounds within which everything must have settled. Pods re-assert in every second one.
 const ROUNDS: u32 = 40;
@@ -22,17 +19,15 @@ const ROUNDS: u32 = 40;
 const QUIET: u32 = 5;
 
 impl World {
-    pub(super) async fn play(&mut self) {
+    pub(super) fn play(&mut self) {
         for _ in 0..self.random.random_range(20..160) {
-            self.act().await;
-            for pod in 0..self.pods.len() {
-                self.deliver(pod);
-            }
+            self.act();
+            self.deliver();
         }
     }
 
     /// One random thing. The weights are those of a bad day: much traffic, many faults.
-    async fn act(&mut self) {
+    fn act(&mut self) {
         let client = self.random.random_range(0..self.clients.len());
         let task = self.random.random_range(0..self.tasks.len());
         let pod = self.random.random_range(0..self.pods.len());
@@ -54,17 +49,13 @@ impl World {
             920..930 => self.crash(pod),
             930..945 if !self.pods[pod].up => self.start_again(pod),
             930..945 => self.pods[pod].paused = !self.pods[pod].paused,
-            945..955 => tokio::time::advance(Duration::from_secs(7)).await,
-            955..962 => tokio::time::advance(NODE_TIMEOUT).await,
+            945..955 => self.stage.advance(Duration::from_secs(7)),
+            955..962 => self.stage.advance(NODE_TIMEOUT),
             962..972 => self.toggle_deafness(pod),
-            972..982 => self.backup = Some(self.store.backup()),
-            982..988 => {
-                if let Some(backup) = self.backup.take() {
-                    self.restart(Restart::RollBackTo(backup), "roll back");
-                }
-            }
-            988..992 => self.restart(Restart::Keep, "restart without loss"),
-            992..995 => self.restart(Restart::LoseEverything, "total loss"),
+            972..982 => self.stage.back_up(),
+            982..988 => self.restart(Loss::SinceBackup, "roll back"),
+            988..992 => self.restart(Loss::Nothing, "restart without loss"),
+            992..995 => self.restart(Loss::Everything, "total loss"),
             _ => {}
         }
     }
@@ -130,18 +121,18 @@ impl World {
         self.open(client);
     }
 
-    /// Brings what the store published into a pod's inbox, or loses it.
-    fn deliver(&mut self, pod: usize) {
-        let mut batch = Vec::new();
-        if let Some(subscription) = &mut self.pods[pod].subscription {
-            loop {
-                let more = tokio::task::unconstrained(subscription.recv_many(&mut batch, 1024));
-                match pin!(more).poll(&mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(received) if received > 0 => {}
-                    _ => break,
-                }
-            }
+    /// Brings what the store published into the inboxes.
+    fn deliver(&mut self) {
+        let fence = self.stage.fence();
+        for pod in 0..self.pods.len() {
+            self.deliver_to(pod, fence.as_ref());
         }
+    }
+
+    /// Brings what the store published into a pod's inbox, or loses it.
+    fn deliver_to(&mut self, pod: usize, fence: Option<&fundbond_protocol::TaskId>) {
+        let Some(subscription) = &mut self.pods[pod].subscription else { return };
+        let batch = Stage::drain(subscription, fence);
         for message in batch {
             if let Message::Event { connection, epoch, entry } = &message {
                 self.observe(connection, epoch, entry);
@@ -175,8 +166,8 @@ impl World {
         let mut left = 4_000;
         loop {
             let mut idle = true;
+            self.deliver();
             for pod in 0..self.pods.len() {
-                self.deliver(pod);
                 idle &= !(self.pods[pod].up && self.work(pod));
             }
             left -= 1;
@@ -345,12 +336,14 @@ impl World {
         }
     }
 
-    fn restart(&mut self, restart: Restart, what: &'static str) {
-        let lossless = matches!(restart, Restart::Keep);
-        self.store.restart(restart);
+    fn restart(&mut self, loss: Loss, what: &'static str) {
+        let lossless = matches!(loss, Loss::Nothing);
+        let listening = self.pods.iter().filter(|pod| pod.subscription.is_some()).count();
+        if !self.stage.restart(loss, listening) {
+            return;
+        }
         self.seen.note(what);
         self.losses += 1;
-        self.backup = None;
         for task in &mut self.tasks {
             // Some runners start over, as after a crash.
             if !lossless && self.random.random_bool(0.5) {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fundbond_protocol::{ConnectionId, LastEventId, Position, TaskId};
-use fundbond_store::{EntryKind, Outcome, ReadLimit, Register, Registered, Registry};
+use fundbond_store::{EntryKind, Outcome, ReadLimit, Register, Registered};
 
 use super::{
     pod::id_of,
-    world::{Client, Frame, Phase, World, now},
+    stage::now,
+    world::{Client, Frame, Phase, World},
 };
 use crate::scene::cluster;
 

@@ -3,11 +3,12 @@
 use fundbond_protocol::{ConnectionId, Epoch, LastEventId, Position, TaskId};
 use fundbond_store::{
     Asserted, Assertion, Closed, Entry, EntryKind, Finished, Holder, Message, Node, Opened, Outcome,
-    ReadLimit, Reading, Reasserted, Register, Registered, Registry,
+    ReadLimit, Reading, Reasserted, Register, Registered,
 };
 use rand::RngExt;
 
-use super::world::{Frame, Phase, Reply, Stream, World, now};
+use super::stage::now;
+use super::world::{Frame, Phase, Reply, Stream, World};
 use crate::scene::cluster;
 
 impl World {

@@ -2,30 +2,18 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    future::Future,
-    pin::pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
 };
 
 use fundbond_protocol::{ConnectionId, Epoch, LastEventId, PodId, Position, TaskId};
 use fundbond_store::{
-    Bus, Entry, EntryKind, Finished, Generation, MemoryStore, Message, Node, Reading, Reasserted, Registered,
-    Registry, Snapshot, StoreError, Subscription,
-    memory::{Backup, Config},
+    Entry, EntryKind, Finished, Generation, Message, Node, Reading, Reasserted, Registered, Snapshot, Store,
+    Subscription,
 };
-use jiff::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
+use super::stage::{Bounds, Stage, now};
 use crate::scene::{cluster, connection, pod_id, task};
-
-/// The answer of a store that never waits.
-pub(super) fn now<T>(step: impl Future<Output = Result<T, StoreError>>) -> T {
-    match pin!(step).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer.unwrap(),
-        Poll::Pending => panic!("the twin waits for nothing"),
-    }
-}
 
 /// What a client reads.
 #[derive(Clone, Debug)]
@@ -166,17 +154,16 @@ impl Seen {
     }
 }
 
-#[derive(Debug)]
 pub(super) struct World {
     pub(super) random: StdRng,
-    pub(super) store: Arc<MemoryStore>,
+    pub(super) stage: Stage,
+    pub(super) store: Arc<dyn Store>,
     pub(super) pods: Vec<Pod>,
     pub(super) streams: Vec<Stream>,
     pub(super) clients: Vec<Client>,
     pub(super) tasks: Vec<Task>,
     /// What stands at each place of each history.
     pub(super) truth: BTreeMap<(String, String, u64), Entry>,
-    pub(super) backup: Option<Backup>,
     pub(super) losses: u32,
     pub(super) faults: bool,
     pub(super) nonces: u32,
@@ -185,23 +172,21 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, on: impl FnOnce(Bounds) -> Stage) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let config = Config {
+        let stage = on(Bounds {
             log_floor: *[3, 12, 256].choose(&mut random).unwrap(),
             log_per_task: *[2, 8].choose(&mut random).unwrap(),
-            // Fixed, so that a seed plays the same today and tomorrow.
-            started_at: Timestamp::UNIX_EPOCH,
-        };
+        });
         let mut world = Self {
             random,
-            store: Arc::new(MemoryStore::with(config)),
+            store: stage.store(),
+            stage,
             pods: Vec::new(),
             streams: Vec::new(),
             clients: Vec::new(),
             tasks: Vec::new(),
             truth: BTreeMap::new(),
-            backup: None,
             losses: 0,
             faults: true,
             nonces: 0,
