@@ -12,13 +12,14 @@ use fundbond_service_runtime::{
     config::duration,
     telemetry::{LogArgs, LogFormat},
 };
+use fundbond_store::StoreAddress;
 
 use crate::system::{MAX_PORT_OFFSET, Ports, SystemConfig};
 
 /// The whole system in one process: a gateway, two clusters of two pods each, nothing to install.
 ///
 /// Starts on the standard ports of 127.0.0.1, values a sample portfolio through the gateway, shows it live,
-/// and stays up. Everything is kept in memory and gone when it ends.
+/// and stays up. Everything is kept in memory and gone when it ends, unless a Redis is named.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "fundbond", version)]
 pub struct Options {
@@ -32,6 +33,17 @@ pub struct Options {
     /// Take any free ports and say which
     #[arg(long, conflicts_with = "port_offset")]
     pub ephemeral: bool,
+    /// Keep tasks and events in this Redis: redis://[user:password@]host[:port][/db]. Passwords belong into the
+    /// environment, not on the command line
+    #[arg(
+        long,
+        env = "FUND_STORE",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "memory",
+        hide_default_value = true
+    )]
+    pub redis: StoreAddress,
     /// Value this portfolio (JSON, or a CSV of Treasury prices; - for standard input) instead of the sample
     #[arg(long, value_name = "FILE", conflicts_with = "no_demo")]
     pub portfolio: Option<PathBuf>,
@@ -58,6 +70,7 @@ impl Options {
         SystemConfig {
             host: self.host,
             ports: if self.ephemeral { Ports::Any } else { Ports::Standard { offset: self.port_offset } },
+            store: self.redis.clone(),
             settings: Settings { drain_grace: self.drain_grace, ..Settings::default() },
         }
     }
@@ -81,6 +94,7 @@ mod tests {
             &["--ephemeral", "--port-offset", "5"],
             &["--port-offset", "60000"],
             &["--drain-grace", "soon"],
+            &["--redis", "127.0.0.1:6379"],
         ] {
             assert!(Options::try_parse_from(["fundbond"].iter().chain(wrong)).is_err(), "{wrong:?}");
         }

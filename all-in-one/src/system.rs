@@ -16,7 +16,7 @@ use fundbond_gateway::{Config as ProxyConfig, Role, RouteSource, route_file::Rou
 use fundbond_pod_service::{Config as PodConfig, PodService, Settings};
 use fundbond_protocol::{ClusterId, IdError};
 use fundbond_service_runtime::{admin::PORT_OFFSET, config::BindError};
-use fundbond_store::{MemoryStore, Store};
+use fundbond_store::{Store, StoreAddress};
 use ipnet::IpNet;
 
 use components::{Component, Layer};
@@ -70,6 +70,8 @@ pub struct SystemConfig {
     pub host: IpAddr,
     /// Which ports.
     pub ports: Ports,
+    /// Where tasks and events are kept.
+    pub store: StoreAddress,
     /// How each pod behaves.
     pub settings: Settings,
 }
@@ -77,7 +79,23 @@ pub struct SystemConfig {
 impl SystemConfig {
     /// On any free ports of 127.0.0.1.
     pub fn ephemeral() -> Self {
-        Self { host: Ipv4Addr::LOCALHOST.into(), ports: Ports::Any, settings: Settings::default() }
+        Self {
+            host: Ipv4Addr::LOCALHOST.into(),
+            ports: Ports::Any,
+            store: StoreAddress::Memory,
+            settings: Settings::default(),
+        }
+    }
+
+    /// The store of each pod: one in memory for all, on a Redis a connection of its own, as between processes.
+    fn stores(&self) -> Result<impl Fn() -> Result<Arc<dyn Store>, StartError>, StartError> {
+        let open = |address: &StoreAddress| address.open().map_err(StartError::Store);
+        let first = open(&self.store)?;
+        let address = self.store.clone();
+        Ok(move || match &address {
+            StoreAddress::Memory => Ok(first.clone()),
+            StoreAddress::Redis(_) => open(&address),
+        })
     }
 
     fn address(&self, port: u16) -> SocketAddr {
@@ -112,6 +130,9 @@ pub enum StartError {
         /// Why not.
         source: RouteFileError,
     },
+    /// The store has no such address.
+    #[error(transparent)]
+    Store(fundbond_store::redis::AddressError),
     /// A cluster's name is no id.
     #[error("a cluster name {0}")]
     Cluster(IdError),
@@ -169,7 +190,7 @@ impl System {
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: SystemConfig) -> Result<Running, StartError> {
         // One store for all, as ids are global to one store; what is kept by cluster is kept by its name.
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let store = config.stores()?;
         let mut bound_pods = Vec::new();
         let mut bound_proxies = Vec::new();
         let mut clusters = Vec::new();
@@ -177,7 +198,7 @@ impl System {
             let id = ClusterId::parse(name).map_err(StartError::Cluster)?;
             let mut pods = Vec::new();
             for port in pod_ports {
-                let pod = bind_pod(&config, &id, port, store.clone()).await?;
+                let pod = bind_pod(&config, &id, port, store()?).await?;
                 pods.push(Node {
                     name: pod.display_id(),
                     address: reachable(pod.address()),

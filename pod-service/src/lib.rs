@@ -53,6 +53,9 @@ pub enum RunError {
     /// The system gives no random bytes for the pod's id.
     #[error("cannot draw a pod id")]
     Random(#[source] std::io::Error),
+    /// The store has no such address.
+    #[error(transparent)]
+    Address(#[from] fundbond_store::redis::AddressError),
     /// The store does not answer.
     #[error("cannot start without the store")]
     Store(#[from] StoreError),

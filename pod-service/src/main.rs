@@ -1,11 +1,11 @@
 //! `pod-service`: one pod.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use clap::Parser;
 use fundbond_pod_service::{Config, PodService};
 use fundbond_service_runtime::{Shutdown, config, exit, telemetry};
-use fundbond_store::MemoryStore;
+use fundbond_store::StoreAddress;
 
 /// Runs fund calculations and streams their progress.
 #[derive(Parser, Debug)]
@@ -13,9 +13,10 @@ use fundbond_store::MemoryStore;
 struct Program {
     #[command(flatten)]
     config: Config,
-    /// Where tasks and events are kept: `memory`.
-    #[arg(long, env = "FUND_STORE", default_value = "memory", value_parser = ["memory"])]
-    store: String,
+    /// Where tasks and events are kept: `memory`, or redis://[user:password@]host[:port][/db] to work together
+    /// with other pods. Passwords belong into the environment, not on the command line.
+    #[arg(long, env = "FUND_STORE", hide_env_values = true, default_value = "memory")]
+    store: StoreAddress,
     #[command(flatten)]
     log: telemetry::LogArgs,
 }
@@ -31,6 +32,6 @@ async fn main() -> ExitCode {
 
 async fn run(program: Program) -> Result<(), fundbond_pod_service::RunError> {
     let shutdown = Shutdown::on_signals().map_err(fundbond_pod_service::RunError::Admin)?;
-    let service = PodService::bind(program.config, Arc::new(MemoryStore::new())).await?;
+    let service = PodService::bind(program.config, program.store.open()?).await?;
     service.serve(shutdown).await
 }

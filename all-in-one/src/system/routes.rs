@@ -5,7 +5,7 @@ use fundbond_gateway::{
     route_file::{self, RouteFileError},
 };
 use fundbond_protocol::{ClusterId, headers};
-use fundbond_routing::spec::{EndpointSpec, MatchSpec, RouteFile, RouteSpec, StrategySpec, TimeoutsSpec};
+use fundbond_routing::spec::{EndpointSpec, LimitsSpec, MatchSpec, RouteFile, RouteSpec, StrategySpec, TimeoutsSpec};
 
 use super::{Cluster, Node};
 
@@ -35,6 +35,8 @@ fn route(cluster: &ClusterId, endpoints: &[Node]) -> RouteSpec {
         },
         strategy: StrategySpec::default(),
         timeouts: TimeoutsSpec::default(),
+        rate_limit: None,
+        limits: LimitsSpec::default(),
         endpoints: endpoints.iter().map(endpoint).collect(),
     }
 }
