@@ -39,6 +39,8 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> FieldError {
         .find_map(|prefix| message.strip_prefix(prefix))
         .and_then(|rest| rest.split('`').next());
     match named {
+        // A field may be called nothing at all; where it stands is still told.
+        Some("") => FieldError::new("\"\"", message).under(path.trim_end_matches('.')),
         Some(name) if path != name && !path.ends_with(&format!(".{name}")) => {
             FieldError::new(name, message.clone()).under(path)
         }

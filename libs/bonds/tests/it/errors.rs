@@ -89,6 +89,7 @@ fn each_bad_instrument_field_is_named() {
     check("/instrument/yieldFrequency", json!(0), "instrument.yieldFrequency", "1, 2, 4 or 12");
     check("/instrument/paymentCalendar", json!("nyse"), "instrument.paymentCalendar", "us_gov");
     check("/instrument/coupon", json!(0.01), "instrument.coupon", "unknown field");
+    check("/instrument/", json!(0.01), "instrument.\"\"", "unknown field");
 }
 
 #[test]
