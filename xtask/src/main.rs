@@ -38,6 +38,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Look for inputs that break a parser; what it finds fails loudly.
+    Fuzz(xtask::fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Tidy => xtask::tidy::run(),
         Chore::Test { arguments } => xtask::test::run(&arguments),
         Chore::Bench { arguments } => xtask::bench::run(&arguments),
+        Chore::Fuzz(arguments) => xtask::fuzz::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use crate::say;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,6 +13,26 @@ pub fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     say::line(&format!("$ {shown}"));
     let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
+    expect_success(&shown, status)
+}
+
+/// Like [`run`], but its stderr is read line by line on the way.
+pub fn run_reading(command: &mut Command, mut line: impl FnMut(&str)) -> Result<()> {
+    let shown = shown(command);
+    say::line(&format!("$ {shown}"));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    if let Some(stderr) = child.stderr.take() {
+        // A program that fuzzes prints bytes of any kind.
+        for bytes in BufReader::new(stderr).split(b'\n') {
+            let bytes = bytes.with_context(|| format!("cannot read the output of `{shown}`"))?;
+            line(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    let status = child.wait().with_context(|| format!("cannot wait for `{shown}`"))?;
     expect_success(&shown, status)
 }
 
@@ -80,8 +100,14 @@ pub fn exists(program: &str, probe: &str) -> Result<bool> {
 /// In CI the lock file is law. The variables cargo set for this crate are taken out: build scripts of other crates
 /// watch some of them and would run again each time a chore, rather than a person, calls cargo.
 pub fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
+    command
+}
+
+/// A program that calls cargo, without the variables cargo set for this crate.
+pub fn program(path: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(path);
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
@@ -120,6 +146,17 @@ mod tests {
         let error = output(Command::new("sh").args(["-c", "echo because >&2; exit 3"])).unwrap_err();
         let text = format!("{error:#}");
         assert!(text.contains("sh -c") && text.contains('3') && text.contains("because"), "{text}");
+    }
+
+    #[test]
+    fn what_a_command_writes_is_read_before_its_failure_is_told() {
+        let mut lines = Vec::new();
+        let mut command = Command::new("sh");
+        let result = run_reading(command.args(["-c", "echo one >&2; printf two >&2; exit 3"]), |line| {
+            lines.push(line.to_owned());
+        });
+        assert!(result.unwrap_err().to_string().contains('3'));
+        assert_eq!(lines, ["one", "two"]);
     }
 
     #[test]

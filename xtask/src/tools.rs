@@ -8,8 +8,11 @@ use std::process::Command;
 /// Licences, sources and bans are read differently by different releases, so one is pinned.
 const CARGO_DENY: &str = "0.20.2";
 
-/// What `cargo install` may spend on cargo-deny. Its own release profile (fat LTO, one codegen unit) doubles a build
-/// that takes minutes, for a tool that runs for seconds.
+/// What it passes to the compiler and to the fuzzer changes with its release.
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// What `cargo install` may spend on a tool. A release profile of its own (cargo-deny: fat LTO, one codegen unit)
+/// doubles a build that takes minutes, for a tool that runs for seconds.
 const QUICK_BUILD: [(&str, &str); 3] = [
     ("CARGO_PROFILE_RELEASE_LTO", "off"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
@@ -21,6 +24,13 @@ pub fn c_compiler() -> Result<()> {
     let fix = "no C compiler (`cc`): install one, for example `apt-get install gcc libc6-dev` on Debian and Ubuntu, \
                `dnf install gcc` on Fedora, `xcode-select --install` on macOS";
     found_or_installed("cc", &["gcc", "libc6-dev"], fix)
+}
+
+/// A C++ compiler, which the fuzzer's own runtime is built with.
+pub fn cxx_compiler() -> Result<()> {
+    let fix = "no C++ compiler (`c++`): install one, for example `apt-get install g++` on Debian and Ubuntu, \
+               `dnf install gcc-c++` on Fedora, `xcode-select --install` on macOS";
+    found_or_installed("c++", &["g++"], fix)
 }
 
 /// Node and npm, for the JavaScript reader of the tests.
@@ -78,24 +88,29 @@ pub fn rust_components() -> Result<()> {
 
 /// cargo-deny of the pinned release: the one on the path, else our own in the cache.
 pub fn cargo_deny() -> Result<PathBuf> {
-    if process::exists("cargo-deny", "--version")? {
-        let found = process::output(Command::new("cargo-deny").arg("--version"))?;
-        if found.split_whitespace().last() == Some(CARGO_DENY) {
-            return Ok("cargo-deny".into());
+    cargo_tool("cargo-deny", CARGO_DENY)
+}
+
+/// cargo-fuzz of the pinned release, found in the same way.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", CARGO_FUZZ)
+}
+
+fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    if process::exists(name, "--version")? {
+        let found = process::output(Command::new(name).arg("--version"))?;
+        if found.split_whitespace().last() == Some(version) {
+            return Ok(name.into());
         }
     }
-    let directory = cache::entry(&cache::root()?, &format!("tools/cargo-deny-{CARGO_DENY}"), |directory| {
-        say::line(&format!(
-            "installing cargo-deny {CARGO_DENY} into {}: once, some minutes",
-            directory.display()
-        ));
-        let mut install =
-            process::cargo(["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root"]);
+    let directory = cache::entry(&cache::root()?, &format!("tools/{name}-{version}"), |directory| {
+        say::line(&format!("installing {name} {version} into {}: once, some minutes", directory.display()));
+        let mut install = process::cargo(["install", name, "--locked", "--version", version, "--root"]);
         // In a target directory of its own: sharing ours would hold its lock all the while.
         install.arg(directory).env_remove("CARGO_TARGET_DIR").envs(QUICK_BUILD);
         process::run(&mut install)
     })?;
-    Ok(directory.join("bin").join("cargo-deny"))
+    Ok(directory.join("bin").join(name))
 }
 
 fn found_or_installed(program: &str, debian_packages: &[&str], fix: &str) -> Result<()> {

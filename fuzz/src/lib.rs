@@ -1,0 +1,13 @@
+//! What must hold for any input, one module a parser: `check` takes bytes and panics where something does not.
+//!
+//! The fuzzer calls these bodies through `fuzz_targets/`, and the workspace's own tests call them for every file
+//! of `corpus/` and `regressions/` (`all-in-one/tests/it/fuzz.rs` takes this file in as a module), so that a find
+//! stays found without a fuzzer. A body never reads a clock, a file or a random number: its input alone decides.
+
+pub mod route_file;
+pub mod sse_parser;
+pub mod task_json;
+
+/// Every target by name: the name of its corpus folder, and of its program for the fuzzer.
+pub const TARGETS: [(&str, fn(&[u8])); 3] =
+    [("route_file", route_file::check), ("sse_parser", sse_parser::check), ("task_json", task_json::check)];
