@@ -280,6 +280,3 @@ impl Guard {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -173,6 +173,15 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Drops from trailers what only a head may say: some servers read both as one.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    let misplaced: Vec<HeaderName> =
+        trailers.keys().filter(|name| is_identity(name) || HOP_BY_HOP.contains(name)).cloned().collect();
+    for name in misplaced {
+        trailers.remove(name);
+    }
+}
+
 /// The peer of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {

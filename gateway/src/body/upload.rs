@@ -143,7 +143,10 @@ impl Upload {
         Poll::Ready(Some(Err(failure)))
     }
 
-    fn take(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, UploadFailure>>> {
+    fn take(&mut self, mut frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, UploadFailure>>> {
+        if let Some(trailers) = frame.trailers_mut() {
+            crate::head::clean_trailers(trailers);
+        }
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         if length > self.allowed {
             return self.fail(TOO_LARGE, UploadFailure::TooLarge);

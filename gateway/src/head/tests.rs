@@ -60,6 +60,33 @@ fn connection_cannot_name_identity_or_framing_away() {
 }
 
 #[test]
+fn trailers_cannot_say_who_asks_or_how_the_body_is_framed() {
+    let mut trailers = map(&[
+        ("content-length", "1"),
+        ("transfer-encoding", "chunked"),
+        ("host", "evil"),
+        ("user-id", "root"),
+        ("x-cluster-route", "b"),
+        ("x-forwarded-for", "6.6.6.6"),
+        ("authorization", "Bearer x"),
+        ("connection", "close"),
+        ("checksum", "1"),
+    ]);
+    clean_trailers(&mut trailers);
+    assert_eq!(names(&trailers), ["checksum"]);
+}
+
+#[test]
+fn a_refusal_of_the_guard_keeps_its_status() {
+    for rule in Refusal::ALL {
+        let head = map(&[("host", ""), (DISGUISE, rule.name())]);
+        let refused = check(&Method::GET, &Uri::from_static("/"), Version::HTTP_11, &head).unwrap_err();
+        assert_eq!(refused, BadHead::Refused(rule));
+        assert_eq!(refused.status(), rule.status());
+    }
+}
+
+#[test]
 fn what_an_untrusted_peer_says_about_the_client_is_replaced() {
     let mut headers = map(&[
         ("host", "funds.test"),

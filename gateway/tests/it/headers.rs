@@ -60,7 +60,12 @@ async fn spoofed_and_hop_by_hop_headers_do_not_pass() {
         gateway.service,
         "/",
         &[
-            ("connection", "keep-alive, x-private, authorization"),
+            (
+                "connection",
+                "keep-alive, x-private, authorization, user-id, x-cluster-route, x-request-id, traceparent, \
+                 x-forwarded-for, x-real-ip, host, content-length",
+            ),
+            ("user-id", "u1"),
             ("x-private", "1"),
             ("authorization", "Bearer x"),
             ("te", "trailers"),
@@ -81,6 +86,7 @@ async fn spoofed_and_hop_by_hop_headers_do_not_pass() {
         "authorization",
         "host",
         "traceparent",
+        "user-id",
         "x-cluster-route",
         "x-forwarded-for",
         "x-forwarded-host",

@@ -6,12 +6,18 @@
 mod support;
 
 mod admin;
+mod clients;
+mod corpus;
 mod drain;
 mod edits;
 mod failures;
 mod framing;
+mod guard;
 mod headers;
+mod lingering;
 mod processes;
+mod recorder;
 mod routing;
+mod smuggling;
 mod streaming;
 mod timeouts;
