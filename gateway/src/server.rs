@@ -326,7 +326,9 @@ async fn converse(stream: TcpStream, peer: Peer, gateway: Arc<Gateway>, draining
         // A client that left, or that speaks no HTTP; the access log tells of requests it interrupted.
         tracing::debug!(%error, peer = %peer.ip, "client connection ended");
     }
-    if let Err(error) = connection.into_parts().io.into_inner().close().await {
+    // What the HTTP library kept for the connection goes before the lingering.
+    let guarded = connection.into_parts().io.into_inner();
+    if let Err(error) = guarded.close().await {
         // It left first.
         tracing::debug!(%error, peer = %peer.ip, "client connection closed");
     }
