@@ -355,6 +355,7 @@ impl Tasks for RedisStore {
             submission.kind.clone(),
             fingerprint,
             submission.accepted_at.to_string(),
+            submission.acceptance.to_string(),
         ];
         let mut answer = reply::parts(self.step(Step::Submit, arguments).await?)?;
         let kind = answer.text()?;

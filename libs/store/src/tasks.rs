@@ -23,6 +23,9 @@ pub struct Submission {
     pub fingerprint: [u8; 32],
     /// When it was accepted.
     pub accepted_at: Timestamp,
+    /// Names this acceptance, whoever else accepts the same task. Repeated because its answer was lost, it is
+    /// still [`Submitted::New`]: else a task could be written down and never run.
+    pub acceptance: Arc<str>,
 }
 
 /// Answer to [`Tasks::submit`].

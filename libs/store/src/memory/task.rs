@@ -24,6 +24,7 @@ pub(super) struct Accepted {
     pub(super) kind: String,
     pub(super) fingerprint: [u8; 32],
     pub(super) at: Timestamp,
+    pub(super) acceptance: Arc<str>,
 }
 
 #[derive(Clone, Debug)]

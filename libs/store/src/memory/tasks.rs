@@ -26,7 +26,8 @@ impl State {
                 return Submitted::OtherRequest;
             }
         }
-        let repeated = accepted.is_some();
+        let repeated = accepted.is_some_and(|accepted| accepted.acceptance != submission.acceptance);
+        let known = accepted.is_some();
         let home = accepted.map_or_else(|| submission.connection.clone(), |a| a.connection.clone());
         let connection = self.data.home(&submission.task, self.world.now).unwrap_or_else(|| {
             self.attach(&home, &submission.task);
@@ -36,7 +37,9 @@ impl State {
         if repeated {
             return Submitted::Repeated { connection, stream_open };
         }
-        self.accept(submission);
+        if !known {
+            self.accept(submission);
+        }
         Submitted::New { connection, stream_open }
     }
 
@@ -51,6 +54,7 @@ impl State {
             kind: submission.kind.clone(),
             fingerprint: submission.fingerprint,
             at: submission.accepted_at,
+            acceptance: submission.acceptance.clone(),
         });
     }
 

@@ -34,6 +34,7 @@ async fn live_a_little(store: &MemoryStore) {
             kind: "k".into(),
             fingerprint: [0; 32],
             accepted_at: Timestamp::UNIX_EPOCH,
+            acceptance: "a".into(),
         };
         store.submit(&submission).await.unwrap();
         store.emit(&emit(&task, &home, 0)).await.unwrap();

@@ -143,6 +143,7 @@ macro_rules! contract_suite {
             }
             tasks {
                 a_task_is_accepted_once
+                a_submission_whose_answer_was_lost_is_still_new
                 one_of_many_submissions_at_the_same_time_is_new
                 the_same_id_with_another_request_is_refused
                 the_same_id_in_another_cluster_is_refused

@@ -102,7 +102,9 @@ pub(crate) fn event(of: &str, step: &str, stream: &str) -> Emit {
     }
 }
 
+/// A request for a task, made anew each time.
 pub(crate) fn submission(of: &str, stream: &str) -> Submission {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     Submission {
         task: task(of),
         connection: connection(stream),
@@ -110,6 +112,7 @@ pub(crate) fn submission(of: &str, stream: &str) -> Submission {
         kind: "portfolio-valuation".into(),
         fingerprint: [7; 32],
         accepted_at: Timestamp::UNIX_EPOCH,
+        acceptance: COUNT.fetch_add(1, Ordering::Relaxed).to_string().into(),
     }
 }
 

@@ -1,6 +1,7 @@
--- Accepts a task once. ARGV: run, now, task, connection, cluster, kind, fingerprint, accepted at
+-- Accepts a task once. ARGV: run, now, task, connection, cluster, kind, fingerprint, accepted at,
+-- acceptance
 local t, cluster = ARGV[3], ARGV[5]
-local known = call('HMGET', '@state@' .. t, 'cluster', 'fingerprint', 'connection')
+local known = call('HMGET', '@state@' .. t, 'cluster', 'fingerprint', 'connection', 'acceptance')
 if known[1] and known[1] ~= cluster then return {'cluster', known[1]} end
 if known[1] and known[2] ~= ARGV[7] then return {'request'} end
 local home = home_of(t)
@@ -15,7 +16,7 @@ if not known[1] then
   local sequence = int(math.max(tick(), tonumber(newest[2] or 0) + 1))
   call('ZADD', index, sequence, t)
   call('HSET', '@state@' .. t, 'cluster', cluster, 'fingerprint', ARGV[7], 'connection', ARGV[4], 'kind', ARGV[6],
-    'at', ARGV[8], 'sequence', sequence)
+    'at', ARGV[8], 'acceptance', ARGV[9], 'sequence', sequence)
   -- The index outlives its tasks; what they leave in it is taken out here, faster than it comes.
   call('EXPIRE', index, 7 * @ttl@)
   for _, old in ipairs(call('ZRANGE', index, 0, 1)) do
@@ -24,4 +25,6 @@ if not known[1] then
 end
 keep_task(t)
 keep_connection(home)
-return {known[1] and 'repeated' or 'new', home, call('EXISTS', '@connections@' .. home)}
+-- The same acceptance again: its answer was lost.
+local repeated = known[1] and known[4] ~= ARGV[9]
+return {repeated and 'repeated' or 'new', home, call('EXISTS', '@connections@' .. home)}

@@ -43,6 +43,16 @@ pub(crate) async fn a_task_is_accepted_once(scene: &Scene) {
     assert_eq!(scene.submit("t", "c").await, repeated("c", false));
 }
 
+// Otherwise the task would be written down and nobody would run it.
+pub(crate) async fn a_submission_whose_answer_was_lost_is_still_new(scene: &Scene) {
+    let first = submission("t", "c");
+    for _ in 0..2 {
+        assert_eq!(scene.store.submit(&first).await.unwrap(), new("c", false));
+    }
+    assert_eq!(scene.submit("t", "c").await, repeated("c", false));
+    assert_eq!(list_all(scene, all()).await, ["t"]);
+}
+
 pub(crate) async fn one_of_many_submissions_at_the_same_time_is_new(scene: &Scene) {
     let submissions: Vec<_> = (0..8)
         .map(|_| {
