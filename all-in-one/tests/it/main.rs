@@ -5,8 +5,10 @@
 
 mod fuzz;
 mod harness;
+mod on_redis;
 mod program;
 mod promises;
+mod redis;
 mod routing;
 mod streams;
 mod up;

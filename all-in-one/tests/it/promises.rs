@@ -6,20 +6,25 @@ use fundbond_cli::{
     client::Client,
     stream::{EventStream, HttpTransport, Signal},
 };
-use fundbond_protocol::{TaskEvent, sse::Event};
+use fundbond_protocol::{PodId, TaskEvent, sse::Event};
 use http::Method;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::harness::{DEADLINE, Fundbond, open, patience, with};
 
-const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
+pub(crate) const CLUSTERS: [&str; 2] = ["cluster1", "cluster2"];
 
-fn resumed(client: &Client, connection: &str, tasks: &[String], last: &str) -> EventStream<HttpTransport> {
+pub(crate) fn resumed(
+    client: &Client,
+    connection: &str,
+    tasks: &[String],
+    last: &str,
+) -> EventStream<HttpTransport> {
     EventStream::new(HttpTransport::new(client.clone(), open(connection, tasks)), patience(), last)
 }
 
 /// The next event that is not a heartbeat; `None` once the stream is over.
-async fn next(stream: &mut EventStream<HttpTransport>) -> Option<Event> {
+pub(crate) async fn next(stream: &mut EventStream<HttpTransport>) -> Option<Event> {
     loop {
         match timeout(DEADLINE, stream.next()).await.expect("an event in time").unwrap()? {
             Signal::Event(event) if event.name != "HEARTBEAT" => return Some(event),
@@ -40,26 +45,25 @@ fn offset(event: &Event) -> u64 {
     event.id.split_once('.').unwrap().1.parse().unwrap()
 }
 
-async fn start(client: &Client, connection: &str, task: &str, count: u32) {
+pub(crate) async fn start(client: &Client, connection: &str, task: &str, count: u32) {
     let body = serde_json::json!({
         "correlationId": task, "connectionId": connection, "kind": "steps", "count": count, "delayMs": 1,
     });
     client.submit(&body).await.unwrap();
 }
 
-/// 100 streams of 10 tasks each at once, over two clusters of two pods: a task runs on whichever pod its turn
-/// falls on, and its events still reach the one stream they belong to, in order, once, and nowhere else.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_streams_of_ten_tasks_get_exactly_their_own_events() {
+/// Many streams of some tasks each at once, over two clusters of two pods: a task runs on whichever pod its turn
+/// falls on, and its events still reach the one stream they belong to, in order, once, and nowhere else. Returns
+/// the pods that ran some.
+pub(crate) async fn run_and_check(system: &Fundbond, streams: usize, tasks_each: usize) -> BTreeSet<PodId> {
     const STEPS: u32 = 5;
-    let system = Fundbond::start().await;
     let mut readers = JoinSet::new();
-    for s in 0..100 {
+    for s in 0..streams {
         let cluster = CLUSTERS[s % 2];
         let client = system.client(Some(cluster));
         readers.spawn(async move {
             let connection = format!("desk{s}");
-            let tasks: Vec<String> = (0..10).map(|t| format!("{connection}-fund-{t}")).collect();
+            let tasks: Vec<String> = (0..tasks_each).map(|t| format!("{connection}-fund-{t}")).collect();
             let mut stream = resumed(&client, &connection, &tasks, "");
             assert_eq!(next(&mut stream).await.unwrap().name, "CONNECTED");
             for task in &tasks {
@@ -93,6 +97,13 @@ async fn a_hundred_streams_of_ten_tasks_get_exactly_their_own_events() {
     while let Some(done) = readers.join_next().await {
         runners.append(&mut done.unwrap());
     }
+    runners
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_streams_of_ten_tasks_get_exactly_their_own_events() {
+    let system = Fundbond::start().await;
+    let runners = run_and_check(&system, 100, 10).await;
     assert_eq!(runners.len(), 4, "every pod of both clusters ran some");
     system.stop().await;
 }
