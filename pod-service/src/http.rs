@@ -4,6 +4,7 @@ pub mod error;
 mod extract;
 mod fund_api;
 mod fund_events;
+mod openapi;
 mod tasks;
 
 use std::sync::Arc;
@@ -14,15 +15,15 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use fundbond_protocol::{
     ConnectionId,
-    api::{FUND_API_PATH, FUND_EVENTS_PATH, TASKS_PATH},
     headers::{X_POD_ID, X_REQUEST_ID},
 };
 
 use fundbond_service_runtime::labels::{class_label, method_label};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{metrics::HttpLabels, pod::Pod};
 use error::ApiError;
@@ -30,19 +31,27 @@ use error::ApiError;
 /// The pod that handlers work for.
 type Shared = State<Arc<Pod>>;
 
+/// Every route of a pod with its description: a route without one cannot be written here.
+fn described() -> OpenApiRouter<Arc<Pod>> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(fund_events::open_by_post))
+        .routes(routes!(fund_events::open_by_get, fund_events::head))
+        .routes(routes!(fund_api::start))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::state))
+        .routes(routes!(tasks::rows))
+        .routes(routes!(tasks::cancel))
+        .routes(routes!(openapi::serve))
+}
+
+/// The OpenAPI document of every route.
+fn document() -> OpenApi {
+    openapi::complete(described().into_openapi())
+}
+
 /// Every route of a pod.
 pub fn router(pod: Arc<Pod>) -> Router {
-    Router::new()
-        .route(FUND_EVENTS_PATH, post(fund_events::open_by_post))
-        .route(
-            &format!("{FUND_EVENTS_PATH}/{{connectionId}}"),
-            get(fund_events::open_by_get).head(fund_events::head),
-        )
-        .route(FUND_API_PATH, post(fund_api::start))
-        .route(TASKS_PATH, get(tasks::list))
-        .route(&format!("{TASKS_PATH}/{{taskId}}"), get(tasks::state))
-        .route(&format!("{TASKS_PATH}/{{taskId}}/rows"), get(tasks::rows))
-        .route(&format!("{TASKS_PATH}/{{taskId}}/cancel"), post(tasks::cancel))
+    Router::from(described())
         .fallback(async |request: Request| ApiError::NoRoute(request.uri().path().to_owned()))
         .method_not_allowed_fallback(async |request: Request| ApiError::Method(request.method().clone()))
         .layer(middleware::from_fn_with_state(pod.clone(), finish))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::day::{Civil, Day, FRIDAY, MONDAY, SATURDAY, THURSDAY, TUESDAY};
 
 /// Which days are holidays.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Calendar {
     /// Every day is a business day.
@@ -31,6 +32,7 @@ pub enum Calendar {
 }
 
 /// What happens to a date that is a holiday.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Convention {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::day::{Civil, Day, days_in_month, is_leap_year};
 
 /// How accrued interest and discount times are measured.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DayCount {
     /// Actual days over the actual days of the coupon period (ICMA rule 251).

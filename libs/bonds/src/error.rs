@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A refusal that names the field it is about (a path such as `holdings[3].instrument.couponRate`) and the fix.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FieldError {

@@ -84,6 +84,7 @@ impl TryFrom<String> for InstrumentType {
 }
 
 /// From which end coupon dates are counted.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleRule {
@@ -95,6 +96,7 @@ pub enum ScheduleRule {
 }
 
 /// How a yield discounts.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compounding {
@@ -112,6 +114,7 @@ pub enum Compounding {
 /// An instrument as a caller writes it: camelCase, every field optional here so that a missing one can be named.
 ///
 /// Rates are decimal fractions (`0.045` is 4.5 %); dates are `YYYY-MM-DD`. Defaults are those of the field comments.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Instrument {
@@ -120,6 +123,7 @@ pub struct Instrument {
     pub id: String,
     /// Required.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::priced_type))]
     pub kind: Option<InstrumentType>,
     /// Interest (for a bill: the year-basis rule) starts here. Required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,6 +145,7 @@ pub struct Instrument {
     pub coupon_rates: Option<Vec<f64>>,
     /// Coupons a year: 1, 2, 4 or 12. Required for `fixed`, absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = "uint32", maximum = 4_294_967_295_u32))]
     pub frequency: Option<u32>,
     /// Required for `fixed` and `zero`; a bill is always actual/360 discount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,6 +170,7 @@ pub struct Instrument {
     pub payment_convention: Option<Convention>,
     /// Business days of `exCouponCalendar` before a payment at which its coupon stays with the seller. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = "uint32", maximum = 4_294_967_295_u32))]
     pub ex_coupon_days: Option<u32>,
     /// Default `none`: calendar days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,6 +183,7 @@ pub struct Instrument {
     pub compounding: Option<Compounding>,
     /// Compounding periods a year of the yield. Default: `frequency`, or 2 for a zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = "uint32", maximum = 4_294_967_295_u32))]
     pub yield_frequency: Option<u32>,
 }
 

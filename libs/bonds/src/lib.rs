@@ -27,6 +27,8 @@ mod portfolio;
 mod pricing;
 mod quote;
 mod schedule;
+#[cfg(feature = "openapi")]
+mod schema;
 mod treasury_csv;
 
 pub use calendar::{Calendar, Convention};

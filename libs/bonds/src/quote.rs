@@ -14,6 +14,7 @@ use crate::pricing::{self, MAX_YIELD, MIN_YIELD, NoYield, StepValue, Valuation};
 const MAX_CLEAN_PRICE: f64 = 1_000_000.0;
 
 /// What the market says: exactly one of yield, clean price per 100 and (for bills) discount rate.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quote {
@@ -32,6 +33,7 @@ pub struct Quote {
 }
 
 /// The result per 100 face.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Analytics {

@@ -12,6 +12,8 @@ pub const FUND_EVENTS_PATH: &str = "/api/fund-events";
 pub const FUND_API_PATH: &str = "/api/fund-api";
 /// Path of task states.
 pub const TASKS_PATH: &str = "/api/tasks";
+/// Path of the description of all calls.
+pub const OPENAPI_PATH: &str = "/api/openapi.json";
 /// The most task ids one open may name.
 pub const MAX_TASK_IDS: usize = 256;
 /// Items of a list where the request does not say.
@@ -20,6 +22,7 @@ pub const DEFAULT_PAGE: usize = 50;
 pub const MAX_PAGE: usize = 500;
 
 /// Body of `POST /api/fund-events`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OpenStream {
@@ -28,6 +31,7 @@ pub struct OpenStream {
     pub connection_id: ConnectionId,
     /// Tasks to attach; the stream closes once all of them are final.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 256))]
     pub task_ids: Vec<TaskId>,
     /// Who opens it, for logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +45,7 @@ pub struct OpenStream {
 }
 
 /// Whether the stream that a task belongs to is held by some pod now.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamState {
@@ -51,6 +56,7 @@ pub enum StreamState {
 }
 
 /// Where to go from an accepted task.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskLinks {
@@ -79,6 +85,7 @@ impl TaskLinks {
 }
 
 /// Answer of `POST /api/fund-api`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
@@ -95,6 +102,7 @@ pub struct Accepted {
 }
 
 /// Latest state of a task.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskView {
@@ -165,6 +173,7 @@ impl TaskView {
 }
 
 /// One page of a list.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {

@@ -22,6 +22,25 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 #[serde(try_from = "String", into = "String")]
 pub struct Status(Cow<'static, str>);
 
+/// The alphabet and length of a status, as a regular expression for documents.
+pub const STATUS_PATTERN: &str = "^[A-Z0-9_.-]{1,64}$";
+
+/// The longest status, in bytes: as long as an id.
+pub const MAX_STATUS_LENGTH: usize = 64;
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Status {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let description = "What an event announces. Tasks: PROCESSING, SUBTASK_COMPLETED, then exactly one of \
+            COMPLETED, FAILED, CANCELLED. Streams: CONNECTED, HEARTBEAT, RESET, REPLACED, CLOSED, DRAINING. Open: \
+            other publishers have words of their own.";
+        crate::schema::text(description, STATUS_PATTERN, MAX_STATUS_LENGTH)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Status {}
+
 /// A text that is not a status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a status: expected 1 to 64 characters of A-Z 0-9 _ . -")]
@@ -57,7 +76,7 @@ impl Status {
     pub fn parse(text: impl Into<String>) -> Result<Self, StatusError> {
         let text = text.into();
         let legal = |b: u8| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-');
-        if (1..=64).contains(&text.len()) && text.bytes().all(legal) {
+        if (1..=MAX_STATUS_LENGTH).contains(&text.len()) && text.bytes().all(legal) {
             Ok(Self(Cow::Owned(text)))
         } else {
             Err(StatusError(text))
@@ -96,6 +115,7 @@ impl From<Status> for String {
 }
 
 /// How many chunks of a task are done.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Chunks done.
@@ -104,7 +124,8 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// One event, as its JSON says it.
+/// One event, as its JSON says it: at most 256 KiB of UTF-8.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskEvent {
@@ -131,6 +152,7 @@ pub struct TaskEvent {
     pub pod_id: Option<PodId>,
     /// On `RESET` only: the latest event of each attached task that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub tasks: Option<Vec<TaskEvent>>,
 }
 

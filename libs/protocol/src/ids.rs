@@ -12,6 +12,12 @@ use serde::{Deserialize, Serialize};
 /// 64 keeps `Last-Event-ID`, keys and log lines short, and fits a UUID with a suffix.
 pub const MAX_ID_LENGTH: usize = 64;
 
+/// What [`is_id_byte`] and [`MAX_ID_LENGTH`] say, as a regular expression for documents.
+pub const ID_PATTERN: &str = "^[A-Za-z0-9._~-]{1,64}$";
+
+/// The same of an [`EventId`].
+pub const EVENT_ID_PATTERN: &str = "^[A-Za-z0-9._~:-]{1,128}$";
+
 /// Why a text is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -51,8 +57,8 @@ pub(crate) fn check(text: &str) -> Result<(), IdError> {
 
 /// A type of id: parsed, cheap to clone, and text everywhere outside.
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident) => {
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(std::sync::Arc<str>);
@@ -114,6 +120,16 @@ macro_rules! id {
                 &self.0
             }
         }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                $crate::schema::text(concat!($($doc),*), $crate::ids::ID_PATTERN, $crate::ids::MAX_ID_LENGTH)
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
     };
 }
 pub(crate) use id;
@@ -145,6 +161,17 @@ pub struct EventId(Arc<str>);
 
 /// The longest event id, in bytes: an id, a colon and a step name with room to spare.
 pub const MAX_EVENT_ID_LENGTH: usize = 128;
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for EventId {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let description = "Names one event of one task, so that an event emitted twice is logged once.";
+        crate::schema::text(description, EVENT_ID_PATTERN, MAX_EVENT_ID_LENGTH)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for EventId {}
 
 impl EventId {
     /// Parses `text`: 1 to 128 characters of the id alphabet or `:`.

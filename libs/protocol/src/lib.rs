@@ -15,6 +15,8 @@ pub mod ids;
 pub mod keys;
 pub mod position;
 pub mod problem;
+#[cfg(feature = "openapi")]
+mod schema;
 pub mod sse;
 
 pub use event::{Status, TaskEvent};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// One bad field: its path in the request (`holdings[3].face`) and what to do about it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldProblem {
     /// Path of the field, dots and `[index]`; `body` for the whole, `header.<name>` and `query.<name>` outside it.
@@ -11,15 +12,18 @@ pub struct FieldProblem {
     pub message: String,
 }
 
-/// An error as it goes over the wire.
+/// An error as it goes over the wire (RFC 9457).
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// `urn:fundbond:problem:<slug>`: what a program switches on.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^urn:fundbond:problem:[a-z-]+$"))]
     pub kind: String,
     /// The kind in words, the same for every occurrence.
     pub title: String,
     /// HTTP status.
+    #[cfg_attr(feature = "openapi", schema(minimum = 400, maximum = 599))]
     pub status: u16,
     /// This occurrence in words, with the fix.
     pub detail: String,

@@ -1,6 +1,6 @@
 //! The one place where errors become HTTP.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     http::{HeaderValue, Method, StatusCode, header},
@@ -17,7 +17,53 @@ use fundbond_store::StoreError;
 
 /// Seconds after which a client should try again when the store is away or the queue is full: longer than a
 /// blink of either, short enough for a person who waits.
-const RETRY_AFTER: &str = "2";
+pub const RETRY_AFTER: &str = "2";
+
+/// What a program tells errors apart by. Every error a pod answers is of one of these kinds, and the OpenAPI document
+/// names them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The last part of the problem's `type`.
+    pub slug: &'static str,
+    /// The same in words.
+    pub title: &'static str,
+}
+
+impl Kind {
+    pub const NO_ROUTE: Self = Self::new(StatusCode::NOT_FOUND, "no-such-path", "No such path");
+    pub const METHOD: Self =
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed");
+    pub const MEDIA_TYPE: Self =
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type");
+    pub const NOT_ACCEPTABLE: Self =
+        Self::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not acceptable");
+    pub const TOO_LARGE: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large");
+    pub const STALLED: Self = Self::new(StatusCode::REQUEST_TIMEOUT, "body-stalled", "Body stopped arriving");
+    pub const BODY: Self = Self::new(StatusCode::BAD_REQUEST, "unreadable-body", "Unreadable body");
+    pub const NOT_JSON: Self = Self::new(StatusCode::BAD_REQUEST, "malformed-json", "Malformed JSON");
+    pub const INVALID: Self =
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "Invalid request");
+    pub const NO_TASK: Self = Self::new(StatusCode::NOT_FOUND, "no-such-task", "No such task");
+    pub const NO_ROWS: Self = Self::new(StatusCode::NOT_FOUND, "no-rows", "No rows");
+    pub const CONFLICT: Self = Self::new(StatusCode::CONFLICT, "task-conflict", "Task id is taken");
+    pub const DRAINING: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "Going away");
+    pub const QUEUE_FULL: Self =
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue-full", "Too many tasks wait");
+    pub const STORE: Self =
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Store unavailable");
+    pub const INTERNAL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error");
+
+    const fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
+        Self { status, slug, title }
+    }
+
+    /// Whether the answer says when to try again.
+    pub fn is_retryable(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
 
 /// Everything that can go wrong with a request.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +83,9 @@ pub enum ApiError {
     /// The body has more bytes than are read.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    /// The body stopped arriving.
+    #[error("the body stopped arriving for {0:?} before its end; send it again")]
+    Stalled(Duration),
     /// The body broke off.
     #[error("the body could not be read: {0}")]
     Body(String),
@@ -94,49 +143,50 @@ impl ApiError {
         Self::Invalid(vec![FieldProblem { field: field.into(), message: message.into() }])
     }
 
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+    fn kind(&self) -> &'static Kind {
         match self {
-            Self::NoRoute(_) => (StatusCode::NOT_FOUND, "no-such-path", "No such path"),
-            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
-            Self::MediaType(_) => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type")
-            }
-            Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not acceptable"),
-            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
-            Self::Body(_) => (StatusCode::BAD_REQUEST, "unreadable-body", "Unreadable body"),
-            Self::NotJson(_) => (StatusCode::BAD_REQUEST, "malformed-json", "Malformed JSON"),
-            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "Invalid request"),
-            Self::NoTask(_) => (StatusCode::NOT_FOUND, "no-such-task", "No such task"),
-            Self::NoRows(_) => (StatusCode::NOT_FOUND, "no-rows", "No rows"),
-            Self::OtherRequest(_) | Self::OtherCluster(..) => {
-                (StatusCode::CONFLICT, "task-conflict", "Task id is taken")
-            }
-            Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "Going away"),
-            Self::QueueFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "Too many tasks wait"),
-            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Store unavailable"),
-            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::NoRoute(_) => &Kind::NO_ROUTE,
+            Self::Method(_) => &Kind::METHOD,
+            Self::MediaType(_) => &Kind::MEDIA_TYPE,
+            Self::NotAcceptable(_) => &Kind::NOT_ACCEPTABLE,
+            Self::TooLarge(_) => &Kind::TOO_LARGE,
+            Self::Stalled(_) => &Kind::STALLED,
+            Self::Body(_) => &Kind::BODY,
+            Self::NotJson(_) => &Kind::NOT_JSON,
+            Self::Invalid(_) => &Kind::INVALID,
+            Self::NoTask(_) => &Kind::NO_TASK,
+            Self::NoRows(_) => &Kind::NO_ROWS,
+            Self::OtherRequest(_) | Self::OtherCluster(..) => &Kind::CONFLICT,
+            Self::Draining => &Kind::DRAINING,
+            Self::QueueFull(_) => &Kind::QUEUE_FULL,
+            Self::Store(_) => &Kind::STORE,
+            Self::Internal(_) => &Kind::INTERNAL,
         }
     }
 
     /// The answer, as a problem of the request `request_id`. Logs what a person should look at.
     pub fn to_response(&self, request_id: &str) -> Response {
-        let (status, slug, title) = self.kind();
+        let kind = self.kind();
         match self {
             Self::Internal(cause) => tracing::error!(request_id, cause, "internal error"),
             Self::Store(_) => {
                 tracing::warn!(request_id, error = chain(self), "request failed");
             }
-            _ => {}
+            // What clients do wrong is theirs to mend, and there may be many of them.
+            _ => tracing::debug!(request_id, kind = kind.slug, error = %self, "request refused"),
         }
-        let mut problem =
-            Problem::new(status.as_u16(), slug, title, self.to_string()).with_instance(request_id);
+        let mut problem = Problem::new(kind.status.as_u16(), kind.slug, kind.title, self.to_string())
+            .with_instance(request_id);
         if let Self::Invalid(errors) = self {
             problem = problem.with_errors(errors.clone());
         }
-        let mut response =
-            (status, [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))], problem.to_json())
-                .into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        let mut response = (
+            kind.status,
+            [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))],
+            problem.to_json(),
+        )
+            .into_response();
+        if kind.is_retryable() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
         response
@@ -146,7 +196,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     /// Carries the error to the outermost layer, which knows the request id.
     fn into_response(self) -> Response {
-        let mut response = self.kind().0.into_response();
+        let mut response = self.kind().status.into_response();
         response.extensions_mut().insert(Arc::new(self));
         response
     }

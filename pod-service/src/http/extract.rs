@@ -1,6 +1,6 @@
 //! Reading requests: bodies, queries and ids, each failure named.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use axum::{
     body::Body,
@@ -17,6 +17,10 @@ use super::error::ApiError;
 /// milliseconds, for which no stream should wait.
 pub const SMALL_BODY: usize = 64 * 1024;
 
+/// How long a body may pause. Longer than any network hiccup that TCP mends by itself; a client that says nothing for
+/// this long holds a connection for nothing.
+const BODY_SILENCE: Duration = Duration::from_secs(30);
+
 /// Reads a JSON body of at most `limit` bytes.
 pub async fn json_body(request: Request, limit: usize) -> Result<bytes::Bytes, ApiError> {
     check_media_type(request.headers())?;
@@ -24,10 +28,21 @@ pub async fn json_body(request: Request, limit: usize) -> Result<bytes::Bytes, A
 }
 
 async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge(limit)),
-        Err(error) => Err(ApiError::Body(error.to_string())),
+    let mut body = Limited::new(body, limit);
+    let mut bytes = bytes::BytesMut::new();
+    loop {
+        match tokio::time::timeout(BODY_SILENCE, body.frame()).await {
+            Ok(None) => return Ok(bytes.freeze()),
+            Ok(Some(Ok(frame))) => {
+                // Trailers say nothing that is wanted here.
+                if let Ok(data) = frame.into_data() {
+                    bytes.extend_from_slice(&data);
+                }
+            }
+            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => return Err(ApiError::TooLarge(limit)),
+            Ok(Some(Err(error))) => return Err(ApiError::Body(error.to_string())),
+            Err(_) => return Err(ApiError::Stalled(BODY_SILENCE)),
+        }
     }
 }
 
@@ -94,9 +109,14 @@ impl Query {
         if errors.is_empty() { Ok(Self(pairs.0)) } else { Err(ApiError::Invalid(errors)) }
     }
 
-    /// One parameter; an empty one counts as absent.
+    /// One parameter as it was given.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same where an empty one says as much as none.
+    pub fn non_empty(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
     }
 
     /// A comma-separated parameter, each part parsed.
@@ -105,7 +125,7 @@ impl Query {
         name: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Vec<T>, ApiError> {
-        let parts = self.get(name).into_iter().flat_map(|value| value.split(','));
+        let parts = self.non_empty(name).into_iter().flat_map(|value| value.split(','));
         parts
             .enumerate()
             .map(|(index, part)| {
@@ -124,5 +144,28 @@ impl Query {
                 format!("must be a number from {} to {}, not {text:?}", range.start(), range.end()),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_arriving_is_given_up_and_a_slow_one_is_not() {
+        let pieces = |count: u64| {
+            stream::iter(0..count).then(|_| async {
+                tokio::time::sleep(BODY_SILENCE / 2).await;
+                Ok::<_, std::io::Error>("{}")
+            })
+        };
+        let slow = read(Body::from_stream(pieces(20)), 1024).await.unwrap();
+        assert_eq!(slow.len(), 40);
+        let begun = tokio::time::Instant::now();
+        let stalled = read(Body::from_stream(pieces(1).chain(stream::pending())), 1024).await;
+        assert!(matches!(stalled, Err(ApiError::Stalled(_))), "{stalled:?}");
+        assert!(begun.elapsed() < 2 * BODY_SILENCE);
     }
 }

@@ -1,5 +1,16 @@
 //! `POST /api/fund-events` and `GET /api/fund-events/{connectionId}`: opening a stream.
 
+use super::{
+    Shared,
+    error::ApiError,
+    extract::{self, Query, SMALL_BODY, Segment},
+    openapi::{OpenByEitherName, StreamBodyErrors, StreamErrors},
+};
+use crate::{
+    pod::Pod,
+    server::ConnectionCut,
+    stream::{self, Open, Opening},
+};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -7,27 +18,34 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fundbond_protocol::{
-    LastEventId, Status, TaskId, UserId,
-    api::{MAX_TASK_IDS, OpenStream},
+    ConnectionId, LastEventId, Status, TaskId, UserId,
+    api::{FUND_EVENTS_PATH, MAX_TASK_IDS, OpenStream},
     headers::{EVENT_STREAM, LAST_EVENT_ID, QUERY_CLUSTER, QUERY_LAST_EVENT_ID, X_ACCEL_BUFFERING},
     sse::{write_comment, write_retry},
-};
-
-use super::{
-    Shared,
-    error::ApiError,
-    extract::{self, Query, SMALL_BODY, Segment},
-};
-use crate::{
-    pod::Pod,
-    server::ConnectionCut,
-    stream::{self, Open, Opening},
 };
 
 /// Parameters of the stream's `GET` form. `cluster` is the gateway's and passes by.
 const PARAMETERS: [&str; 6] = ["taskIds", "events", "userId", "system", QUERY_LAST_EVENT_ID, QUERY_CLUSTER];
 
-/// Opens by body.
+/// Opens a stream, or takes it up where `Last-Event-ID` says.
+#[utoipa::path(
+    post,
+    path = FUND_EVENTS_PATH,
+    tag = "streams",
+    operation_id = "openStream",
+    params(
+        ("Last-Event-ID" = Option<String>, Header, description = "The last `id:` that was read; wins over the query."),
+        ("lastEventId" = Option<String>, Query, description = "The same for clients that cannot set headers."),
+    ),
+    request_body(content = OpenByEitherName, example = json!({"connectionId": "desk7", "taskIds": ["desk7-fund-1"]})),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String,
+            description = "Events: `event:` is the status, `data:` a TaskEvent of at most 256 KiB, `id:` a position \
+                           for `Last-Event-ID`. CONNECTED comes first, HEARTBEAT every 10 s."),
+        (status = 204, description = "Every task has ended and was read to its end: nothing will ever come."),
+        StreamBodyErrors,
+    )
+)]
 pub async fn open_by_post(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
     check_accept(request.headers())?;
     let query = Query::of(request.uri(), &[QUERY_LAST_EVENT_ID, QUERY_CLUSTER])?;
@@ -38,7 +56,30 @@ pub async fn open_by_post(State(pod): Shared, request: Request) -> Result<Respon
     open(&pod, extract::parse(&body)?, last, cut).await
 }
 
-/// Opens by path and query, as `EventSource` can.
+/// Opens a stream by path and query, as `EventSource` can.
+#[utoipa::path(
+    get,
+    path = "/api/fund-events/{connectionId}",
+    tag = "streams",
+    operation_id = "openStreamByGet",
+    params(
+        ("connectionId" = ConnectionId, Path, description = "The stream to open or to take up again."),
+        ("taskIds" = Option<String>, Query, description = "Up to 256 ids of tasks to attach, parted by commas."),
+        ("events" = Option<String>, Query,
+            description = "Only these statuses, parted by commas; final events and events about the stream pass."),
+        ("userId" = Option<UserId>, Query, description = "Who opens it, for logs."),
+        ("system" = Option<UserId>, Query, description = "Which system opens it, for logs."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The last `id:` that was read; wins over the query."),
+        ("lastEventId" = Option<String>, Query, description = "The same for clients that cannot set headers."),
+    ),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String,
+            description = "Events: `event:` is the status, `data:` a TaskEvent of at most 256 KiB, `id:` a position \
+                           for `Last-Event-ID`. CONNECTED comes first, HEARTBEAT every 10 s."),
+        (status = 204, description = "Every task has ended and was read to its end: nothing will ever come."),
+        StreamErrors,
+    )
+)]
 pub async fn open_by_get(
     State(pod): Shared,
     Segment(connection): Segment,
@@ -50,6 +91,14 @@ pub async fn open_by_get(
 }
 
 /// What `GET` would answer, without a stream.
+#[utoipa::path(
+    head,
+    path = "/api/fund-events/{connectionId}",
+    tag = "streams",
+    operation_id = "probeStream",
+    params(("connectionId" = ConnectionId, Path, description = "The stream.")),
+    responses((status = 200, description = "A stream would be opened."), StreamErrors)
+)]
 pub async fn head(Segment(connection): Segment, request: Request) -> Result<Response, ApiError> {
     check_accept(request.headers())?;
     by_query(&connection, &request)?;
@@ -120,7 +169,7 @@ fn stream_response(body: Body) -> Response {
 fn last_event_id(headers: &HeaderMap, query: &Query) -> LastEventId {
     match headers.get(LAST_EVENT_ID) {
         Some(value) => value.to_str().map_or(LastEventId::Unknown, LastEventId::parse),
-        None => query.get(QUERY_LAST_EVENT_ID).map_or(LastEventId::Start, LastEventId::parse),
+        None => query.non_empty(QUERY_LAST_EVENT_ID).map_or(LastEventId::Start, LastEventId::parse),
     }
 }
 

@@ -5,9 +5,10 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
+use fundbond_bonds::HoldingRow;
 use fundbond_protocol::{
-    Status, TaskEvent, TaskId,
-    api::{DEFAULT_PAGE, MAX_PAGE, Page, TaskView},
+    ConnectionId, Status, TaskEvent, TaskId,
+    api::{DEFAULT_PAGE, MAX_PAGE, Page, TASKS_PATH, TaskView},
     headers::QUERY_CLUSTER,
 };
 use fundbond_store::{TaskQuery, TaskRecord};
@@ -17,10 +18,19 @@ use super::{
     Shared,
     error::ApiError,
     extract::{self, Query, Segment},
+    openapi::{ReadErrors, RowErrors, TaskErrors},
 };
 use crate::{pod::Pod, runner};
 
-/// Latest state of one task.
+/// Latest state of one task, kept for 24 hours.
+#[utoipa::path(
+    get,
+    path = "/api/tasks/{taskId}",
+    tag = "tasks",
+    operation_id = "readTask",
+    params(("taskId" = TaskId, Path, description = "The task.")),
+    responses((status = 200, description = "Its state and, once it has ended, its result.", body = TaskView), TaskErrors)
+)]
 pub async fn state(
     State(pod): Shared,
     Segment(task): Segment,
@@ -31,6 +41,19 @@ pub async fn state(
 }
 
 /// One page of the cluster's tasks, newest first.
+#[utoipa::path(
+    get,
+    path = TASKS_PATH,
+    tag = "tasks",
+    operation_id = "listTasks",
+    params(
+        ("connectionId" = Option<ConnectionId>, Query, description = "Only tasks of this connection."),
+        ("status" = Option<Status>, Query, description = "Only tasks whose latest event has this status."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items a page; default 50."),
+        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,18}$", description = "`nextCursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = Page<TaskView>), ReadErrors)
+)]
 pub async fn list(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
     let query = Query::of(request.uri(), &["connectionId", "status", "limit", "cursor", QUERY_CLUSTER])?;
     let status = |text: &str| Status::parse(text).map_err(|e| ApiError::field("query.status", e.to_string()));
@@ -51,7 +74,19 @@ pub async fn list(State(pod): Shared, request: Request) -> Result<Response, ApiE
     Ok(super::json(StatusCode::OK, &Page { items, next_cursor: page.next.map(|c| c.to_string()) }))
 }
 
-/// One page of a result's rows.
+/// One page of a result's rows, in the order of the request's holdings.
+#[utoipa::path(
+    get,
+    path = "/api/tasks/{taskId}/rows",
+    tag = "tasks",
+    operation_id = "readRows",
+    params(
+        ("taskId" = TaskId, Path, description = "The task."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items a page; default 50."),
+        ("cursor" = Option<u32>, Query, maximum = 2_147_483_647, description = "`nextCursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = Page<HoldingRow>), RowErrors)
+)]
 pub async fn rows(
     State(pod): Shared,
     Segment(task): Segment,
@@ -59,7 +94,8 @@ pub async fn rows(
 ) -> Result<Response, ApiError> {
     let query = Query::of(request.uri(), &["limit", "cursor", QUERY_CLUSTER])?;
     let record = find(&pod, &task).await?;
-    let from = query.number("cursor", 0..=u32::MAX.into())?.unwrap_or(0);
+    // Rows are far fewer; a bound that every client's integers hold.
+    let from = query.number("cursor", 0..=i32::MAX.unsigned_abs().into())?.unwrap_or(0);
     let from = usize::try_from(from).unwrap_or(usize::MAX);
     let Some((rows, total)) = pod.store.rows(&record.task, from, limit(&query)?).await? else {
         return Err(ApiError::NoRows(record.task));
@@ -76,6 +112,14 @@ pub async fn rows(
 }
 
 /// Ends a task. Idempotent: a task that has ended stays as it is.
+#[utoipa::path(
+    post,
+    path = "/api/tasks/{taskId}/cancel",
+    tag = "tasks",
+    operation_id = "cancelTask",
+    params(("taskId" = TaskId, Path, description = "The task.")),
+    responses((status = 200, description = "Its state now, which is final.", body = TaskView), TaskErrors)
+)]
 pub async fn cancel(
     State(pod): Shared,
     Segment(task): Segment,

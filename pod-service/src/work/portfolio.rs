@@ -2,14 +2,39 @@
 
 use std::sync::Arc;
 
-use fundbond_bonds::{ChunkResult, Portfolio};
+use fundbond_bonds::{ChunkResult, Portfolio, PortfolioSummary};
 use fundbond_protocol::{TaskId, api::TASKS_PATH};
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{Said, Stopped};
 
 /// The name of this kind.
 pub const KIND: &str = "portfolio-valuation";
+
+/// What a chunk's event says for programs.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChunkSummary {
+    /// Holdings with a price.
+    priced: usize,
+    /// Holdings without one.
+    unpriceable: usize,
+    /// Of the priced holdings, as decimal text.
+    #[schema(value_type = String)]
+    market_value: serde_json::Value,
+}
+
+/// What the final event says for programs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ValuationResult {
+    /// The fund as a whole.
+    #[serde(flatten)]
+    summary: PortfolioSummary,
+    /// Where the rows are, one a holding.
+    rows: String,
+}
 
 /// A fund to value.
 #[derive(Debug)]
@@ -53,12 +78,12 @@ impl PortfolioWork {
 
     /// What a chunk's event says.
     pub fn said_of(chunk: &ChunkResult) -> Said {
-        let result = json!({
-            "priced": chunk.priced(),
-            "unpriceable": chunk.unpriceable(),
-            "marketValue": chunk.market_value(),
-        });
-        Said { message: chunk.message(), result }
+        let result = ChunkSummary {
+            priced: chunk.priced(),
+            unpriceable: chunk.unpriceable(),
+            market_value: json!(chunk.market_value()),
+        };
+        Said { message: chunk.message(), result: json!(result) }
     }
 
     /// Puts the chunks together, in order.
@@ -71,12 +96,9 @@ impl PortfolioWork {
             |error: serde_json::Error| Stopped::Failed(format!("the result has no JSON form: {error}"));
         let rows = valued.rows.iter().map(|row| Ok(serde_json::to_string(row).map_err(internal)?.into()));
         let rows = rows.collect::<Result<Vec<Arc<str>>, Stopped>>()?;
-        let summary = &valued.summary;
-        let message = summary.message();
-        let mut result = serde_json::to_value(summary).map_err(internal)?;
-        if let Some(fields) = result.as_object_mut() {
-            fields.insert("rows".into(), format!("{TASKS_PATH}/{task}/rows").into());
-        }
+        let message = valued.summary.message();
+        let result = ValuationResult { summary: valued.summary, rows: format!("{TASKS_PATH}/{task}/rows") };
+        let result = serde_json::to_value(result).map_err(internal)?;
         Ok(Valued { said: Said { message, result }, rows })
     }
 }

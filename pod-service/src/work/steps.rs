@@ -17,13 +17,23 @@ const MAX_COUNT: u32 = 100_000;
 /// Longest time a step may take: a minute, so that a demonstration cannot hold a runner for days.
 const MAX_DELAY_MS: u64 = 60_000;
 
-/// The request.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Counts to `count`, one event a step: for trying out the plumbing.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StepsRequest {
+    /// How many steps.
+    #[schema(minimum = 1, maximum = 100_000)]
     count: u32,
     #[serde(default)]
+    /// Milliseconds before each.
+    #[schema(maximum = 60_000)]
     delay_ms: u64,
+}
+
+/// What a counted task says at its end.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Counted {
+    count: u32,
 }
 
 /// Checked work.
@@ -59,6 +69,6 @@ impl Steps {
 
     /// What the end says.
     pub fn said(&self) -> Said {
-        Said { message: format!("counted to {}", self.count), result: json!({ "count": self.count }) }
+        Said { message: format!("counted to {}", self.count), result: json!(Counted { count: self.count }) }
     }
 }

@@ -6,6 +6,7 @@ mod api;
 mod between;
 mod client;
 mod drain;
+mod openapi;
 mod promises;
 mod resume;
 mod slow;

@@ -7,6 +7,7 @@ use super::result::{HoldingRow, PortfolioSummary};
 use crate::error::FieldError;
 
 /// What a limit bounds.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LimitKind {
@@ -39,6 +40,7 @@ pub struct Limit {
 }
 
 /// A limit that is not kept.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LimitBreach {

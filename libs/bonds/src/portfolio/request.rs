@@ -32,32 +32,42 @@ const MAX_FACE: i64 = 1_000_000_000_000;
 const MAX_CASH: i64 = 1_000_000_000_000_000;
 
 /// A `portfolio-valuation` task without the fields that address it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortfolioRequest {
     /// The day the fund is valued on; the cash ladder starts in its month.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::valuation_date))]
     pub valuation_date: Date,
     /// Calendar days from valuation to the settlement of quotes without one.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = "uint32", maximum = 31))]
     pub settlement_days: u32,
     /// What the fund holds, at least one.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 50_000))]
     pub holdings: Vec<Holding>,
     /// Negative when overdrawn.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::cash))]
     pub cash: Decimal,
     /// Taken off assets; not negative.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::liabilities))]
     pub liabilities: Decimal,
     /// Units net assets are divided by; above 0.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::units))]
     pub units_outstanding: Decimal,
     /// Parallel yield shifts in basis points, each a full repricing.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::shocks))]
     pub shocks_bp: Vec<f64>,
     /// Holdings a subtask, 1 to 1000, default 200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = "uint32", minimum = 1, maximum = 1000))]
     pub chunk_size: Option<u32>,
     /// Checked against the result.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     pub limits: Vec<Limit>,
     /// Whether one unpriceable holding fails the whole task.
     #[serde(default)]
@@ -65,12 +75,15 @@ pub struct PortfolioRequest {
 }
 
 /// One position.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Holding {
     /// What is held.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schema::AnyInstrument))]
     pub instrument: Instrument,
     /// Nominal amount; above 0.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::face))]
     pub face: Decimal,
     /// How it is priced.
     pub quote: Quote,
@@ -169,10 +182,10 @@ impl PortfolioRequest {
 
     fn check_amounts(&self, errors: &mut Vec<FieldError>) {
         for (index, holding) in self.holdings.iter().enumerate() {
-            if holding.face <= Decimal::ZERO || holding.face > Decimal::from(MAX_FACE) {
+            if holding.face < Decimal::new(1, 6) || holding.face > Decimal::from(MAX_FACE) {
                 errors.push(FieldError::new(
                     format!("holdings[{index}].face"),
-                    format!("{} must be above 0 and at most {MAX_FACE}", holding.face),
+                    format!("{} must be above 0 (at least 0.000001) and at most {MAX_FACE}", holding.face),
                 ));
             }
         }

@@ -24,6 +24,7 @@ pub struct PortfolioResult {
 }
 
 /// The fund as a whole. Amounts are decimal strings; ratios and analytics are numbers.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PortfolioSummary {
@@ -62,6 +63,7 @@ pub struct PortfolioSummary {
 }
 
 /// What holders of one month's coupons and redemptions receive.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CashMonth {
@@ -74,6 +76,7 @@ pub struct CashMonth {
 }
 
 /// The fund after a parallel shift of all yields.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShockResult {
@@ -88,6 +91,7 @@ pub struct ShockResult {
 }
 
 /// One holding: its figures, or the reason there are none.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldingRow {
