@@ -9,15 +9,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use fundbond_routing::spec::Span;
+use fundbond_routing::{
+    BreakerState,
+    spec::{LimitsSpec, RateLimitSpec, Span, StrategyKind},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     answer::known,
     config::Timeouts,
     decide::{Decision, FoundBy, Refusal, RequestHead, Route},
+    endpoint::{BREAKER_STATES, Endpoint},
     gateway::Gateway,
-    live::{Endpoint, Live},
+    live::Live,
 };
 
 /// `/routes` and `/explain`.
@@ -45,6 +49,8 @@ struct RouteView {
     default: bool,
     strategy: &'static str,
     timeouts: TimeoutsView,
+    rate_limit: Option<RateLimitSpec>,
+    limits: LimitsSpec,
     endpoints: Vec<EndpointView>,
 }
 
@@ -66,6 +72,10 @@ struct EndpointView {
     ready: bool,
     has_answered: bool,
     failed_probes: u32,
+    /// `closed`, `open` or `probing`.
+    breaker: &'static str,
+    /// Requests and streams.
+    under_way: usize,
     idle_connections: usize,
 }
 
@@ -90,9 +100,15 @@ impl From<&Endpoint> for EndpointView {
             ready: readiness.is_ready(),
             has_answered: readiness.has_answered(),
             failed_probes: readiness.failures(),
+            breaker: breaker_label(endpoint.breaker_state()),
+            under_way: endpoint.signals().load(),
             idle_connections: endpoint.pool.len(),
         }
     }
+}
+
+fn breaker_label(state: BreakerState) -> &'static str {
+    BREAKER_STATES.iter().find(|(known, _)| *known == state).map_or("", |(_, label)| label)
 }
 
 fn route_view(route: &Route, timeouts: &Timeouts, endpoints: &[Arc<Endpoint>]) -> RouteView {
@@ -103,8 +119,10 @@ fn route_view(route: &Route, timeouts: &Timeouts, endpoints: &[Arc<Endpoint>]) -
         path_prefix: route.path_prefix.clone(),
         strip_prefix: route.strip_prefix,
         default: route.default,
-        strategy: "RoundRobin",
+        strategy: route.strategy.as_str(),
         timeouts: timeouts.into(),
+        rate_limit: route.rate_limit,
+        limits: route.limits,
         endpoints: endpoints.iter().map(|endpoint| (&**endpoint).into()).collect(),
     }
 }
@@ -139,7 +157,7 @@ fn get_method() -> String {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Explanation {
-    /// `forward`, `noReadyEndpoint` or `refused`.
+    /// `forward`, `noReadyEndpoint`, `endpointsFailing` or `refused`.
     decision: &'static str,
     generation: u64,
     route: Option<String>,
@@ -205,15 +223,29 @@ fn explanation(live: &Live, head: &RequestHead<'_>) -> Explanation {
     });
     told.why.push(format!("{} lies below {}", head.path, route.path_prefix));
     let endpoints = live.endpoints.get(route_index).map_or(&[][..], Vec::as_slice);
-    for endpoint in endpoints.iter().filter(|e| !e.is_ready()) {
-        told.why.push(format!("{} is not ready", endpoint.target.name));
+    for endpoint in endpoints {
+        let name = &endpoint.target.name;
+        if !endpoint.is_ready() {
+            told.why.push(format!("{name} is not ready"));
+        } else if endpoint.breaker_state() != BreakerState::Closed {
+            let state = breaker_label(endpoint.breaker_state());
+            told.why.push(format!("{name} kept failing: its breaker is {state}"));
+        }
     }
     if let Decision::Forward { endpoint, .. } = live.rehearse(head) {
         told.decision = "forward";
         let name = endpoints.get(endpoint).map_or("", |e| &e.target.name);
-        told.why.push(format!("of the ready endpoints it is the turn of {name}"));
+        told.why.push(match route.strategy {
+            StrategyKind::RoundRobin => format!("of the ready endpoints it is the turn of {name}"),
+            StrategyKind::LeastStreams => {
+                format!("of two ready endpoints drawn at random, {name} has the fewest streams and requests")
+            }
+        });
         told.endpoint = Some(name.to_owned());
         told.endpoint_path = Some(crate::decide::strip_segments(head.path, route.strip_prefix).to_owned());
+    } else if endpoints.iter().any(|endpoint| endpoint.is_ready()) {
+        told.decision = "endpointsFailing";
+        told.why.push(format!("every endpoint of route {} that is ready kept failing", route.name));
     } else {
         told.decision = "noReadyEndpoint";
         told.why.push(format!("route {} has no endpoint that is ready", route.name));

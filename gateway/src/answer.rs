@@ -33,6 +33,20 @@ const ECHOED_CHARACTERS: usize = 64;
 pub(crate) enum Failure {
     /// No endpoint of the route is ready.
     NoReadyEndpoint,
+    /// Every endpoint that is ready keeps failing and is left alone by its breaker.
+    EndpointsFailing {
+        /// Until the next request is let through.
+        seconds: u64,
+    },
+    /// The client asks more often than the route allows.
+    RateLimited {
+        /// Until it may ask again.
+        seconds: u64,
+    },
+    /// As much is under way on the route as it allows.
+    RouteBusy,
+    /// As much is under way as the gateway takes.
+    GatewayBusy,
     /// Every endpoint that was tried refused the connection.
     Unreachable,
     /// The last endpoint that was tried made no connection in time.
@@ -54,7 +68,10 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::NoReadyEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoReadyEndpoint | Self::EndpointsFailing { .. } | Self::RouteBusy | Self::GatewayBusy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable | Self::Closed | Self::Invalid => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::UploadTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -66,6 +83,10 @@ impl Failure {
     pub(crate) fn slug(self) -> &'static str {
         match self {
             Self::NoReadyEndpoint => "no-ready-endpoint",
+            Self::EndpointsFailing { .. } => "endpoints-failing",
+            Self::RateLimited { .. } => "rate-limited",
+            Self::RouteBusy => "route-busy",
+            Self::GatewayBusy => "gateway-busy",
             Self::Unreachable => "endpoint-unreachable",
             Self::ConnectTimeout => "connect-timeout",
             Self::Closed => "endpoint-closed",
@@ -80,6 +101,10 @@ impl Failure {
     fn title(self) -> &'static str {
         match self {
             Self::NoReadyEndpoint => "No endpoint is ready",
+            Self::EndpointsFailing { .. } => "Every endpoint keeps failing",
+            Self::RateLimited { .. } => "Too many requests",
+            Self::RouteBusy => "The route is busy",
+            Self::GatewayBusy => "The gateway is busy",
             Self::Unreachable => "No endpoint could be reached",
             Self::ConnectTimeout => "Connecting took too long",
             Self::Closed => "The endpoint closed the connection",
@@ -95,6 +120,24 @@ impl Failure {
         match self {
             Self::NoReadyEndpoint => {
                 format!("route {route} has no endpoint that is ready; try again in {RETRY_AFTER_SECONDS} s")
+            }
+            Self::EndpointsFailing { seconds } => {
+                format!(
+                    "every endpoint of route {route} failed again and again and is left alone; try again in {seconds} s"
+                )
+            }
+            Self::RateLimited { seconds } => {
+                format!("route {route} takes fewer requests from one client; try again in {seconds} s")
+            }
+            Self::RouteBusy => {
+                format!(
+                    "as many requests as route {route} takes at a time are under way; try again in {RETRY_AFTER_SECONDS} s"
+                )
+            }
+            Self::GatewayBusy => {
+                format!(
+                    "as many requests as the gateway takes at a time are under way; try again in {RETRY_AFTER_SECONDS} s"
+                )
             }
             Self::Unreachable => {
                 format!("every endpoint of route {route} that was tried refused the connection")
@@ -128,15 +171,40 @@ impl Failure {
     pub(crate) fn answer(self, route: &str, request_id: &str) -> Response<Outgoing> {
         let problem = Problem::new(self.status().as_u16(), self.slug(), self.title(), self.detail(route));
         let mut response = problem_answer(self.status(), &problem.with_instance(request_id));
-        if self == Self::NoReadyEndpoint {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
 
+    /// In how many seconds to ask again, where asking again is the answer.
+    fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::EndpointsFailing { seconds } | Self::RateLimited { seconds } => Some(seconds),
+            Self::NoReadyEndpoint | Self::RouteBusy | Self::GatewayBusy => Some(RETRY_AFTER_SECONDS),
+            _ => None,
+        }
+    }
+
+    /// The limit that was reached, as a label.
+    pub(crate) fn limit(self, stream: bool) -> Option<&'static str> {
+        match self {
+            Self::RateLimited { .. } => Some("rate"),
+            Self::RouteBusy => Some(if stream { "route-streams" } else { "route-requests" }),
+            Self::GatewayBusy => Some(if stream { "total-streams" } else { "total-requests" }),
+            Self::TooLarge => Some("body"),
+            _ => None,
+        }
+    }
+
+    /// Whether the endpoint failed, rather than the client or this process.
+    pub(crate) fn blames_endpoint(self) -> bool {
+        matches!(self, Self::Closed | Self::Invalid | Self::ResponseTimeout)
+    }
+
     /// Whether an `EventSource` that is told of this would stay away although the route comes back.
     pub(crate) fn sheds_streams(self) -> bool {
-        self.status().is_server_error()
+        self.status().is_server_error() || matches!(self, Self::RateLimited { .. })
     }
 }
 
@@ -214,8 +282,10 @@ fn problem_answer(status: StatusCode, problem: &Problem) -> Response<Outgoing> {
 /// Tells a stream request to come back later. An `EventSource` gives up for good on any status but 200, so
 /// this is a stream that says when to come back, and ends.
 pub(crate) fn shed(failure: Failure, random: &mut impl RngExt) -> Response<Outgoing> {
-    let fifth = SHED_RETRY_MILLIS / 5;
-    let millis = random.random_range(SHED_RETRY_MILLIS - fifth..=SHED_RETRY_MILLIS + fifth);
+    // Where a time is known before which it is of no use to come back, not before that.
+    let least = failure.retry_after().unwrap_or_default().saturating_mul(1000).saturating_mul(5) / 4;
+    let middle = SHED_RETRY_MILLIS.max(least);
+    let millis = random.random_range(middle - middle / 5..=middle + middle / 5);
     let mut text = Vec::with_capacity(64);
     sse::write_retry(&mut text, millis);
     sse::write_comment(&mut text, failure.slug());
@@ -236,11 +306,15 @@ mod tests {
     #[test]
     fn every_failure_has_a_slug_of_its_own_and_the_documented_status() {
         use Failure::{
-            Closed, ConnectTimeout, Invalid, NoReadyEndpoint, ResponseTimeout, TooLarge, Unreachable,
-            UploadBroken, UploadTimeout,
+            Closed, ConnectTimeout, EndpointsFailing, GatewayBusy, Invalid, NoReadyEndpoint, RateLimited,
+            ResponseTimeout, RouteBusy, TooLarge, Unreachable, UploadBroken, UploadTimeout,
         };
         let all = [
             (NoReadyEndpoint, 503),
+            (EndpointsFailing { seconds: 7 }, 503),
+            (RateLimited { seconds: 1 }, 429),
+            (RouteBusy, 503),
+            (GatewayBusy, 503),
             (Unreachable, 502),
             (ConnectTimeout, 504),
             (Closed, 502),
@@ -255,8 +329,9 @@ mod tests {
         for (failure, status) in all {
             let answer = failure.answer("cluster1", "r1");
             assert_eq!(answer.status(), status, "{failure:?}");
-            assert_eq!(answer.headers().contains_key(RETRY_AFTER), status == 503, "{failure:?}");
-            assert_eq!(failure.sheds_streams(), status >= 500, "{failure:?}");
+            let comes_back = matches!(status, 429 | 503);
+            assert_eq!(answer.headers().contains_key(RETRY_AFTER), comes_back, "{failure:?}");
+            assert_eq!(failure.sheds_streams(), comes_back || status >= 500, "{failure:?}");
         }
     }
 
@@ -264,14 +339,20 @@ mod tests {
     fn a_shed_stream_is_a_200_that_says_when_to_come_back() {
         let mut random = StdRng::seed_from_u64(7);
         for _ in 0..100 {
-            let answer = shed(Failure::NoReadyEndpoint, &mut random);
-            assert_eq!(answer.status(), 200);
-            assert_eq!(answer.headers()[CONTENT_TYPE], headers::EVENT_STREAM);
-            let Outgoing::Whole(Some(text)) = answer.into_body() else { panic!("no text") };
-            let text = String::from_utf8(text.to_vec()).unwrap();
-            let millis: u64 = text.strip_prefix("retry: ").unwrap().lines().next().unwrap().parse().unwrap();
-            assert!((4_000..=6_000).contains(&millis), "{text}");
-            assert!(text.ends_with(": no-ready-endpoint\n\n"), "{text}");
+            for (failure, range) in [
+                (Failure::NoReadyEndpoint, 4_000..=6_000),
+                (Failure::EndpointsFailing { seconds: 20 }, 20_000..=30_000),
+            ] {
+                let answer = shed(failure, &mut random);
+                assert_eq!(answer.status(), 200);
+                assert_eq!(answer.headers()[CONTENT_TYPE], headers::EVENT_STREAM);
+                let Outgoing::Whole(Some(text)) = answer.into_body() else { panic!("no text") };
+                let text = String::from_utf8(text.to_vec()).unwrap();
+                let millis: u64 =
+                    text.strip_prefix("retry: ").unwrap().lines().next().unwrap().parse().unwrap();
+                assert!(range.contains(&millis), "{text}");
+                assert!(text.ends_with(&format!(": {}\n\n", failure.slug())), "{text}");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Parser};
-use fundbond_routing::spec::Span;
+use fundbond_routing::{BreakerSettings, spec::Span};
 use fundbond_service_runtime::{config::admin_port, telemetry::LogArgs};
 use ipnet::IpNet;
 
@@ -74,6 +74,14 @@ impl Default for Timeouts {
 /// A request body is at most this long where not configured: a fund of 20,000 holdings fits.
 pub const DEFAULT_MAX_BODY_BYTES: u64 = 8 * 1024 * 1024;
 
+/// So many event streams are open at once where not configured. Each takes two sockets, and with the
+/// requests below stays under the 20,000 descriptors that a process commonly gets.
+pub const DEFAULT_MAX_STREAMS: u32 = 8_000;
+
+/// So many requests are under way at once where not configured: with answers in milliseconds, a hundred
+/// thousand a second; beyond it something behind is stuck, and waiting for it only ties up memory.
+pub const DEFAULT_MAX_REQUESTS: u32 = 1_500;
+
 /// Everything a gateway needs to run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -89,8 +97,14 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// How long each stage may take.
     pub timeouts: Timeouts,
-    /// The longest request body in bytes; `application/x-ndjson` is exempt.
+    /// The longest request body in bytes; the lines that `/api/sse/send` takes are exempt.
     pub max_body_bytes: u64,
+    /// How many requests that are no streams may be under way at once.
+    pub max_requests: u32,
+    /// How many event streams may be open at once.
+    pub max_streams: u32,
+    /// When an endpoint that keeps failing is left alone, and for how long.
+    pub breaker: BreakerSettings,
     /// How often each endpoint is asked whether it is ready.
     pub probe_interval: Duration,
     /// How long readiness waits for endpoints that have never answered.
@@ -113,6 +127,9 @@ impl Config {
             trusted_proxies: Vec::new(),
             timeouts: Timeouts::default(),
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+            max_requests: DEFAULT_MAX_REQUESTS,
+            max_streams: DEFAULT_MAX_STREAMS,
+            breaker: BreakerSettings::default(),
             probe_interval: Duration::from_secs(1),
             first_sync_wait: Duration::from_secs(30),
             drain_grace: Duration::from_secs(10),
@@ -184,9 +201,24 @@ pub struct Options {
     /// Between two pieces of a response, where the route does not say.
     #[arg(long, env = "FUND_IDLE_TIMEOUT", default_value_t = Span(Timeouts::default().idle), value_parser = positive)]
     pub idle_timeout: Span,
-    /// The longest request body in bytes; application/x-ndjson is exempt.
+    /// The longest request body in bytes; the lines of application/x-ndjson that /api/sse/send takes are exempt.
     #[arg(long, env = "FUND_MAX_BODY_BYTES", default_value_t = DEFAULT_MAX_BODY_BYTES)]
     pub max_body_bytes: u64,
+    /// How many requests that are no streams may be under way at once; more are answered 503.
+    #[arg(long, env = "FUND_MAX_REQUESTS", default_value_t = DEFAULT_MAX_REQUESTS, value_parser = at_least_one())]
+    pub max_requests: u32,
+    /// How many event streams may be open at once; more are told to come back later.
+    #[arg(long, env = "FUND_MAX_STREAMS", default_value_t = DEFAULT_MAX_STREAMS, value_parser = at_least_one())]
+    pub max_streams: u32,
+    /// An endpoint that fails this often in a row is left alone for a while, but for one probing request.
+    #[arg(long, env = "FUND_BREAKER_FAILURES", default_value_t = BreakerSettings::default().consecutive_failures, value_parser = at_least_one())]
+    pub breaker_failures: u32,
+    /// How long it is left alone at first; twice as long each time the probing request fails.
+    #[arg(long, env = "FUND_BREAKER_FIRST_PAUSE", default_value_t = Span(BreakerSettings::default().first_pause), value_parser = positive)]
+    pub breaker_first_pause: Span,
+    /// How long it is left alone at most.
+    #[arg(long, env = "FUND_BREAKER_LONGEST_PAUSE", default_value_t = Span(BreakerSettings::default().longest_pause), value_parser = positive)]
+    pub breaker_longest_pause: Span,
     /// How often each endpoint is asked whether it is ready.
     #[arg(long, env = "FUND_PROBE_INTERVAL", default_value = "1s", value_parser = positive)]
     pub probe_interval: Span,
@@ -217,12 +249,24 @@ impl Options {
                 idle: self.idle_timeout.0,
             },
             max_body_bytes: self.max_body_bytes,
+            max_requests: self.max_requests,
+            max_streams: self.max_streams,
+            breaker: BreakerSettings {
+                consecutive_failures: self.breaker_failures,
+                first_pause: self.breaker_first_pause.0,
+                longest_pause: self.breaker_longest_pause.0,
+                ..BreakerSettings::default()
+            },
             probe_interval: self.probe_interval.0,
             first_sync_wait: self.first_sync_wait.0,
             drain_grace: self.drain_grace.0,
             access_log: self.access_log,
         }
     }
+}
+
+fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 /// A network in CIDR notation, or one address.

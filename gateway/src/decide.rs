@@ -4,13 +4,18 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use fundbond_protocol::headers;
-use fundbond_routing::RoundRobin;
+use fundbond_routing::{
+    LeastStreams, RoundRobin,
+    spec::{LimitsSpec, RateLimitSpec, StrategyKind},
+};
 use http::{HeaderMap, HeaderName, Method};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use crate::route_file::{Address, RouteTimeouts};
 
@@ -41,6 +46,12 @@ pub struct Route {
     pub default: bool,
     /// What the file says about timeouts.
     pub timeouts: RouteTimeouts,
+    /// How one of the endpoints is chosen.
+    pub strategy: StrategyKind,
+    /// How often one client may ask.
+    pub rate_limit: Option<RateLimitSpec>,
+    /// How much may be under way at once.
+    pub limits: LimitsSpec,
     /// To where.
     pub endpoints: Vec<Target>,
 }
@@ -69,63 +80,140 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// Whether one endpoint takes requests; probes write it, decisions read it.
+/// What changes about one endpoint between two requests: probes and requests write it, decisions read it.
+///
+/// These are numbers that guard no other data, so no order among them is needed: a decision that is one
+/// change late is a legal one.
 #[derive(Clone, Debug, Default)]
-pub struct ReadyFlag(Arc<AtomicBool>);
+pub struct Signals(Arc<Numbers>);
 
-impl ReadyFlag {
-    /// Whether it does.
-    pub fn get(&self) -> bool {
-        // A flag guards no other data: a decision that is one probe late is a legal one.
-        self.0.load(Ordering::Relaxed)
+#[derive(Debug, Default)]
+struct Numbers {
+    ready: AtomicBool,
+    under_way: AtomicUsize,
+    /// Nanoseconds on the clock of decisions.
+    admits_from: AtomicU64,
+}
+
+/// No request is let through until something happens.
+const NOT_YET: u64 = u64::MAX;
+
+impl Signals {
+    /// Whether its probes say that it takes requests.
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Relaxed)
     }
 
-    /// Sets it; returns what it was.
-    pub fn set(&self, ready: bool) -> bool {
-        self.0.swap(ready, Ordering::Relaxed)
+    /// Sets that; returns what it was.
+    pub fn set_ready(&self, ready: bool) -> bool {
+        self.0.ready.swap(ready, Relaxed)
+    }
+
+    /// How many requests and streams are under way there.
+    pub fn load(&self) -> usize {
+        self.0.under_way.load(Relaxed)
+    }
+
+    /// One more is.
+    pub fn begin(&self) {
+        self.0.under_way.fetch_add(1, Relaxed);
+    }
+
+    /// One less is.
+    pub fn end(&self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+
+    /// From when on its breaker lets the next request through; none while a probe decides about that.
+    pub fn admits_from(&self) -> Option<Duration> {
+        Some(self.0.admits_from.load(Relaxed)).filter(|from| *from != NOT_YET).map(Duration::from_nanos)
+    }
+
+    /// Sets that.
+    pub fn set_admits_from(&self, from: Option<Duration>) {
+        // 2^64 ns are 584 years.
+        let nanos = from.map_or(NOT_YET, |from| u64::try_from(from.as_nanos()).unwrap_or(NOT_YET));
+        self.0.admits_from.store(nanos, Relaxed);
+    }
+
+    fn is_usable(&self, now: Duration) -> bool {
+        self.is_ready() && self.admits_from().is_some_and(|from| from <= now)
     }
 }
 
-/// The readiness of every endpoint of a table: `[route][endpoint]`.
+/// The signals of every endpoint of a table: `[route][endpoint]`.
 #[derive(Clone, Debug, Default)]
-pub struct Endpoints(pub Vec<Vec<ReadyFlag>>);
+pub struct Endpoints(pub Vec<Vec<Signals>>);
 
 impl Endpoints {
-    fn is_ready(&self, route: usize, endpoint: usize) -> bool {
-        self.0.get(route).and_then(|r| r.get(endpoint)).is_some_and(ReadyFlag::get)
+    fn of(&self, route: usize) -> &[Signals] {
+        self.0.get(route).map_or(&[], Vec::as_slice)
+    }
+
+    /// Until when every endpoint of `route` that is ready is left alone by its breaker, if there is one:
+    /// none where none is ready.
+    pub fn admit_from(&self, route: usize) -> Option<Duration> {
+        // While a probe is under way, nobody knows: its end is the earliest, and may come at once.
+        self.of(route).iter().filter(|s| s.is_ready()).map(|s| s.admits_from().unwrap_or_default()).min()
     }
 }
 
-/// Whose turn it is, for every route of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What the strategy of one route remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Turn {
+    RoundRobin(RoundRobin),
+    LeastStreams,
+}
+
+impl Turn {
+    fn new(strategy: StrategyKind) -> Self {
+        match strategy {
+            StrategyKind::RoundRobin => Self::RoundRobin(RoundRobin::default()),
+            StrategyKind::LeastStreams => Self::LeastStreams,
+        }
+    }
+
+    fn pick(
+        &mut self,
+        endpoints: &[Signals],
+        usable: impl Fn(usize) -> bool,
+        random: &mut SmallRng,
+    ) -> Option<usize> {
+        match self {
+            Self::RoundRobin(turn) => turn.pick(endpoints.len(), usable),
+            Self::LeastStreams => LeastStreams.pick(
+                endpoints.len(),
+                usable,
+                |endpoint| endpoints.get(endpoint).map_or(usize::MAX, Signals::load),
+                |below| random.random_range(0..below),
+            ),
+        }
+    }
+}
+
+/// Whose turn it is, for every route of a table, and the randomness of the strategies that draw.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picker {
-    turns: Vec<RoundRobin>,
+    turns: Vec<Turn>,
+    random: SmallRng,
 }
 
 impl Picker {
     /// The picker of `table`; routes that `previous` knows by name keep their turn, so that frequent
-    /// edits do not send everything to the first endpoint.
-    pub fn new(table: &RouteTable, previous: Option<(&RouteTable, &Picker)>) -> Self {
-        let turn = |route: &Route| {
-            let (old, picker) = previous?;
-            let index = old.routes.iter().position(|r| r.name == route.name)?;
-            picker.turns.get(index).cloned()
+    /// edits do not send everything to the first endpoint. The same `seed` draws the same.
+    pub fn new(table: &RouteTable, previous: Option<(&RouteTable, &Picker)>, seed: u64) -> Self {
+        let known: HashMap<&str, (&Route, &Turn)> = previous
+            .map(|(old, picker)| {
+                old.routes.iter().zip(&picker.turns).map(|(r, t)| (&*r.name, (r, t))).collect()
+            })
+            .unwrap_or_default();
+        let turn = |route: &Route| match known.get(&*route.name) {
+            Some((old, turn)) if old.strategy == route.strategy => (*turn).clone(),
+            _ => Turn::new(route.strategy),
         };
-        // Positions of thousands of routes in thousands of routes would be quadratic; names are unique.
-        if table.routes.len() > SMALL_TABLE {
-            let known: HashMap<&str, &RoundRobin> = previous
-                .map(|(old, picker)| old.routes.iter().map(|r| &*r.name).zip(&picker.turns).collect())
-                .unwrap_or_default();
-            let turns =
-                table.routes.iter().map(|r| known.get(&*r.name).copied().cloned().unwrap_or_default());
-            return Self { turns: turns.collect() };
-        }
-        Self { turns: table.routes.iter().map(|r| turn(r).unwrap_or_default()).collect() }
+        Self { turns: table.routes.iter().map(turn).collect(), random: SmallRng::seed_from_u64(seed) }
     }
 }
-
-/// Up to this many routes a linear search beats building a map.
-const SMALL_TABLE: usize = 16;
 
 /// What to do with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +225,7 @@ pub enum Decision {
         /// Index of the endpoint in it.
         endpoint: usize,
     },
-    /// The route is known, but none of its endpoints is ready.
+    /// The route is known, but none of its endpoints is ready and let through by its breaker.
     NoEndpoint {
         /// Index of the route.
         route: usize,
@@ -212,9 +300,15 @@ impl RouteTable {
     }
 
     /// The whole decision: route, then endpoint.
-    pub fn pick(&self, head: &RequestHead<'_>, endpoints: &Endpoints, picker: &mut Picker) -> Decision {
+    pub fn pick(
+        &self,
+        head: &RequestHead<'_>,
+        endpoints: &Endpoints,
+        picker: &mut Picker,
+        now: Duration,
+    ) -> Decision {
         match self.find(head) {
-            Ok((route, _)) => match self.choose(route, endpoints, picker, &[]) {
+            Ok((route, _)) => match self.choose(route, endpoints, picker, now, &[]) {
                 Some(endpoint) => Decision::Forward { route, endpoint },
                 None => Decision::NoEndpoint { route },
             },
@@ -222,19 +316,22 @@ impl RouteTable {
         }
     }
 
-    /// A ready endpoint of `route` that is not among `tried`.
+    /// An endpoint of `route` that is ready, whose breaker lets a request through, and that is not among
+    /// `tried`.
     pub fn choose(
         &self,
         route: usize,
         endpoints: &Endpoints,
         picker: &mut Picker,
+        now: Duration,
         tried: &[usize],
     ) -> Option<usize> {
-        let count = self.routes.get(route)?.endpoints.len();
-        picker
-            .turns
-            .get_mut(route)?
-            .pick(count, |endpoint| !tried.contains(&endpoint) && endpoints.is_ready(route, endpoint))
+        let Picker { turns, random } = picker;
+        let signals = endpoints.of(route);
+        let usable = |endpoint: usize| {
+            !tried.contains(&endpoint) && signals.get(endpoint).is_some_and(|s| s.is_usable(now))
+        };
+        turns.get_mut(route)?.pick(signals, usable, random)
     }
 
     /// The route of a request: by header, else by query, else the default; then its path must fit.

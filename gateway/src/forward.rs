@@ -1,45 +1,35 @@
 //! Obeys a decision: sends the request on, passes the response back.
 
-use std::sync::Arc;
-
+use crate::{
+    answer::{self, Failure},
+    attempt::attempt,
+    body::{Download, Outgoing, Upload},
+    config::Timeouts,
+    decide::{RequestHead, Route},
+    gateway::Gateway,
+    head::{self, Peer},
+    limits::{Client, Place},
+    live::Live,
+    pool::Lease,
+    record::{Outcome, Record},
+    trace::{REQUEST_ID, RequestId, TRACEPARENT, TRACESTATE, TraceContext},
+};
 use fundbond_protocol::{api::FUND_EVENTS_PATH, headers};
-use fundbond_service_runtime::exit::chain;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    HeaderMap, HeaderValue, Method, Request, Response, Version,
     header::{ACCEPT, CONTENT_TYPE},
     request::Parts,
 };
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep_until};
 
-use crate::{
-    answer::{self, Failure},
-    body::{Download, Outgoing, Upload, UploadFailure, UploadState},
-    config::Timeouts,
-    decide::{RequestHead, Route},
-    gateway::Gateway,
-    head::{self, Peer},
-    live::{Endpoint, Live},
-    pool::{self, ConnectError, Lease},
-    record::{Outcome, Record},
-    trace::{REQUEST_ID, RequestId, TRACEPARENT, TRACESTATE, TraceContext},
-};
+/// Streams of users, below it.
+const CONNECT_PATH: &str = "/api/sse/connect/";
 
-/// A request is tried at most this many times: when three endpoints in a row are gone, a fourth would only
-/// add its connect timeout to the client's wait.
-const MAX_ATTEMPTS: usize = 3;
-
-/// Streamed line by line and answered at its end: exempt from the limit of a body's length.
+/// What takes events line by line as they arise, and answers at their end: exempt from the limit of a body's
+/// length. Only there: elsewhere a media type would be a way around the limit.
+const SEND_PATH: &str = "/api/sse/send";
 const NDJSON: &str = "application/x-ndjson";
-
-/// How sending a request over one connection failed.
-enum SendFailure {
-    /// Nothing of it was sent; here it is again.
-    NotSent(Box<Request<Upload>>),
-    /// Some of it may have been sent.
-    Failed(Failure),
-}
 
 impl Gateway {
     /// Answers one request.
@@ -88,10 +78,12 @@ impl Gateway {
             // `find` only returns indices of its own table.
             return own(Failure::NoReadyEndpoint.answer("", record.request_id.as_str()), record, "no-route");
         };
-        record.route(&route.name);
         let stream = wants_stream(&parts);
-        let sent = match self.prepare(parts, body, peer, route, timeouts, &mut record) {
-            Ok(request) => self.attempt(&live, index, timeouts, request, &mut record).await,
+        let sent = match self.enter(&live, index, &parts, &peer, stream, &mut record) {
+            Ok(()) => match self.prepare(parts, body, peer, route, timeouts, &mut record) {
+                Ok(request) => attempt(&live, index, timeouts, request, &mut record).await,
+                Err(failure) => Err(failure),
+            },
             Err(failure) => Err(failure),
         };
         let mut response = match sent {
@@ -100,6 +92,28 @@ impl Gateway {
         };
         head::set_routed_to(response.headers_mut(), &route.value);
         response
+    }
+
+    /// Lets a request in, if no limit is reached: its client's own first, then what is under way.
+    fn enter(
+        &self,
+        live: &Live,
+        index: usize,
+        parts: &Parts,
+        peer: &Peer,
+        stream: bool,
+        record: &mut Record,
+    ) -> Result<(), Failure> {
+        let Some((route, state)) = live.table.routes().get(index).zip(live.states.get(index)) else {
+            return Err(Failure::NoReadyEndpoint);
+        };
+        record.route(&route.name, state);
+        if let Some(Some(rate)) = live.rates.get(index) {
+            let client = Client::of(&parts.headers, peer, &self.config.trusted_proxies);
+            rate.take(client, live.clock.now())?;
+        }
+        record.place(Place::take(route, state, &self.total, stream)?);
+        Ok(())
     }
 
     /// The request as an endpoint of `route` sees it.
@@ -112,7 +126,10 @@ impl Gateway {
         timeouts: &Timeouts,
         record: &mut Record,
     ) -> Result<Request<Upload>, Failure> {
-        let allowed = if is_ndjson(&parts.headers) { u64::MAX } else { self.config.max_body_bytes };
+        parts.uri = head::target(&parts.uri, route.strip_prefix);
+        // The path that the endpoint sees is the one whose lines it takes.
+        let lines = parts.uri.path() == SEND_PATH && is_ndjson(&parts.headers);
+        let allowed = if lines { u64::MAX } else { self.config.max_body_bytes };
         if body.size_hint().lower() > allowed {
             return Err(Failure::TooLarge);
         }
@@ -126,64 +143,8 @@ impl Gateway {
         head::to_upstream(&mut parts.headers, &peer, || route.value.to_string());
         // The next hop reads the same route, however this one found it.
         parts.headers.insert(route.header.clone(), head::value(&route.value));
-        parts.uri = head::target(&parts.uri, route.strip_prefix);
         parts.version = Version::HTTP_11;
         Ok(Request::from_parts(parts, upload))
-    }
-
-    /// Sends the request to one endpoint after another until one answers or nothing more may be tried.
-    async fn attempt(
-        &self,
-        live: &Live,
-        route: usize,
-        timeouts: &Timeouts,
-        mut request: Request<Upload>,
-        record: &mut Record,
-    ) -> Result<(Response<Incoming>, Lease), Failure> {
-        let upload = record.upload_state();
-        let mut spare = replayable(&request, upload.as_ref());
-        let mut tried: Vec<usize> = Vec::new();
-        let mut failure = Failure::NoReadyEndpoint;
-        let mut fresh = false;
-        for attempt in 0..MAX_ATTEMPTS {
-            let Some((index, endpoint)) = live.choose(route, &tried) else { break };
-            if attempt > 0 {
-                record.retried();
-            }
-            record.endpoint(&endpoint.target.name);
-            let lease = match lend(&endpoint, timeouts, upload.clone(), fresh).await {
-                Ok(lease) => lease,
-                Err(error) => {
-                    failure = blame(&endpoint, &error);
-                    tried.push(index);
-                    continue;
-                }
-            };
-            let reused = lease.connection.reused;
-            match send(request, lease, timeouts).await {
-                Ok(answered) => return Ok(answered),
-                Err(SendFailure::NotSent(back)) => {
-                    failure = Failure::Closed;
-                    request = *back;
-                }
-                Err(SendFailure::Failed(Failure::Closed)) => {
-                    failure = Failure::Closed;
-                    // Once is enough: an endpoint that closes on a request may be dying of it.
-                    match spare.take() {
-                        Some(again) => request = again,
-                        None => return Err(failure),
-                    }
-                }
-                Err(SendFailure::Failed(other)) => return Err(other),
-            }
-            // An idle connection that had just been closed says nothing about its endpoint; the others that
-            // are idle may be no better.
-            fresh = true;
-            if !reused {
-                tried.push(index);
-            }
-        }
-        Err(failure)
     }
 }
 
@@ -199,109 +160,6 @@ fn name(headers: &mut HeaderMap) -> (RequestId, TraceContext) {
     headers.insert(REQUEST_ID, request_id.header());
     headers.insert(TRACEPARENT, trace.header());
     (request_id, trace)
-}
-
-/// A copy of a request without a body that may be sent twice (RFC 9110, 9.2.2).
-fn replayable(request: &Request<Upload>, upload: Option<&Arc<UploadState>>) -> Option<Request<Upload>> {
-    let idempotent = request.method().is_idempotent();
-    if !idempotent || upload.is_some() {
-        return None;
-    }
-    let mut copy = Request::new(Upload::none());
-    request.method().clone_into(copy.method_mut());
-    request.uri().clone_into(copy.uri_mut());
-    request.headers().clone_into(copy.headers_mut());
-    Some(copy)
-}
-
-/// A connection to `endpoint`: an idle one unless it must be `fresh`, else a new one.
-async fn lend(
-    endpoint: &Arc<Endpoint>,
-    timeouts: &Timeouts,
-    upload: Option<Arc<UploadState>>,
-    fresh: bool,
-) -> Result<Lease, ConnectError> {
-    while !fresh && let Some(mut connection) = endpoint.pool.take() {
-        // The end of the response before it may still be on its way through its task.
-        let ready = tokio::time::timeout(timeouts.connect, connection.sender.ready()).await;
-        if matches!(ready, Ok(Ok(()))) {
-            return Ok(Lease { connection, endpoint: endpoint.clone(), upload });
-        }
-    }
-    let connection = pool::connect(&endpoint.target.address, timeouts.connect).await?;
-    Ok(Lease { connection, endpoint: endpoint.clone(), upload })
-}
-
-/// Takes an endpoint that cannot be connected to out of the choice until its next probe.
-fn blame(endpoint: &Endpoint, error: &ConnectError) -> Failure {
-    let why = chain(error);
-    if error.blames_endpoint() {
-        endpoint.refused(&why);
-    } else {
-        tracing::warn!(endpoint = %endpoint.target.name, error = why, "cannot connect, for a reason of this process");
-    }
-    match error {
-        ConnectError::TimedOut(_) => Failure::ConnectTimeout,
-        ConnectError::Io(_) | ConnectError::Handshake(_) => Failure::Unreachable,
-    }
-}
-
-/// Sends `request` over `lease` and waits for the head of its response.
-async fn send(
-    request: Request<Upload>,
-    mut lease: Lease,
-    timeouts: &Timeouts,
-) -> Result<(Response<Incoming>, Lease), SendFailure> {
-    let upload = lease.upload.clone();
-    let failed = |failure| Err(SendFailure::Failed(failure));
-    let answered = {
-        let answer = lease.connection.sender.try_send_request(request);
-        tokio::pin!(answer);
-        let mut deadline = Instant::now() + timeouts.response_headers;
-        loop {
-            tokio::select! {
-                biased;
-                answered = &mut answer => break answered,
-                () = sleep_until(deadline) => match later(upload.as_deref(), timeouts) {
-                    Some(later) => deadline = later,
-                    None => return failed(Failure::ResponseTimeout),
-                },
-            }
-        }
-    };
-    match answered {
-        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => failed(Failure::Invalid),
-        Ok(response) if !head::is_coded_plainly(response.headers()) => failed(Failure::Invalid),
-        Ok(response) => Ok((response, lease)),
-        Err(mut error) => {
-            if let Some(back) = error.take_message() {
-                return Err(SendFailure::NotSent(Box::new(back)));
-            }
-            let error = error.into_error();
-            let failure = match upload.and_then(|upload| upload.failure()) {
-                Some(UploadFailure::TooLarge) => Failure::TooLarge,
-                Some(UploadFailure::TooSlow) => Failure::UploadTimeout,
-                Some(UploadFailure::BrokenOff) => Failure::UploadBroken,
-                None if error.is_parse() => Failure::Invalid,
-                None => Failure::Closed,
-            };
-            tracing::debug!(endpoint = %lease.endpoint.target.name, error = chain(&error), "request failed");
-            failed(failure)
-        }
-    }
-}
-
-/// Until when to wait on for a response, if the time is not up. It is counted from the last piece of the
-/// request that went on, and stands still while the client is the one who is waited for: its pauses have a
-/// timeout of their own.
-fn later(upload: Option<&UploadState>, timeouts: &Timeouts) -> Option<Instant> {
-    let upload = upload?;
-    let now = Instant::now();
-    if upload.waits_for_client() {
-        return Some(now + timeouts.response_headers);
-    }
-    let deadline = upload.last_progress() + timeouts.response_headers;
-    (deadline > now).then_some(deadline)
 }
 
 /// The response as the client sees it.
@@ -325,6 +183,9 @@ fn pass_back(
 
 /// The answer to a request that got none from an endpoint.
 fn fail(failure: Failure, stream: bool, route: &str, record: Record) -> Response<Outgoing> {
+    if let Some(limit) = failure.limit(stream) {
+        record.limited(limit);
+    }
     if stream && failure.sheds_streams() {
         record.shed();
         return own(answer::shed(failure, &mut rand::rng()), record, failure.slug());
@@ -350,8 +211,11 @@ fn wants_stream(parts: &Parts) -> bool {
     let accepts = parts.headers.get_all(ACCEPT).iter().any(|value| {
         value.to_str().is_ok_and(|list| list.split(',').any(|one| is_media_type(one, headers::EVENT_STREAM)))
     });
-    let below = parts.uri.path().strip_prefix(FUND_EVENTS_PATH);
-    accepts || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let path = parts.uri.path();
+    let below = path.strip_prefix(FUND_EVENTS_PATH);
+    accepts
+        || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || path.starts_with(CONNECT_PATH)
 }
 
 fn is_event_stream(content_type: Option<&HeaderValue>) -> bool {

@@ -1,6 +1,7 @@
 //! What all requests and all edits of one gateway share.
 
 use std::{
+    collections::HashSet,
     error::Error,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,7 +14,13 @@ use arc_swap::ArcSwap;
 use fundbond_service_runtime::exit::chain;
 use tokio::time::timeout;
 
-use crate::{config::Config, decide::RouteTable, live::Live, record::Ledger};
+use crate::{
+    config::Config,
+    decide::RouteTable,
+    limits::{Most, Total},
+    live::Live,
+    record::Ledger,
+};
 
 /// A swap waits this long for first probes: as long as one may take.
 const MAKE_TIME: Duration = crate::probe::PROBE_TIMEOUT;
@@ -24,6 +31,8 @@ pub(crate) struct Gateway {
     pub(crate) config: Config,
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) ledger: Arc<Ledger>,
+    /// What all routes have under way together.
+    pub(crate) total: Arc<Total>,
     last_error: Mutex<Option<String>>,
     reload_failures: AtomicU64,
 }
@@ -31,7 +40,9 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(config: Config, live: Arc<ArcSwap<Live>>, ledger: Arc<Ledger>) -> Self {
         ledger.metrics.reloads.inc();
-        Self { config, live, ledger, last_error: Mutex::default(), reload_failures: AtomicU64::new(0) }
+        let total = Total::new(Most { requests: config.max_requests, streams: config.max_streams });
+        let (last_error, reload_failures) = (Mutex::default(), AtomicU64::new(0));
+        Self { config, live, ledger, total, last_error, reload_failures }
     }
 
     fn error_slot(&self) -> MutexGuard<'_, Option<String>> {
@@ -69,11 +80,25 @@ impl Gateway {
             endpoints = live.endpoint_count(),
             "route table applied"
         );
-        self.live.store(Arc::new(live));
+        let live = Arc::new(live);
+        self.live.store(live.clone());
+        self.forget_removed(&previous, &live);
         self.ledger.metrics.reloads.inc();
         *self.error_slot() = None;
         // A table without the endpoint that readiness waited for is news, too.
         news.tell();
+    }
+
+    /// Takes the routes of `previous` that `live` has not out of the metrics.
+    fn forget_removed(&self, previous: &Live, live: &Live) {
+        let names: HashSet<&str> = live.table.routes().iter().map(|route| &*route.name).collect();
+        for (route, state) in previous.table.routes().iter().zip(&previous.states) {
+            if !names.contains(&*route.name) {
+                // First, so that what ends from now on brings no series back.
+                state.retire();
+                self.ledger.metrics.forget(&route.name);
+            }
+        }
     }
 
     /// Keeps the table there is, and says why.

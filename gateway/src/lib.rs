@@ -1,8 +1,10 @@
 //! Both proxy hops with one forwarder: `gateway` picks the cluster by header, `cluster-proxy` picks the pod.
 //!
-//! Flow of a request: [`server`] accepts -> [`guard`] refuses what two servers could read differently -> `forward` asks [`decide`] (pure: route by header, query or
-//! default, then a ready endpoint in turn) -> `head` takes off what belongs to one hop and adds ids ->
-//! `pool` lends a connection -> bodies stream both ways through `body` -> `record` logs and counts the end.
+//! Flow of a request: [`server`] accepts -> [`guard`] refuses what two servers could read differently ->
+//! `forward` asks [`decide`] for its route (pure: by header, query or default) -> `limits` give it a place, or it is told to come back -> `head` takes off what belongs to
+//! one hop and adds ids -> `attempt` asks [`decide`] for an endpoint (pure: ready, let through by its breaker,
+//! then what the strategy says), again where that is safe -> `pool` lends a connection -> bodies stream both
+//! ways through `body` -> `record` logs and counts the end.
 //!
 //! Flow of a route edit: `source` watches the file -> [`route_file`] validates it -> `live` swaps the table
 //! in one step. Endpoints that stay keep their connections and what probes know; open streams never notice.
@@ -19,11 +21,14 @@ pub mod server;
 
 mod admin;
 mod answer;
+mod attempt;
 mod body;
+mod endpoint;
 mod forward;
 mod gateway;
 mod head;
 mod health;
+mod limits;
 mod live;
 mod metrics;
 mod pool;

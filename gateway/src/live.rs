@@ -5,89 +5,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{
+    answer::Failure,
     config::{Config, Timeouts},
-    decide::{Endpoints, Picker, ReadyFlag, RequestHead, Route, RouteTable, Target},
-    health::Readiness,
-    pool::Pool,
+    decide::{Endpoints, Picker, RequestHead, Route, RouteTable, Target},
+    endpoint::{Admission, Clock, Endpoint, Load, News},
+    limits::{RouteRate, RouteState, whole_seconds},
     probe,
 };
-
-/// One endpoint, shared by every table that names it and every request that runs there.
-#[derive(Debug)]
-pub(crate) struct Endpoint {
-    pub(crate) target: Target,
-    pub(crate) pool: Pool,
-    readiness: Mutex<Readiness>,
-    flag: ReadyFlag,
-    news: News,
-}
-
-/// Told whenever the first probe of an endpoint ends, and whenever an endpoint answers for the first time.
-#[derive(Clone, Debug)]
-pub(crate) struct News(Arc<watch::Sender<()>>);
-
-impl News {
-    fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(())))
-    }
-
-    pub(crate) fn tell(&self) {
-        self.0.send_replace(());
-    }
-
-    /// Listens from now on.
-    pub(crate) fn listen(&self) -> watch::Receiver<()> {
-        self.0.subscribe()
-    }
-}
-
-impl Endpoint {
-    fn new(target: Target, news: News) -> Self {
-        Self { target, pool: Pool::default(), readiness: Mutex::default(), flag: ReadyFlag::default(), news }
-    }
-
-    pub(crate) fn readiness(&self) -> Readiness {
-        *self.state()
-    }
-
-    pub(crate) fn is_ready(&self) -> bool {
-        self.flag.get()
-    }
-
-    fn state(&self) -> MutexGuard<'_, Readiness> {
-        self.readiness.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes in what a probe found; `why` says it in words.
-    pub(crate) fn probed(&self, ok: bool, why: &str) {
-        self.change(|state| state.probed(ok), why);
-    }
-
-    /// A request could not connect.
-    pub(crate) fn refused(&self, why: &str) {
-        self.change(Readiness::refused, why);
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Readiness), why: &str) {
-        let mut state = self.state();
-        let known = (state.was_asked(), state.has_answered());
-        change(&mut state);
-        let ready = state.is_ready();
-        // Under the lock, so that two changes reach the flag in their order.
-        let before = self.flag.set(ready);
-        let first = known != (state.was_asked(), state.has_answered());
-        drop(state);
-        if ready != before {
-            tracing::info!(endpoint = %self.target.address, name = %self.target.name, ready, why, "endpoint readiness changed");
-        }
-        if first {
-            self.news.tell();
-        }
-    }
-}
 
 /// An endpoint and the task that probes it; the task ends when the last table that names it goes, even while
 /// a stream still holds the endpoint.
@@ -110,7 +37,10 @@ pub(crate) struct Live {
     /// `[route][endpoint]`, in the order of the table.
     pub(crate) endpoints: Vec<Vec<Arc<Endpoint>>>,
     pub(crate) timeouts: Vec<Timeouts>,
-    flags: Endpoints,
+    pub(crate) states: Vec<Arc<RouteState>>,
+    pub(crate) rates: Vec<Option<Arc<RouteRate>>>,
+    pub(crate) clock: Clock,
+    signals: Endpoints,
     picker: Mutex<Picker>,
     probed: HashMap<Target, Arc<Probed>>,
     news: News,
@@ -120,6 +50,7 @@ impl Live {
     /// `table` with probes running, taking over from `previous` whatever both name. Needs a runtime.
     pub(crate) fn new(table: RouteTable, previous: Option<&Self>, config: &Config) -> Self {
         let news = previous.map_or_else(News::new, |p| p.news.clone());
+        let clock = previous.map_or_else(Clock::start, |p| p.clock);
         let mut probed: HashMap<Target, Arc<Probed>> = HashMap::new();
         let mut endpoints = Vec::with_capacity(table.routes().len());
         for route in table.routes() {
@@ -128,7 +59,8 @@ impl Live {
                 let one = probed.entry(target.clone()).or_insert_with(|| {
                     let known = previous.and_then(|p| p.probed.get(target));
                     known.cloned().unwrap_or_else(|| {
-                        let endpoint = Arc::new(Endpoint::new(target.clone(), news.clone()));
+                        let endpoint = Endpoint::new(target.clone(), config.breaker, clock, news.clone());
+                        let endpoint = Arc::new(endpoint);
                         let task = tokio::spawn(probe::run(endpoint.clone(), config.probe_interval));
                         Arc::new(Probed { endpoint, task })
                     })
@@ -137,30 +69,52 @@ impl Live {
             }
             endpoints.push(of_route);
         }
-        let flags =
-            Endpoints(endpoints.iter().map(|route| route.iter().map(|e| e.flag.clone()).collect()).collect());
+        let of_route = |route: &Vec<Arc<Endpoint>>| route.iter().map(|e| e.signals().clone()).collect();
+        let signals = Endpoints(endpoints.iter().map(of_route).collect());
+        let seed = rand::random();
         let picker = match previous {
-            Some(p) => Picker::new(&table, Some((&p.table, &p.picker()))),
-            None => Picker::new(&table, None),
+            Some(p) => Picker::new(&table, Some((&p.table, &p.picker())), seed),
+            None => Picker::new(&table, None, seed),
         };
         let timeouts = table.routes().iter().map(|route| merged(route, &config.timeouts)).collect();
-        Self { table, endpoints, timeouts, flags, picker: Mutex::new(picker), probed, news }
+        let (states, rates) = kept(&table, previous);
+        let picker = Mutex::new(picker);
+        Self { table, endpoints, timeouts, states, rates, clock, signals, picker, probed, news }
     }
 
     fn picker(&self) -> MutexGuard<'_, Picker> {
         self.picker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next ready endpoint of `route` that was not tried yet.
-    pub(crate) fn choose(&self, route: usize, tried: &[usize]) -> Option<(usize, Arc<Endpoint>)> {
-        let index = self.table.choose(route, &self.flags, &mut self.picker(), tried)?;
-        Some((index, self.endpoints.get(route)?.get(index)?.clone()))
+    /// The next usable endpoint of `route` that was not tried yet, with leave to send it one request.
+    pub(crate) fn choose(&self, route: usize, tried: &mut Vec<usize>) -> Option<Chosen> {
+        // Held until the choice counts: whoever chooses next sees it.
+        let mut picker = self.picker();
+        loop {
+            let index = self.table.choose(route, &self.signals, &mut picker, self.clock.now(), tried)?;
+            match self.endpoints.get(route)?.get(index)?.admit() {
+                Some((admission, load)) => return Some(Chosen { index, admission, load }),
+                // Another request, of another route or table, became its probe meanwhile.
+                None => tried.push(index),
+            }
+        }
+    }
+
+    /// Why no endpoint of `route` can be chosen.
+    pub(crate) fn why_none(&self, route: usize) -> Failure {
+        match self.signals.admit_from(route) {
+            None => Failure::NoReadyEndpoint,
+            Some(from) => {
+                let seconds = whole_seconds(from.saturating_sub(self.clock.now()));
+                Failure::EndpointsFailing { seconds }
+            }
+        }
     }
 
     /// What would be decided about a request now; nobody loses a turn by the question.
     pub(crate) fn rehearse(&self, head: &RequestHead<'_>) -> crate::decide::Decision {
         let mut picker = self.picker().clone();
-        self.table.pick(head, &self.flags, &mut picker)
+        self.table.pick(head, &self.signals, &mut picker, self.clock.now())
     }
 
     /// The endpoints that have never been ready, by name.
@@ -203,6 +157,33 @@ impl Live {
     pub(crate) fn endpoint_count(&self) -> usize {
         self.probed.len()
     }
+}
+
+/// An endpoint, and leave to send it one request.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) index: usize,
+    pub(crate) admission: Admission,
+    pub(crate) load: Load,
+}
+
+/// What the routes of `table` remember from `previous`: budgets and counts of routes with the same name, and
+/// the buckets of those whose rate limit is the same, too.
+fn kept(table: &RouteTable, previous: Option<&Live>) -> (Vec<Arc<RouteState>>, Vec<Option<Arc<RouteRate>>>) {
+    let known: HashMap<&str, usize> = previous
+        .map(|p| p.table.routes().iter().enumerate().map(|(index, r)| (&*r.name, index)).collect())
+        .unwrap_or_default();
+    let before = |route: &Route| previous.zip(known.get(&*route.name).copied());
+    let state = |route: &Route| {
+        let state = before(route).and_then(|(p, index)| p.states.get(index).cloned());
+        state.unwrap_or_default()
+    };
+    let rate = |route: &Route| {
+        let spec = route.rate_limit?;
+        let rate = before(route).and_then(|(p, index)| p.rates.get(index).cloned().flatten());
+        Some(rate.filter(|r| r.spec == spec).unwrap_or_else(|| Arc::new(RouteRate::new(spec))))
+    };
+    (table.routes().iter().map(state).collect(), table.routes().iter().map(rate).collect())
 }
 
 fn merged(route: &Route, defaults: &Timeouts) -> Timeouts {

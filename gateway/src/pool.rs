@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{body::Upload, live::Endpoint, route_file::Address};
+use crate::{body::Upload, endpoint::Load, route_file::Address};
 
 /// An idle connection is used again within this time. Servers close idle connections after some time (ours
 /// after 10 s, see `server::HEAD_READ_TIMEOUT`); a request sent in that very moment is lost, so half of it.
@@ -150,7 +150,8 @@ impl Pool {
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) connection: Connection,
-    pub(crate) endpoint: Arc<Endpoint>,
+    /// Counts as under way at its endpoint as long as the connection is lent.
+    pub(crate) load: Load,
     /// Whether the request went out whole; a connection that still carries one cannot be lent again.
     pub(crate) upload: Option<Arc<crate::body::UploadState>>,
 }
@@ -159,7 +160,7 @@ impl Lease {
     /// The response came whole: the connection can carry the next request.
     pub(crate) fn give_back(self) {
         if self.upload.as_ref().is_none_or(|upload| upload.is_whole()) {
-            self.endpoint.pool.put(self.connection);
+            self.load.0.pool.put(self.connection);
         }
     }
 }

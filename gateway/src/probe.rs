@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::{live::Endpoint, pool};
+use crate::{endpoint::Endpoint, pool};
 
 /// A probe that takes longer has failed: `/readyz` reads flags.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);

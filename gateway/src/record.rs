@@ -5,13 +5,17 @@ use std::{
     sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed},
 };
 
-use fundbond_service_runtime::labels::{class_label, method_label};
+use fundbond_service_runtime::{
+    labels::{class_label, method_label},
+    prometheus_client::metrics::gauge::Gauge,
+};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::{
     body::UploadState,
-    metrics::{BytesLabels, Metrics, RequestLabels, RouteLabel},
+    limits::{Place, RouteState},
+    metrics::{BytesLabels, DIRECTIONS, LimitLabels, Metrics, NO_CLASS, RequestLabels, RouteLabel},
     trace::RequestId,
 };
 
@@ -69,9 +73,14 @@ pub(crate) struct Record {
     /// would keep all of it for as long as it lives.
     path: Box<str>,
     route: Option<Arc<str>>,
+    state: Option<Arc<RouteState>>,
+    /// Its place among those under way, where it got one.
+    place: Option<Place>,
     endpoint: Option<Arc<str>>,
     status: Option<StatusCode>,
-    stream: bool,
+    /// The gauge of open streams, while this is one. The gauge itself, not its name: by the end of the
+    /// stream its route may be gone from the metrics.
+    stream: Option<Gauge>,
     upload: Option<Arc<UploadState>>,
     bytes: u64,
     /// None where nobody said: then the client left, or the drain cut it off.
@@ -94,17 +103,25 @@ impl Record {
             method,
             path: path.into(),
             route: None,
+            state: None,
+            place: None,
             endpoint: None,
             status: None,
-            stream: false,
+            stream: None,
             upload: None,
             bytes: 0,
             outcome: None,
         }
     }
 
-    pub(crate) fn route(&mut self, name: &Arc<str>) {
+    pub(crate) fn route(&mut self, name: &Arc<str>, state: &Arc<RouteState>) {
         self.route = Some(name.clone());
+        self.state = Some(state.clone());
+    }
+
+    /// It has a place among those under way, and keeps it until its end.
+    pub(crate) fn place(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     pub(crate) fn endpoint(&mut self, name: &Arc<str>) {
@@ -122,12 +139,31 @@ impl Record {
 
     /// It is tried again, on another endpoint or connection.
     pub(crate) fn retried(&self) {
-        self.ledger.metrics.retries.get_or_create(&self.route_label()).inc();
+        if self.is_counted() {
+            self.ledger.metrics.retries.get_or_create(&self.route_label()).inc();
+        }
+    }
+
+    /// It could be tried again, but others were before it.
+    pub(crate) fn budget_exhausted(&self) {
+        if self.is_counted() {
+            self.ledger.metrics.budget_exhausted.get_or_create(&self.route_label()).inc();
+        }
     }
 
     /// It is a stream that is told to come back later.
     pub(crate) fn shed(&self) {
-        self.ledger.metrics.shed.get_or_create(&self.route_label()).inc();
+        if self.is_counted() {
+            self.ledger.metrics.shed.get_or_create(&self.route_label()).inc();
+        }
+    }
+
+    /// It is beyond `limit`.
+    pub(crate) fn limited(&self, limit: &'static str) {
+        if self.is_counted() {
+            let labels = LimitLabels { route: self.route_label().route, limit };
+            self.ledger.metrics.limited.get_or_create(&labels).inc();
+        }
     }
 
     /// The head of the answer goes out.
@@ -138,8 +174,16 @@ impl Record {
     /// The head of an event stream goes out: counted as open, and logged, until the end.
     pub(crate) fn opened(&mut self, status: StatusCode) {
         self.status = Some(status);
-        self.stream = true;
-        self.ledger.metrics.streams.get_or_create(&self.route_label()).inc();
+        if let Some(place) = &mut self.place {
+            place.is_stream();
+        }
+        let open = if self.is_counted() {
+            self.ledger.metrics.streams.get_or_create_owned(&self.route_label())
+        } else {
+            Gauge::default()
+        };
+        open.inc();
+        self.stream = Some(open);
         self.observe_seconds();
         if self.ledger.log {
             tracing::info!(
@@ -171,19 +215,29 @@ impl Record {
         RouteLabel { route: self.route.as_ref().unwrap_or(&self.ledger.no_route).clone() }
     }
 
+    /// Whether metrics still have its route: what ends later must not bring the series back.
+    fn is_counted(&self) -> bool {
+        !self.state.as_ref().is_some_and(|state| state.is_retired())
+    }
+
     fn observe_seconds(&self) {
+        if !self.is_counted() {
+            return;
+        }
         let seconds = self.begun.elapsed().as_secs_f64();
         self.ledger.metrics.seconds.get_or_create(&self.route_label()).observe(seconds);
     }
 
     fn count(&self, received: u64) {
+        if !self.is_counted() {
+            return;
+        }
         let metrics = &self.ledger.metrics;
         let route = self.route_label().route;
-        // A client that left before an answer gets no class of status: nobody decided on one.
-        let class = self.status.map_or("none", class_label);
+        let class = self.status.map_or(NO_CLASS, class_label);
         let method = method_label(&self.method);
         metrics.requests.get_or_create(&RequestLabels { route: route.clone(), method, class }).inc();
-        for (direction, bytes) in [("in", received), ("out", self.bytes)] {
+        for (direction, bytes) in DIRECTIONS.into_iter().zip([received, self.bytes]) {
             if bytes > 0 {
                 metrics.bytes.get_or_create(&BytesLabels { route: route.clone(), direction }).inc_by(bytes);
             }
@@ -195,10 +249,11 @@ impl Drop for Record {
     fn drop(&mut self) {
         let received = self.upload.as_ref().map_or(0, |upload| upload.bytes());
         self.count(received);
-        if self.stream {
-            self.ledger.metrics.streams.get_or_create(&self.route_label()).dec();
-        } else {
-            self.observe_seconds();
+        match &self.stream {
+            Some(open) => {
+                open.dec();
+            }
+            None => self.observe_seconds(),
         }
         if !self.ledger.log {
             return;
@@ -218,7 +273,7 @@ impl Drop for Record {
             seconds = self.begun.elapsed().as_secs_f64(),
             end = self.outcome.map_or(unsaid, Outcome::label),
             "{}",
-            if self.stream { "stream ended" } else { "request" }
+            if self.stream.is_some() { "stream ended" } else { "request" }
         );
     }
 }

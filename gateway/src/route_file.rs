@@ -3,7 +3,9 @@
 use std::{collections::HashSet, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use fundbond_protocol::{ClusterId, FieldProblem};
-use fundbond_routing::spec::{EndpointSpec, RouteFile, RouteSpec, Span, StrategyKind, TimeoutsSpec};
+use fundbond_routing::spec::{
+    EndpointSpec, LimitsSpec, RateLimitSpec, RouteFile, RouteSpec, Span, TimeoutsSpec,
+};
 use fundbond_service_runtime::admin::PORT_OFFSET;
 use http::HeaderName;
 
@@ -142,10 +144,7 @@ impl Problems {
 }
 
 fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
-    let RouteSpec { name, matching, strategy, timeouts, endpoints } = spec;
-    match strategy.kind {
-        StrategyKind::RoundRobin => {}
-    }
+    let RouteSpec { name, matching, strategy, timeouts, rate_limit, limits, endpoints } = spec;
     let header = HeaderName::try_from(matching.header.as_str())
         .map_err(|_| format!("{:?} is not a header name", matching.header));
     let header = problems.keep(|| format!("{at}.match.header"), header);
@@ -155,6 +154,7 @@ fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
     let name = problems.keep(|| format!("{at}.name"), ClusterId::parse(&name));
     let path_prefix = problems.keep(|| format!("{at}.match.pathPrefix"), prefix(&matching.path_prefix));
     let timeouts = self::timeouts(timeouts, problems, at);
+    check_limits(rate_limit, limits, problems, at);
     let endpoints = self::endpoints(endpoints, problems, at);
     Some(Route {
         name: name?.as_str().into(),
@@ -164,6 +164,9 @@ fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
         strip_prefix: usize::from(matching.strip_prefix),
         default: matching.default,
         timeouts,
+        strategy: strategy.kind,
+        rate_limit,
+        limits,
         endpoints,
     })
 }
@@ -194,6 +197,20 @@ fn timeouts(spec: TimeoutsSpec, problems: &mut Problems, at: &str) -> RouteTimeo
         request_body: read("requestBody", spec.request_body),
         response_headers: read("responseHeaders", spec.response_headers),
         idle: read("idle", spec.idle),
+    }
+}
+
+/// A limit of nothing is a route that answers nobody; whoever wants that takes the route away.
+fn check_limits(rate: Option<RateLimitSpec>, limits: LimitsSpec, problems: &mut Problems, at: &str) {
+    for (field, value) in [
+        ("rateLimit.requestsPerSecond", rate.map(|r| r.requests_per_second)),
+        ("rateLimit.burst", rate.map(|r| r.burst)),
+        ("limits.concurrentRequests", limits.concurrent_requests),
+        ("limits.concurrentStreams", limits.concurrent_streams),
+    ] {
+        if value == Some(0) {
+            problems.add(format!("{at}.{field}"), "must be at least 1");
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use fundbond_gateway::{
     route_file::{self, RouteFileError},
 };
 use fundbond_protocol::{ClusterId, headers};
-use fundbond_routing::spec::{EndpointSpec, LimitsSpec, MatchSpec, RouteFile, RouteSpec, StrategySpec, TimeoutsSpec};
+use fundbond_routing::spec::{
+    EndpointSpec, LimitsSpec, MatchSpec, RouteFile, RouteSpec, StrategySpec, TimeoutsSpec,
+};
 
 use super::{Cluster, Node};
 

@@ -3,6 +3,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Breakers that are closed admit at any time.
+const NOW: Duration = Duration::ZERO;
+
 /// Route `r{i}` has `endpoints[i]` endpoints.
 fn table(endpoints: &[usize], default: Option<usize>) -> RouteTable {
     let routes = endpoints.iter().enumerate().map(|(index, count)| Route {
@@ -13,6 +16,9 @@ fn table(endpoints: &[usize], default: Option<usize>) -> RouteTable {
         strip_prefix: 0,
         default: default == Some(index),
         timeouts: RouteTimeouts::default(),
+        strategy: StrategyKind::RoundRobin,
+        rate_limit: None,
+        limits: LimitsSpec::default(),
         endpoints: (0..*count)
             .map(|e| {
                 let address = Address::parse(&format!("h{e}:1")).unwrap();
@@ -24,12 +30,12 @@ fn table(endpoints: &[usize], default: Option<usize>) -> RouteTable {
 }
 
 fn readiness(ready: &[Vec<bool>]) -> Endpoints {
-    let flag = |ready: &bool| {
-        let flag = ReadyFlag::default();
-        flag.set(*ready);
-        flag
+    let signals = |ready: &bool| {
+        let signals = Signals::default();
+        signals.set_ready(*ready);
+        signals
     };
-    Endpoints(ready.iter().map(|route| route.iter().map(flag).collect()).collect())
+    Endpoints(ready.iter().map(|route| route.iter().map(signals).collect()).collect())
 }
 
 fn named(values: &[&str]) -> HeaderMap {
@@ -60,13 +66,13 @@ fn a_turn_survives_an_edit() {
     for size in [2, 40] {
         let before = table(&vec![3; size], None);
         let ready = readiness(&vec![vec![true; 3]; size]);
-        let mut picker = Picker::new(&before, None);
-        assert_eq!(before.choose(1, &ready, &mut picker, &[]), Some(0));
+        let mut picker = Picker::new(&before, None, 1);
+        assert_eq!(before.choose(1, &ready, &mut picker, NOW, &[]), Some(0));
         let mut routes = before.routes.clone();
         routes.remove(0);
         let after = RouteTable::new(2, routes);
-        let mut picker = Picker::new(&after, Some((&before, &picker)));
-        assert_eq!(after.choose(0, &ready, &mut picker, &[]), Some(1));
+        let mut picker = Picker::new(&after, Some((&before, &picker)), 1);
+        assert_eq!(after.choose(0, &ready, &mut picker, NOW, &[]), Some(1));
     }
 }
 
@@ -119,7 +125,7 @@ proptest! {
         let counts: Vec<usize> = ready.iter().map(Vec::len).collect();
         let table = table(&counts, default);
         let endpoints = readiness(&ready);
-        let mut picker = Picker::new(&table, None);
+        let mut picker = Picker::new(&table, None, 1);
         let given = named(&headers.iter().map(String::as_str).collect::<Vec<_>>());
         let mut serializer = form_urlencoded::Serializer::new(String::new());
         for value in &query {
@@ -138,7 +144,7 @@ proptest! {
         };
         let fits = path == "/api" || path.starts_with("/api/");
 
-        match table.pick(&head, &endpoints, &mut picker) {
+        match table.pick(&head, &endpoints, &mut picker, NOW) {
             Decision::Forward { route, endpoint } => {
                 prop_assert_eq!(Some(route), expected);
                 prop_assert!(fits && ready[route][endpoint]);
@@ -164,13 +170,13 @@ proptest! {
     fn ready_endpoints_of_a_route_are_picked_equally_often(ready in prop::collection::vec(any::<bool>(), 1..8), rounds in 1_usize..5) {
         let table = table(&[ready.len()], Some(0));
         let endpoints = readiness(std::slice::from_ref(&ready));
-        let mut picker = Picker::new(&table, None);
+        let mut picker = Picker::new(&table, None, 1);
         let headers = HeaderMap::new();
         let head = RequestHead { method: &Method::GET, path: "/api", query: None, headers: &headers };
         let usable = ready.iter().filter(|r| **r).count();
         let mut counts = vec![0; ready.len()];
         for _ in 0..usable * rounds {
-            match table.pick(&head, &endpoints, &mut picker) {
+            match table.pick(&head, &endpoints, &mut picker, NOW) {
                 Decision::Forward { endpoint, .. } => counts[endpoint] += 1,
                 other => prop_assert!(false, "{other:?}"),
             }
@@ -183,9 +189,9 @@ proptest! {
     fn an_endpoint_that_was_tried_is_not_picked_again(ready in prop::collection::vec(any::<bool>(), 1..6)) {
         let table = table(&[ready.len()], Some(0));
         let endpoints = readiness(std::slice::from_ref(&ready));
-        let mut picker = Picker::new(&table, None);
+        let mut picker = Picker::new(&table, None, 1);
         let mut tried = Vec::new();
-        while let Some(endpoint) = table.choose(0, &endpoints, &mut picker, &tried) {
+        while let Some(endpoint) = table.choose(0, &endpoints, &mut picker, NOW, &tried) {
             prop_assert!(ready[endpoint] && !tried.contains(&endpoint));
             tried.push(endpoint);
         }

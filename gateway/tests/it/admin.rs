@@ -24,6 +24,8 @@ async fn the_applied_table_is_shown_with_what_probes_say() {
             "default": false,
             "strategy": "RoundRobin",
             "timeouts": {"connect": "2s", "requestBody": "30s", "responseHeaders": "1m", "idle": "30s"},
+            "rateLimit": null,
+            "limits": {},
             "endpoints": [{
                 "name": a.address.to_string(),
                 "address": a.address.to_string(),
@@ -31,6 +33,8 @@ async fn the_applied_table_is_shown_with_what_probes_say() {
                 "ready": true,
                 "hasAnswered": true,
                 "failedProbes": 0,
+                "breaker": "closed",
+                "underWay": 0,
                 "idleConnections": 0,
             }],
         }],

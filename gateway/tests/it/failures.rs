@@ -136,7 +136,12 @@ async fn a_body_that_is_too_large_is_a_413_whether_announced_or_not() {
     assert_eq!(endpoint.hits(), untouched);
     post(gateway.service, "/", &[], chunked(1100)).await.is_problem(413, "body-too-large");
     let lines = [("content-type", "application/x-ndjson; charset=utf-8")];
-    assert_eq!(post(gateway.service, "/", &lines, chunked(1500)).await.body, "1500");
+    assert_eq!(post(gateway.service, "/api/sse/send", &lines, chunked(1500)).await.body, "1500");
+    // The media type alone is no way around the limit.
+    post(gateway.service, "/", &lines, chunked(1100)).await.is_problem(413, "body-too-large");
+    post(gateway.service, "/api/sse/send", &[], chunked(1100)).await.is_problem(413, "body-too-large");
+    let limited = metric(gateway.admin, "fund_gateway_limited_total{route=\"a\",limit=\"body\"}").await;
+    assert_eq!(limited, Some(4.0));
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 mod support;
 
 mod admin;
+mod balance;
+mod breaker;
 mod clients;
 mod corpus;
 mod drain;
@@ -14,6 +16,7 @@ mod failures;
 mod framing;
 mod guard;
 mod headers;
+mod limits;
 mod lingering;
 mod processes;
 mod recorder;

@@ -1,4 +1,5 @@
-//! The route file as it is written: `{generation, routes: [{match, strategy, timeouts, endpoints}]}`.
+//! The route file as it is written: `{generation, routes: [{match, strategy, timeouts, rateLimit, limits,
+//! endpoints}]}`.
 //!
 //! Edge types: they say what is *spelled*, unknown fields are refused, and nothing here is validated. A
 //! reader that acts on a file validates it into its own table first.
@@ -63,6 +64,12 @@ pub struct RouteSpec {
     /// How long each stage may take; the reader's own defaults where absent.
     #[serde(default, skip_serializing_if = "TimeoutsSpec::is_empty")]
     pub timeouts: TimeoutsSpec,
+    /// How often one client may ask; as often as it likes where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimitSpec>,
+    /// How much of the route may be under way at once; only the reader's own total where absent.
+    #[serde(default, skip_serializing_if = "LimitsSpec::is_empty")]
+    pub limits: LimitsSpec,
     /// To where.
     #[serde(deserialize_with = "list")]
     pub endpoints: Vec<EndpointSpec>,
@@ -110,6 +117,47 @@ pub enum StrategyKind {
     /// One after the other.
     #[default]
     RoundRobin,
+    /// Of two drawn at random, the one with fewer streams and requests under way.
+    LeastStreams,
+}
+
+impl StrategyKind {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "RoundRobin",
+            Self::LeastStreams => "LeastStreams",
+        }
+    }
+}
+
+/// How often one client, known by its address, may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateLimitSpec {
+    /// In the long run.
+    pub requests_per_second: u32,
+    /// At once, after a pause.
+    pub burst: u32,
+}
+
+/// How much of a route may be under way at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitsSpec {
+    /// Requests that are no streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent_requests: Option<u32>,
+    /// Event streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent_streams: Option<u32>,
+}
+
+impl LimitsSpec {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How long each stage of a request may take. There is deliberately no total: streams live long.
@@ -237,7 +285,7 @@ mod tests {
         assert_eq!(route.matching.path_prefix, "/");
         assert_eq!((route.matching.strip_prefix, route.matching.default), (0, false));
         assert_eq!(route.strategy.kind, StrategyKind::RoundRobin);
-        assert!(route.timeouts.is_empty());
+        assert!(route.timeouts.is_empty() && route.limits.is_empty() && route.rate_limit.is_none());
         let json = serde_json::to_string(&file).unwrap();
         assert_eq!(serde_json::from_str::<RouteFile>(&json).unwrap(), file);
     }
@@ -251,11 +299,19 @@ mod tests {
         check(r#"{"generation":1,"routes":[],"extra":1}"#, "unknown field `extra`");
         check(
             r#"{"generation":1,"routes":[{"match":{"value":"a"},"strategy":{"kind":"Magic"},"endpoints":[]}]}"#,
-            "unknown variant `Magic`, expected `RoundRobin`",
+            "unknown variant `Magic`, expected `RoundRobin` or `LeastStreams`",
         );
         check(
             r#"{"generation":1,"routes":[{"match":{"value":"a"},"timeouts":{"idle":"soon"},"endpoints":[]}]}"#,
             "\"soon\" is not a length of time",
+        );
+        check(
+            r#"{"generation":1,"routes":[{"match":{"value":"a"},"rateLimit":{"requestsPerSecond":5},"endpoints":[]}]}"#,
+            "missing field `burst`",
+        );
+        check(
+            r#"{"generation":1,"routes":[{"match":{"value":"a"},"limits":{"streams":5},"endpoints":[]}]}"#,
+            "unknown field `streams`",
         );
     }
 }

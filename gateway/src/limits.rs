@@ -1,0 +1,254 @@
+//! How much one client, one route and the whole gateway may ask at a time.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use fundbond_protocol::headers;
+use fundbond_routing::{Rate, RateLimiter, RetryBudget, spec::RateLimitSpec};
+use http::HeaderMap;
+use ipnet::IpNet;
+
+use crate::{answer::Failure, decide::Route, head::Peer};
+
+/// So many clients a route remembers, about 2 MB of them: more than a gateway has connections.
+const REMEMBERED_CLIENTS: usize = 20_000;
+
+/// Streams and requests under way.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    requests: AtomicU32,
+    streams: AtomicU32,
+}
+
+impl Counts {
+    fn of(&self, stream: bool) -> &AtomicU32 {
+        if stream { &self.streams } else { &self.requests }
+    }
+
+    /// One more, if that is not beyond `limit`.
+    fn begin(&self, stream: bool, limit: u32) -> bool {
+        let more = |count: u32| (count < limit).then_some(count + 1);
+        self.of(stream).fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    fn end(&self, stream: bool) {
+        self.of(stream).fetch_sub(1, Relaxed);
+    }
+
+    /// A request turned out to be a stream.
+    fn turn(&self) {
+        self.streams.fetch_add(1, Relaxed);
+        self.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What a route remembers from one table to the next.
+#[derive(Debug, Default)]
+pub(crate) struct RouteState {
+    pub(crate) budget: RetryBudget,
+    counts: Counts,
+    retired: AtomicBool,
+}
+
+impl RouteState {
+    /// No table has the route any more: what is still under way there is not counted in metrics.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+}
+
+/// How much may be under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Most {
+    pub(crate) requests: u32,
+    pub(crate) streams: u32,
+}
+
+impl Most {
+    fn of(self, stream: bool) -> u32 {
+        if stream { self.streams } else { self.requests }
+    }
+
+    fn of_route(route: &Route) -> Self {
+        Self {
+            requests: route.limits.concurrent_requests.unwrap_or(u32::MAX),
+            streams: route.limits.concurrent_streams.unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// What all routes of a gateway may have under way together.
+#[derive(Debug)]
+pub(crate) struct Total {
+    most: Most,
+    counts: Counts,
+}
+
+impl Total {
+    pub(crate) fn new(most: Most) -> Arc<Self> {
+        Arc::new(Self { most, counts: Counts::default() })
+    }
+}
+
+/// One request's or stream's place among those under way, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    route: Arc<RouteState>,
+    total: Arc<Total>,
+    stream: bool,
+}
+
+impl Place {
+    /// A place on `route`, where there is one.
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub(crate) fn take(
+        route: &Route,
+        state: &Arc<RouteState>,
+        total: &Arc<Total>,
+        stream: bool,
+    ) -> Result<Self, Failure> {
+        if !state.counts.begin(stream, Most::of_route(route).of(stream)) {
+            return Err(Failure::RouteBusy);
+        }
+        if !total.counts.begin(stream, total.most.of(stream)) {
+            state.counts.end(stream);
+            return Err(Failure::GatewayBusy);
+        }
+        Ok(Self { route: state.clone(), total: total.clone(), stream })
+    }
+
+    /// The answer is a stream, whatever was asked for. It is let go on beyond the limit: it has begun.
+    pub(crate) fn is_stream(&mut self) {
+        if !self.stream {
+            self.stream = true;
+            self.route.counts.turn();
+            self.total.counts.turn();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.route.counts.end(self.stream);
+        self.total.counts.end(self.stream);
+    }
+}
+
+/// What stands for a client: its IPv4 address, or the first half of its IPv6 address, for a single customer
+/// of an access network has all of the second half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Client {
+    V4(u32),
+    V6(u64),
+}
+
+impl Client {
+    fn new(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self::V4(ip.to_bits()),
+            // Half of its bits are 64, so nothing is lost.
+            IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or_default()),
+        }
+    }
+
+    /// Who sent a request that came from `peer`: behind trusted proxies the last address of
+    /// `X-Forwarded-For` that is not one of them, for everything before it can be made up; else the peer.
+    pub(crate) fn of(headers: &HeaderMap, peer: &Peer, trusted: &[IpNet]) -> Self {
+        if !peer.trusted {
+            return Self::new(peer.ip);
+        }
+        let mut client = peer.ip;
+        let lines: Vec<_> = headers.get_all(headers::X_FORWARDED_FOR).iter().collect();
+        for entry in lines.iter().rev().filter_map(|line| line.to_str().ok()).flat_map(|l| l.rsplit(',')) {
+            // What is no address says nothing; the one behind it, which a proxy wrote, does.
+            let Ok(ip) = entry.trim().parse::<IpAddr>() else { break };
+            client = ip.to_canonical();
+            if !trusted.iter().any(|net| net.contains(&client)) {
+                break;
+            }
+        }
+        Self::new(client)
+    }
+}
+
+/// The rate limit of one route.
+#[derive(Debug)]
+pub(crate) struct RouteRate {
+    pub(crate) spec: RateLimitSpec,
+    buckets: Mutex<RateLimiter<Client>>,
+}
+
+impl RouteRate {
+    pub(crate) fn new(spec: RateLimitSpec) -> Self {
+        let rate = Rate::new(spec.requests_per_second, spec.burst);
+        Self { spec, buckets: Mutex::new(RateLimiter::new(rate, REMEMBERED_CLIENTS)) }
+    }
+
+    /// Whether `client` may ask now.
+    pub(crate) fn take(&self, client: Client, now: Duration) -> Result<(), Failure> {
+        let taken = self.buckets.lock().unwrap_or_else(PoisonError::into_inner).take(client, now);
+        taken.map_err(|wait| Failure::RateLimited { seconds: whole_seconds(wait) })
+    }
+}
+
+/// `wait` in whole seconds, never too few of them, at least one.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn the_client_is_the_last_address_that_no_trusted_proxy_wrote() {
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse().unwrap()];
+        let check = |peer: &str, chain: &[&str], expected: &str| {
+            let name = HeaderName::from_static(headers::X_FORWARDED_FOR);
+            let headers =
+                chain.iter().map(|line| (name.clone(), HeaderValue::from_str(line).unwrap())).collect();
+            let peer = Peer::new(peer.parse().unwrap(), &trusted);
+            let expected = Client::new(expected.parse().unwrap());
+            assert_eq!(Client::of(&headers, &peer, &trusted), expected, "{chain:?}");
+        };
+        check("9.9.9.9", &["1.1.1.1"], "9.9.9.9");
+        check("10.0.0.1", &[], "10.0.0.1");
+        check("10.0.0.1", &["1.1.1.1"], "1.1.1.1");
+        check("127.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"], "1.1.1.1");
+        check("127.0.0.1", &["6.6.6.6", "1.1.1.1", "10.0.0.2, 10.0.0.3"], "1.1.1.1");
+        check("127.0.0.1", &["::ffff:1.1.1.1"], "1.1.1.1");
+        check("127.0.0.1", &["1.1.1.1, unknown, 10.0.0.2"], "10.0.0.2");
+        check("127.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3");
+    }
+
+    #[test]
+    fn one_customer_of_an_access_network_is_one_client() {
+        let client = |ip: &str| Client::new(ip.parse().unwrap());
+        assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:2"));
+        assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+        assert_ne!(client("1.1.1.1"), client("1.1.1.2"));
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up() {
+        let check = |millis, expected| assert_eq!(whole_seconds(Duration::from_millis(millis)), expected);
+        check(0, 1);
+        check(1, 1);
+        check(1000, 1);
+        check(1001, 2);
+    }
+}
