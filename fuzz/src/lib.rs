@@ -4,10 +4,15 @@
 //! of `corpus/` and `regressions/` (`all-in-one/tests/it/fuzz.rs` takes this file in as a module), so that a find
 //! stays found without a fuzzer. A body never reads a clock, a file or a random number: its input alone decides.
 
+pub mod request_guard;
 pub mod route_file;
 pub mod sse_parser;
 pub mod task_json;
 
 /// Every target by name: the name of its corpus folder, and of its program for the fuzzer.
-pub const TARGETS: [(&str, fn(&[u8])); 3] =
-    [("route_file", route_file::check), ("sse_parser", sse_parser::check), ("task_json", task_json::check)];
+pub const TARGETS: [(&str, fn(&[u8])); 4] = [
+    ("request_guard", request_guard::check),
+    ("route_file", route_file::check),
+    ("sse_parser", sse_parser::check),
+    ("task_json", task_json::check),
+];
