@@ -142,6 +142,7 @@ impl PodService {
         let mut background = JoinSet::new();
         background.spawn(stream::hub::run(pod.clone(), subscription));
         background.spawn(pod.clone().keep_alive());
+        background.spawn(runner::recall::run(pod.clone()));
         background.spawn(watch_gauges(pod.clone()));
         let mut workers = runner::start(&pod, jobs, &deadline);
         let admin = tokio::spawn(admin.serve(after.clone()));

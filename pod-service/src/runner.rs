@@ -1,17 +1,22 @@
 //! Runs accepted tasks: a bounded queue, a few workers, and for each task one row of events that ends in
 //! exactly one final event, whatever happens in between.
 
+pub mod recall;
+
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use fundbond_protocol::{
-    ConnectionId, Status, TaskEvent, TaskId,
+    ConnectionId, PodId, Status, TaskEvent, TaskId,
     event::{MAX_EVENT_BYTES, Progress},
 };
-use fundbond_store::{Emit, Emitted};
+use fundbond_store::{Emit, Emitted, Submission};
 use jiff::Timestamp;
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
@@ -33,6 +38,8 @@ pub struct Job {
     pub task: TaskId,
     /// The connection it belongs to.
     pub connection: ConnectionId,
+    /// How it was accepted.
+    pub submission: Arc<Submission>,
     /// What to do.
     pub work: Work,
 }
@@ -56,6 +63,10 @@ pub struct Runner {
     queue: mpsc::Sender<Queued>,
     /// Every task that waits or runs here, and how to stop it.
     stops: Mutex<Stops>,
+    /// What it can say again.
+    pub recall: recall::Recall,
+    /// Acceptances named so far.
+    acceptances: AtomicU64,
 }
 
 /// A place in the queue, taken before the task is accepted: what was answered 202 always has a place.
@@ -69,11 +80,18 @@ impl Runner {
     /// A queue for `waiting` tasks.
     pub fn new(waiting: usize) -> (Self, Jobs) {
         let (queue, receiver) = mpsc::channel(waiting.max(1));
-        (Self { queue, stops: Mutex::default() }, Jobs(Arc::new(AsyncMutex::new(receiver))))
+        let recall = recall::Recall::default();
+        let runner = Self { queue, stops: Mutex::default(), recall, acceptances: AtomicU64::new(0) };
+        (runner, Jobs(Arc::new(AsyncMutex::new(receiver))))
     }
 
     fn stops(&self) -> MutexGuard<'_, Stops> {
         self.stops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A name no other acceptance has: pod ids are never used twice.
+    pub fn name_acceptance(&self, pod: &PodId) -> Arc<str> {
+        format!("{pod}:{}", self.acceptances.fetch_add(1, Ordering::Relaxed)).into()
     }
 
     /// Takes a place; `None` where the queue is full.
@@ -105,6 +123,7 @@ impl Place<'_> {
     pub fn fill(self, job: Job) {
         let stop = CancellationToken::new();
         self.runner.stops().insert(job.task.clone(), stop.clone());
+        self.runner.recall.accepted(job.submission.clone());
         self.permit.send(Queued { job, accepted: Instant::now(), stop });
     }
 }
@@ -159,7 +178,8 @@ async fn run(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
         }
         ended = perform(&mut speaker, job.work, &stop) => ended,
     };
-    let status = speaker.conclude(ended).await;
+    let (status, end) = speaker.conclude(ended).await;
+    pod.runner.recall.ended(&speaker.task, end);
     pod.metrics.tasks_running.dec();
     pod.metrics.tasks_ended.get_or_create(&TaskLabels { kind, status }).inc();
     pod.metrics.task_seconds.observe(accepted.elapsed().as_secs_f64());
@@ -241,12 +261,12 @@ impl Speaker<'_> {
         self.emit(event).await
     }
 
-    /// Emits the one final event, unless somebody else ended the task. Returns the metric's status.
-    async fn conclude(&self, ended: Result<Said, Stopped>) -> &'static str {
+    /// Emits the one final event, unless somebody else ended the task. Returns the metric's status and the event.
+    async fn conclude(&self, ended: Result<Said, Stopped>) -> (&'static str, Option<Emit>) {
         let (status, label, said) = match ended {
             Ok(said) => (Status::COMPLETED, "COMPLETED", said),
             // Whoever told it to stop has emitted the final event already.
-            Err(Stopped::Told) => return "CANCELLED",
+            Err(Stopped::Told) => return ("CANCELLED", None),
             Err(Stopped::Failed(message)) => {
                 (Status::FAILED, "FAILED", Said { message, result: serde_json::Value::Null })
             }
@@ -257,17 +277,21 @@ impl Speaker<'_> {
         if !said.result.is_null() {
             event.result = Some(said.result);
         }
-        match self.emit(event).await {
-            Ok(()) => label,
-            Err(_) => "CANCELLED",
+        let event = emit_of(&event, &self.connection);
+        match self.emit_encoded(&event).await {
+            Ok(()) => (label, Some(event)),
+            Err(_) => ("CANCELLED", None),
         }
     }
 
     async fn emit(&self, event: TaskEvent) -> Result<(), Stopped> {
-        let emit = emit_of(&event, &self.connection);
+        self.emit_encoded(&emit_of(&event, &self.connection)).await
+    }
+
+    async fn emit_encoded(&self, emit: &Emit) -> Result<(), Stopped> {
         let mut backoff = Backoff::default();
         loop {
-            match self.pod.store.emit(&emit).await {
+            match self.pod.store.emit(emit).await {
                 Ok(Emitted::Logged | Emitted::Duplicate) => {
                     // A store in memory never makes anybody wait: without this a task of many small steps would
                     // hold its thread, and neither a cancel nor its own reader would get a turn.

@@ -1,5 +1,7 @@
 //! `POST /api/fund-api`: accepting a task.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     http::StatusCode,
@@ -12,6 +14,7 @@ use fundbond_protocol::{
 use fundbond_store::{Submission, Submitted};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
 use super::{
     Shared,
@@ -20,9 +23,10 @@ use super::{
     openapi::{self, StartErrors, TaskRequest},
 };
 use crate::{
+    backoff::Backoff,
     metrics::OutcomeLabels,
     pod::Pod,
-    runner::Job,
+    runner::{Job, Place},
     work::{DEFAULT_KIND, Parsed, Work},
 };
 
@@ -55,20 +59,59 @@ pub async fn start(State(pod): Shared, request: Request) -> Result<Response, Api
             .await
             .map_err(|error| ApiError::Internal(format!("parsing a request: {error}")))??
     };
-    let accepted = tokio::spawn(async move { accept(&pod, wanted).await })
-        .await
-        .map_err(|error| ApiError::Internal(format!("accepting a task: {error}")))??;
+    let (answer, answered) = oneshot::channel();
+    let accepting = tokio::spawn(async move { accept(&pod, wanted, answer).await });
+    let accepted = match answered.await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(ApiError::Internal(format!("accepting a task: {:?}", accepting.await.err()))),
+    };
     Ok(super::json(StatusCode::ACCEPTED, &accepted))
 }
 
-async fn accept(pod: &Pod, wanted: StartTask) -> Result<Accepted, ApiError> {
-    let StartTask { task, connection, parsed } = wanted;
+type Answer = oneshot::Sender<Result<Accepted, ApiError>>;
+
+async fn accept(pod: &Pod, wanted: StartTask, answer: Answer) {
+    // A client that has left gets no answer; what was accepted for it runs all the same.
+    let tell = |answer: Answer, outcome| drop(answer.send(outcome));
     // The place comes before the look at the drain: a drain that began after the look waits for the place.
     let place = pod.runner.reserve();
     if pod.draining.has_begun() {
-        return Err(ApiError::Draining);
+        return tell(answer, Err(ApiError::Draining));
     }
-    let place = place.ok_or(ApiError::QueueFull(pod.settings.task_queue))?;
+    let Some(place) = place else { return tell(answer, Err(ApiError::QueueFull(pod.settings.task_queue))) };
+    let (submission, parsed) = submission(pod, wanted);
+    match pod.store.submit(&submission).await {
+        Ok(submitted) => tell(answer, settle(pod, place, submission, parsed, submitted)),
+        Err(error) => {
+            let mut backoff = Backoff::default();
+            backoff.failed("submit", &error);
+            tell(answer, Err(error.into()));
+            // Nobody knows whether it was written down. If it was, it has to run: the client, who asks again,
+            // will be told that it was accepted before.
+            let submitted = tokio::select! {
+                submitted = submit_again(pod, &submission, backoff) => submitted,
+                () = pod.stopped.begun() => return,
+            };
+            if let Err(error) = settle(pod, place, submission, parsed, submitted) {
+                tracing::debug!(?error, "a submission in doubt was refused");
+            }
+        }
+    }
+}
+
+/// Repeats a submission until its outcome is known.
+async fn submit_again(pod: &Pod, submission: &Submission, mut backoff: Backoff) -> Submitted {
+    loop {
+        backoff.wait().await;
+        match pod.store.submit(submission).await {
+            Ok(submitted) => return submitted,
+            Err(error) => backoff.failed("submit", &error),
+        }
+    }
+}
+
+fn submission(pod: &Pod, wanted: StartTask) -> (Submission, Parsed) {
+    let StartTask { task, connection, parsed } = wanted;
     let mut hash = blake3::Hasher::new();
     hash.update(parsed.canonical.as_bytes());
     // A request that names its connection is another request than one that leaves it to us.
@@ -76,15 +119,33 @@ async fn accept(pod: &Pod, wanted: StartTask) -> Result<Accepted, ApiError> {
     let kind = parsed.work.kind();
     let submission = Submission {
         connection: connection.unwrap_or_else(|| ConnectionId::of_task(&task)),
-        task: task.clone(),
+        task,
         cluster: pod.cluster.clone(),
         kind: kind.to_owned(),
         fingerprint: *hash.finalize().as_bytes(),
         accepted_at: fundbond_protocol::event::millis(Timestamp::now()),
+        acceptance: pod.runner.name_acceptance(&pod.identity.id()),
     };
-    let (connection, stream_open) = match pod.store.submit(&submission).await? {
+    (submission, parsed)
+}
+
+/// What follows from the store's answer: a new task fills its place.
+fn settle(
+    pod: &Pod,
+    place: Place<'_>,
+    submission: Submission,
+    parsed: Parsed,
+    submitted: Submitted,
+) -> Result<Accepted, ApiError> {
+    let task = submission.task.clone();
+    let (connection, stream_open) = match submitted {
         Submitted::New { connection, stream_open } => {
-            place.fill(Job { task: task.clone(), connection: connection.clone(), work: parsed.work });
+            place.fill(Job {
+                task: task.clone(),
+                connection: connection.clone(),
+                submission: Arc::new(submission),
+                work: parsed.work,
+            });
             pod.metrics.tasks_accepted.get_or_create(&OutcomeLabels { outcome: "new" }).inc();
             (connection, stream_open)
         }

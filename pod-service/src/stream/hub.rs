@@ -194,6 +194,7 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
     }
     if gap {
         pod.metrics.bus_gaps.inc();
+        pod.runner.recall.repeat();
         pod.streams.gap();
         pod.reassert_soon();
     }

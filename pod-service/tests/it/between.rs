@@ -67,6 +67,31 @@ async fn a_task_whose_client_left_before_the_answer_still_runs() {
     pod.stop().await;
 }
 
+// The client is told that nobody knows; it asks again and is told that the task was accepted. So it must run.
+#[tokio::test]
+async fn a_task_whose_acceptance_was_written_down_unheard_runs_all_the_same() {
+    let (pod, store) = pod().await;
+    store.lose_answers("submit", 2);
+    assert_eq!(send(pod.address, steps("t")).await.status, 503);
+    until_final(&store, "t").await;
+    let again = send(pod.address, steps("t")).await;
+    assert_eq!(again.status, 202);
+    pod.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_forgot_learns_again_what_was_accepted_and_how_it_ended() {
+    let (pod, store) = pod().await;
+    let task = TaskId::parse("t").unwrap();
+    assert_eq!(send(pod.address, steps("t")).await.status, 202);
+    until_final(&store, "t").await;
+    let before = store.task(&task).await.unwrap();
+    store.inner.restart(Restart::LoseEverything);
+    until_final(&store, "t").await;
+    assert_eq!(store.task(&task).await.unwrap(), before);
+    pod.stop().await;
+}
+
 #[tokio::test]
 async fn a_task_that_was_being_accepted_when_the_drain_began_still_ends() {
     let (pod, store) = pod().await;

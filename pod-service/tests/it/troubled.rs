@@ -29,6 +29,8 @@ enum Trouble {
     Held(Arc<Hold>),
     /// The step is not done.
     Failing(usize),
+    /// The step is done, and its answer is lost.
+    Unheard(usize),
 }
 
 /// Answers that wait.
@@ -62,15 +64,26 @@ impl TroubledStore {
         self.troubles.lock().unwrap().insert(step, Trouble::Failing(times));
     }
 
+    /// Does the next `times` calls of `step`, and loses their answers.
+    pub fn lose_answers(&self, step: &'static str, times: usize) {
+        self.troubles.lock().unwrap().insert(step, Trouble::Unheard(times));
+    }
+
     async fn step<T>(
         &self,
         step: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        let mut unheard = false;
         let trouble = {
             let mut troubles = self.troubles.lock().unwrap();
             match troubles.get_mut(step) {
-                Some(Trouble::Failing(0)) | None => None,
+                Some(Trouble::Failing(0) | Trouble::Unheard(0)) | None => None,
+                Some(Trouble::Unheard(left)) => {
+                    *left -= 1;
+                    unheard = true;
+                    None
+                }
                 Some(Trouble::Failing(left)) => {
                     *left -= 1;
                     return Err(StoreError::Unreachable("this store is away".into()));
@@ -79,6 +92,9 @@ impl TroubledStore {
             }
         };
         let answer = call.await;
+        if unheard {
+            return Err(StoreError::Unreachable("the answer of this store was lost".into()));
+        }
         if let Some(hold) = trouble {
             hold.arrived.add_permits(1);
             hold.released.acquire().await.unwrap().forget();
