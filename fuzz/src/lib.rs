@@ -9,8 +9,11 @@ pub mod route_file;
 pub mod sse_parser;
 pub mod task_json;
 
+/// What one target does with an input; it panics where a rule is broken.
+pub type Body = fn(&[u8]);
+
 /// Every target by name: the name of its corpus folder, and of its program for the fuzzer.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [
+pub const TARGETS: [(&str, Body); 4] = [
     ("request_guard", request_guard::check),
     ("route_file", route_file::check),
     ("sse_parser", sse_parser::check),

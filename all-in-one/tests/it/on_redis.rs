@@ -47,7 +47,7 @@ async fn dies_in_the_middle(keeps: Keeps) {
                 while let Some(signal) = stream.next().await.unwrap() {
                     let Signal::Event(event) = signal else { continue };
                     if let Some((here, _)) = event.id.split_once('.') {
-                        epoch = here.to_owned();
+                        here.clone_into(&mut epoch);
                     }
                     if event.name == "RESET" {
                         resets += 1;
