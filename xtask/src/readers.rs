@@ -1,5 +1,5 @@
-//! The two independent SSE readers of `libs/protocol/tests/differential`: their packages are installed into the
-//! cache, keyed by the files that pin them, and the tests learn where from two variables.
+//! The two independent SSE readers of `libs/protocol/tests/differential`, and schemathesis for `pod-service`: their
+//! packages are installed into the cache, keyed by the files that pin them, and the tests learn where from variables.
 
 use crate::{cache, process, say, tools};
 use anyhow::{Context, Result, bail};
@@ -13,6 +13,9 @@ pub const NODE_MODULES: &str = "FUNDBOND_NODE_MODULES";
 /// Names the Python of an environment with the packages of `requirements.txt`.
 pub const PYTHON: &str = "FUNDBOND_PYTHON";
 
+/// Names the Python of an environment with schemathesis, as `pod-service/tests/schemathesis` pins it.
+pub const SCHEMATHESIS: &str = "FUNDBOND_SCHEMATHESIS";
+
 /// Where the readers and their lock files are, from the workspace root.
 const FOLDER: &str = "libs/protocol/tests/differential";
 /// The only files npm needs to see.
@@ -20,10 +23,15 @@ const NODE_FILES: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 /// Prints what is installed, in the form of a requirements file.
 const LIST_INSTALLED: &str = "import importlib.metadata as m\nfor d in m.distributions(): print(d.metadata['Name'] + '==' + d.version)";
 
-/// Prepares both readers and returns the variables the tests are run with.
-pub fn prepare(workspace: &Path) -> Result<[(&'static str, PathBuf); 2]> {
+/// Prepares all of them and returns the variables the tests are run with.
+pub fn prepare(workspace: &Path) -> Result<[(&'static str, PathBuf); 3]> {
     let folder = workspace.join(FOLDER);
-    Ok([(NODE_MODULES, node(&folder)?), (PYTHON, python(&folder)?)])
+    let schemathesis = workspace.join("pod-service/tests/schemathesis");
+    Ok([
+        (NODE_MODULES, node(&folder)?),
+        (PYTHON, python(&folder, PYTHON, "python")?),
+        (SCHEMATHESIS, python(&schemathesis, SCHEMATHESIS, "schemathesis")?),
+    ])
 }
 
 fn node(folder: &Path) -> Result<PathBuf> {
@@ -48,19 +56,20 @@ fn node(folder: &Path) -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn python(folder: &Path) -> Result<PathBuf> {
+/// An environment with the packages of the folder's `requirements.txt`.
+fn python(folder: &Path, variable: &str, entry: &str) -> Result<PathBuf> {
     let requirements_path = folder.join("requirements.txt");
     let requirements = read(&requirements_path)?;
     let pinned = pinned_packages(&requirements)?;
     let check = |interpreter: &Path| has_python_packages(interpreter, &pinned);
-    if let Some(given) = given(PYTHON, check) {
+    if let Some(given) = given(variable, check) {
         return Ok(given);
     }
     tools::python()?;
     // An environment belongs to one interpreter: another one gets another entry.
     let identity = "import sys; print(sys.version); print(sys.base_prefix)";
     let interpreter = process::output(Command::new("python3").args(["-c", identity]))?;
-    let name = format!("readers/python-{}", cache::key(&[&requirements, &interpreter]));
+    let name = format!("readers/{entry}-{}", cache::key(&[&requirements, &interpreter]));
     let directory = cache::entry(&cache::root()?, &name, |directory| {
         process::run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
         let arguments =
@@ -69,7 +78,7 @@ fn python(folder: &Path) -> Result<PathBuf> {
     })?;
     let interpreter = directory.join("bin").join("python");
     check(&interpreter).with_context(|| damaged(&directory))?;
-    say::line(&format!("{PYTHON}={}", interpreter.display()));
+    say::line(&format!("{variable}={}", interpreter.display()));
     Ok(interpreter)
 }
 
@@ -122,7 +131,9 @@ fn has_node_packages(directory: &Path, locked: &BTreeMap<String, String>) -> Res
 
 /// Name -> version, of every line `name==version ...`; anything less exact is refused.
 fn pinned_packages(requirements: &str) -> Result<BTreeMap<String, String>> {
-    let lines = requirements.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    // A line that begins with `--hash` goes on from the one before.
+    let is_package = |line: &&str| !line.is_empty() && !line.starts_with('#') && !line.starts_with("--hash=");
+    let lines = requirements.lines().map(str::trim).filter(is_package);
     lines
         .map(|line| {
             let pin = line.split_whitespace().next().and_then(|word| word.split_once("=="));
@@ -179,7 +190,8 @@ mod tests {
 
     #[test]
     fn requirements_must_pin_exact_versions() {
-        let pinned = pinned_packages("# why\nhttpx_SSE==0.4.3 --hash=sha256:00\n\nidna==3.20\n").unwrap();
+        let pinned =
+            pinned_packages("# why\nhttpx_SSE==0.4.3 \\\n    --hash=sha256:00\n\nidna==3.20\n").unwrap();
         assert_eq!(
             pinned,
             BTreeMap::from([("httpx-sse".into(), "0.4.3".into()), ("idna".into(), "3.20".into())])

@@ -217,8 +217,8 @@ async fn a_route_that_is_gone_leaves_no_series_behind() {
     until("the end of the stream", || endpoint.connections.load(std::sync::atomic::Ordering::SeqCst) <= 2)
         .await;
     soon("no series of the route", async {
-        // sleep-ok: between two looks at a condition that has a deadline
         while metrics().await.contains("\"goes\"") {
+            // sleep-ok: between two looks at a condition that has a deadline
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     })

@@ -1,6 +1,6 @@
 //! `POST /api/fund-api`: accepting a task.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -13,6 +13,10 @@ use fundbond_protocol::{
 };
 use fundbond_store::{Submission, Submitted};
 use jiff::Timestamp;
+use serde::{
+    Deserialize,
+    de::{Deserializer, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
@@ -166,7 +170,10 @@ fn settle(
 }
 
 fn parse(body: &[u8]) -> Result<StartTask, ApiError> {
-    let mut fields: Map<String, Value> = extract::parse(body)?;
+    let Fields { mut fields, twice } = extract::parse(body)?;
+    if let Some(name) = twice {
+        return Err(ApiError::field(&name, "is there twice"));
+    }
     let mut text = |name: &str| match fields.remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -186,6 +193,34 @@ fn parse(body: &[u8]) -> Result<StartTask, ApiError> {
         connection: connection.map(|text| extract::id("connectionId", &text)).transpose()?,
         parsed: Work::parse(kind.as_deref().unwrap_or(DEFAULT_KIND), fields).map_err(ApiError::Invalid)?,
     })
+}
+
+/// The fields of a request. Of a name that is there twice one value would win in silence.
+struct Fields {
+    fields: Map<String, Value>,
+    twice: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut found = Fields { fields: Map::new(), twice: None };
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if found.fields.insert(name.clone(), value).is_some() {
+                        found.twice.get_or_insert(name);
+                    }
+                }
+                Ok(found)
+            }
+        }
+        from.deserialize_map(Object)
+    }
 }
 
 fn type_of(value: &Value) -> &'static str {

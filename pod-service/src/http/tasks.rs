@@ -93,11 +93,12 @@ pub async fn rows(
     request: Request,
 ) -> Result<Response, ApiError> {
     let query = Query::of(request.uri(), &["limit", "cursor", QUERY_CLUSTER])?;
-    let record = find(&pod, &task).await?;
     // Rows are far fewer; a bound that every client's integers hold.
     let from = query.number("cursor", 0..=i32::MAX.unsigned_abs().into())?.unwrap_or(0);
     let from = usize::try_from(from).unwrap_or(usize::MAX);
-    let Some((rows, total)) = pod.store.rows(&record.task, from, limit(&query)?).await? else {
+    let limit = limit(&query)?;
+    let record = find(&pod, &task).await?;
+    let Some((rows, total)) = pod.store.rows(&record.task, from, limit).await? else {
         return Err(ApiError::NoRows(record.task));
     };
     let next = from.saturating_add(rows.len());
