@@ -14,7 +14,7 @@ use fundbond_store::{Emit, RETENTION, StoreError, Submission};
 use futures::{TryStreamExt, stream};
 use tokio::{sync::Notify, time::Instant};
 
-use crate::pod::Pod;
+use crate::{backoff::Backoff, pod::Pod};
 
 /// Tasks that ended whose end is remembered: the work of minutes at the highest rate a pod is built for, and
 /// of days at the usual one.
@@ -102,16 +102,22 @@ pub async fn run(pod: Arc<Pod>) {
             () = pod.runner.recall.wanted.notified() => {}
             () = pod.stopped.begun() => return,
         }
-        let all = pod.runner.recall.all();
-        let repeating = stream::iter(all.into_iter().map(Ok)).try_for_each_concurrent(AT_ONCE, |known| {
-            let pod = &pod;
-            async move { say_again(pod, known).await }
-        });
-        if let Err(error) = repeating.await {
-            // The store is away again. When it is back the pod is told, and this begins anew.
-            tracing::debug!(%error, "not everything was said again");
+        let mut backoff = Backoff::default();
+        // The bus may be back before the steps are: what was not said is said later, or nobody would say it.
+        while let Err(error) = say_all_again(&pod).await {
+            backoff.failed("recall", &error);
+            tokio::select! {
+                () = backoff.wait() => {}
+                () = pod.stopped.begun() => return,
+            }
         }
     }
+}
+
+async fn say_all_again(pod: &Pod) -> Result<(), StoreError> {
+    let all = pod.runner.recall.all();
+    let steps = stream::iter(all.into_iter().map(Ok));
+    steps.try_for_each_concurrent(AT_ONCE, |known| say_again(pod, known)).await
 }
 
 async fn say_again(pod: &Pod, known: (Arc<Submission>, Option<Arc<End>>)) -> Result<(), StoreError> {

@@ -86,6 +86,8 @@ async fn a_store_that_forgot_learns_again_what_was_accepted_and_how_it_ended() {
     assert_eq!(send(pod.address, steps("t")).await.status, 202);
     until_final(&store, "t").await;
     let before = store.task(&task).await.unwrap();
+    // The bus is back before the steps are.
+    store.fail("submit", 3);
     store.inner.restart(Restart::LoseEverything);
     until_final(&store, "t").await;
     assert_eq!(store.task(&task).await.unwrap(), before);

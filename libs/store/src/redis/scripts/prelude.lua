@@ -1,4 +1,4 @@
--- What the steps share. Names in @...@ are key prefixes and bounds, filled in when a script is made.
+-- What the steps share. Names between at signs are key prefixes and bounds, filled in when a script is made.
 -- Every step is called with ARGV[1], the life of the server it talks to, and ARGV[2], the time as text.
 local call = redis.call
 local RUN, NOW = ARGV[1], ARGV[2]
