@@ -87,17 +87,6 @@ impl SystemConfig {
         }
     }
 
-    /// The store of each pod: one in memory for all, on a Redis a connection of its own, as between processes.
-    fn stores(&self) -> Result<impl Fn() -> Result<Arc<dyn Store>, StartError>, StartError> {
-        let open = |address: &StoreAddress| address.open().map_err(StartError::Store);
-        let first = open(&self.store)?;
-        let address = self.store.clone();
-        Ok(move || match &address {
-            StoreAddress::Memory => Ok(first.clone()),
-            StoreAddress::Redis(_) => open(&address),
-        })
-    }
-
     fn address(&self, port: u16) -> SocketAddr {
         (self.host, port).into()
     }
@@ -189,8 +178,10 @@ impl System {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: SystemConfig) -> Result<Running, StartError> {
-        // One store for all, as ids are global to one store; what is kept by cluster is kept by its name.
-        let store = config.stores()?;
+        // One store for all, as ids are global to one store; what is kept by cluster is kept by its name. On a
+        // Redis each pod opens it for itself, as processes do.
+        let open = || config.store.open().map_err(StartError::Store);
+        let shared = if config.store == StoreAddress::Memory { Some(open()?) } else { None };
         let mut bound_pods = Vec::new();
         let mut bound_proxies = Vec::new();
         let mut clusters = Vec::new();
@@ -198,7 +189,7 @@ impl System {
             let id = ClusterId::parse(name).map_err(StartError::Cluster)?;
             let mut pods = Vec::new();
             for port in pod_ports {
-                let pod = bind_pod(&config, &id, port, store()?).await?;
+                let pod = bind_pod(&config, &id, port, shared.clone().map_or_else(&open, Ok)?).await?;
                 pods.push(Node {
                     name: pod.display_id(),
                     address: reachable(pod.address()),

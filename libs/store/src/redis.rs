@@ -11,6 +11,7 @@ mod link;
 mod listener;
 mod reply;
 mod scripts;
+mod wait;
 mod wire;
 
 use std::{
@@ -81,7 +82,12 @@ pub struct AddressError(String);
 /// # Errors
 /// What is wrong with it.
 pub fn check(url: &str) -> Result<(), AddressError> {
-    Client::open(url).map(drop).map_err(|error| AddressError(error.to_string()))
+    client(url).map(drop)
+}
+
+fn client(url: &str) -> Result<Client, AddressError> {
+    // The error of the client names the fault and, unlike the address, holds no password.
+    Client::open(url).map_err(|error| AddressError(error.to_string()))
 }
 
 /// The store on a Redis.
@@ -96,8 +102,7 @@ impl RedisStore {
     /// A store at an address. Connects when it is first used, and again whenever that is needed; must be
     /// made inside a Tokio runtime.
     pub fn new(config: &Config) -> Result<Self, AddressError> {
-        // The error of the client names the fault and, unlike the address, holds no password.
-        let client = Client::open(config.url.as_str()).map_err(|error| AddressError(error.to_string()))?;
+        let client = client(&config.url)?;
         let commands = Arc::new(Commands::new(client.clone(), config.log_floor, config.log_per_task));
         let emitter = Emitter::new(commands.clone(), config.gather);
         Ok(Self { client, commands, emitter, listeners: Mutex::default() })

@@ -7,14 +7,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rand::RngExt;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
     ServerErrorKind, Value, aio::MultiplexedConnection,
 };
 use tokio::{sync::Mutex, time::Instant};
 
-use super::scripts::{self, Step};
+use super::{
+    scripts::{self, Step},
+    wait,
+};
 use crate::StoreError;
 
 /// How long a connection may take to come about. A server in the same cluster takes a millisecond.
@@ -23,12 +25,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a step may take. Longer than a stall of a disk that syncs, shorter than anybody waits: a
 /// connection that was cut silently is found by this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-
-/// The first wait after a failed attempt to connect.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-
-/// The longest wait between attempts: a server that is back is found within it.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A connection, and whom it speaks to.
 #[derive(Clone)]
@@ -106,14 +102,11 @@ impl Commands {
 
     /// Makes several steps with one write; each has an answer of its own.
     pub(super) async fn steps(&self, calls: &[Call]) -> Vec<Result<Value, StoreError>> {
-        let all = |error: fn(String) -> StoreError, why: String| {
-            calls.iter().map(|_| Err(error(why.clone()))).collect::<Vec<_>>()
-        };
         let link = match self.link().await {
             Ok(link) => link,
             Err(error) => return calls.iter().map(|_| Err(again(&error))).collect(),
         };
-        let mut answers = match link.send(calls).await {
+        let answers = match link.answers(calls, &self.scripts).await {
             Ok(answers) => answers,
             Err(error) => {
                 self.lost(&link, &error).await;
@@ -121,20 +114,8 @@ impl Commands {
             }
         };
         if answers.len() != calls.len() {
-            return all(StoreError::Contract, format!("{} answers to {} steps", answers.len(), calls.len()));
-        }
-        // A server that was told to forget its scripts learns them again; what it refused was not done.
-        if answers.iter().any(forgot_scripts)
-            && let Err(error) = link.load(&self.scripts).await
-        {
-            self.lost(&link, &error).await;
-            return calls.iter().map(|_| Err(unreachable(error.clone()))).collect();
-        }
-        for (answer, call) in answers.iter_mut().zip(calls) {
-            if forgot_scripts(answer) {
-                let repeated = link.send(std::slice::from_ref(call)).await;
-                *answer = repeated.and_then(|mut once| once.pop().unwrap_or(Ok(Value::Nil)));
-            }
+            let why = format!("{} answers to {} steps", answers.len(), calls.len());
+            return calls.iter().map(|_| Err(StoreError::Contract(why.clone()))).collect();
         }
         let mut checked = Vec::with_capacity(answers.len());
         for answer in answers {
@@ -238,14 +219,27 @@ impl Commands {
 
 impl Down {
     fn after(failures: u32, why: String) -> Self {
-        let wait = FIRST_WAIT.saturating_mul(1 << failures.min(8)).min(LONGEST_WAIT);
-        // Half of it by chance, or all pods of a cluster would come back in one moment.
-        let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
-        Self { until: Instant::now() + wait, failures: failures.saturating_add(1), why }
+        Self { until: Instant::now() + wait::after(failures), failures: failures.saturating_add(1), why }
     }
 }
 
 impl Link {
+    /// One answer a call, from a server that may have to learn the scripts again.
+    async fn answers(&self, calls: &[Call], scripts: &[String]) -> RedisResult<Vec<RedisResult<Value>>> {
+        let mut answers = self.send(calls).await?;
+        if answers.iter().any(forgot_scripts) {
+            self.load(scripts).await?;
+        }
+        for (answer, call) in answers.iter_mut().zip(calls) {
+            // What was refused for that was not done.
+            if forgot_scripts(answer) {
+                let repeated = self.send(std::slice::from_ref(call)).await;
+                *answer = repeated.and_then(|mut once| once.pop().unwrap_or(Ok(Value::Nil)));
+            }
+        }
+        Ok(answers)
+    }
+
     /// One write, one answer a call.
     async fn send(&self, calls: &[Call]) -> RedisResult<Vec<RedisResult<Value>>> {
         let now = Timestamp::now().to_string();

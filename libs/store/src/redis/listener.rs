@@ -7,12 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use fundbond_protocol::{PodId, keys};
 use futures::StreamExt;
-use rand::RngExt;
 use redis::{Client, RedisResult, aio::PubSubStream};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{
     link::Commands,
+    wait,
     wire::{self, Told},
 };
 use crate::{Publisher, StoreError};
@@ -25,9 +25,6 @@ const PROBE_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long connecting and subscribing may take.
 const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(2);
-
-/// The first wait before another attempt, and the longest.
-const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Messages that cannot be read are logged at most this often.
 const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
@@ -146,8 +143,7 @@ impl Listener {
 
     /// Subscribes, however long it takes; `None` once the pod listens no more.
     async fn subscribe_again(&self) -> Option<PubSubStream> {
-        let (mut wait, longest) = WAITS;
-        loop {
+        for failures in 0.. {
             if self.publisher.is_closed() {
                 return None;
             }
@@ -155,9 +151,8 @@ impl Listener {
                 Ok(stream) => return Some(stream),
                 Err(error) => tracing::debug!(pod = %self.pod, %error, "not subscribed yet"),
             }
-            let some = wait.mul_f64(rand::rng().random_range(0.5..1.0));
-            tokio::time::sleep(some).await;
-            wait = (wait * 2).min(longest);
+            tokio::time::sleep(wait::after(failures)).await;
         }
+        None
     }
 }
