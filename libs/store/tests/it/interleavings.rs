@@ -7,7 +7,7 @@
 //! settles, and what the clients saw is checked.
 //!
 //! A failure names its seed. `FUNDBOND_SEED=<seed> FUNDBOND_INTERLEAVINGS=1` plays it alone, as it was:
-//! nothing else is random.
+//! nothing else is random. With `--nocapture` a long run says how far it is, and in the end what happened.
 
 mod actions;
 mod check;
@@ -15,7 +15,7 @@ mod pod;
 mod stage;
 mod world;
 
-use std::{env, sync::Arc};
+use std::{env, sync::Arc, time::Instant};
 
 use self::{
     stage::{Bounds, Stage},
@@ -36,10 +36,14 @@ fn setting(name: &str, default: u64) -> u64 {
 /// Fewer, for each step goes round through a server: a tenth of a second each.
 const ON_REDIS: u64 = 60;
 
+/// Seeds between two words on how far a run is: a minute or two on a Redis.
+const PROGRESS: u64 = 500;
+
 /// Plays the seeds, and says what happened in them.
 fn play(usually: u64, mut on: impl FnMut(Bounds) -> Stage) {
     let first = setting("FUNDBOND_SEED", 0);
     let count = setting("FUNDBOND_INTERLEAVINGS", usually);
+    let began = Instant::now();
     let mut seen = world::Seen::default();
     for seed in first..first + count {
         let mut world = World::new(seed, &mut on);
@@ -48,8 +52,13 @@ fn play(usually: u64, mut on: impl FnMut(Bounds) -> Stage) {
         world.check();
         seen.add(&world.seen);
         assert!(world.violations.is_empty(), "seed {seed}: {:#?}", world.violations);
+        let played = seed - first + 1;
+        if played.is_multiple_of(PROGRESS) && played < count {
+            println!("{played} of {count} interleavings, {} s", began.elapsed().as_secs());
+        }
     }
-    println!("{count} interleavings from seed {first}: {seen:?}");
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{count} interleavings from seed {first}, all well, in {seconds:.1} s: {seen:?}");
     if count >= INTERLEAVINGS {
         seen.assert_everything_happened();
     }

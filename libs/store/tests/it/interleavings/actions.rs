@@ -48,9 +48,12 @@ impl World {
             905..920 => self.bury_one(),
             920..930 => self.crash(pod),
             930..945 if !self.pods[pod].up => self.start_again(pod),
-            930..945 => self.pods[pod].paused = !self.pods[pod].paused,
+            930..945 => self.toggle_pause(pod),
             945..955 => self.stage.advance(Duration::from_secs(7)),
-            955..962 => self.stage.advance(NODE_TIMEOUT),
+            955..962 => {
+                self.stage.advance(NODE_TIMEOUT);
+                self.seen.note("health ran out");
+            }
             962..972 => self.toggle_deafness(pod),
             972..982 => self.stage.back_up(),
             982..988 => self.restart(Loss::SinceBackup, "roll back"),
@@ -204,6 +207,7 @@ impl World {
         self.pods[pod].streams.push(stream);
         self.clients[client].stream = Some(stream);
         self.clients[client].opened = true;
+        self.seen.note("stream opened");
         self.register(stream);
     }
 
@@ -269,6 +273,11 @@ impl World {
         let mut emit = event(&self.tasks[task].name, &step_name, self.tasks[task].home.as_str());
         emit.is_final = is_final;
         let answer = if cancel { now(self.store.end(&emit)) } else { now(self.store.emit(&emit)) };
+        match answer {
+            Emitted::Logged => self.seen.note("event logged"),
+            Emitted::Duplicate => self.seen.note("event repeated"),
+            Emitted::AfterFinal => self.seen.note("event after the final"),
+        }
         let it = &mut self.tasks[task];
         if answer != Emitted::AfterFinal && step == it.next && !is_final {
             it.next += 1;
@@ -289,8 +298,10 @@ impl World {
     }
 
     fn bury_one(&mut self) {
-        if let Some(pod) = self.pods.choose(&mut self.random) {
-            now(self.store.bury(&pod.id));
+        if let Some(pod) = self.pods.choose(&mut self.random)
+            && now(self.store.bury(&pod.id))
+        {
+            self.seen.note("pod buried");
         }
     }
 
@@ -319,6 +330,15 @@ impl World {
         let last = self.pods.len() - 1;
         self.pods.swap(pod, last);
         self.pods.truncate(last);
+        self.seen.note("pod started again");
+    }
+
+    fn toggle_pause(&mut self, pod: usize) {
+        let it = &mut self.pods[pod];
+        it.paused = !it.paused;
+        if it.paused {
+            self.seen.note("pod paused");
+        }
     }
 
     /// Breaks a subscription, or brings it back.
@@ -331,6 +351,7 @@ impl World {
         if it.deaf {
             let kept = self.random.random_range(0..=it.inbox.len());
             it.inbox.truncate(kept);
+            self.seen.note("subscription broken");
         } else {
             it.inbox.push_back(Message::Gap);
         }
