@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use fundbond_pod_service::{Config, PodService};
-use fundbond_service_runtime::{Shutdown, config, exit, telemetry};
+use fundbond_service_runtime::{Shutdown, config, exit, healthcheck, telemetry};
 use fundbond_store::StoreAddress;
 
 /// Runs fund calculations and streams their progress.
@@ -23,7 +23,7 @@ struct Program {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let program = config::parse::<Program>();
+    let program: Program = healthcheck::parse("pod-service");
     if let Err(error) = telemetry::init(&program.log) {
         return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG);
     }

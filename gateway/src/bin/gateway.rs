@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use fundbond_gateway::{Role, config::GatewayOptions, server};
-use fundbond_service_runtime::config::parse;
+use fundbond_service_runtime::healthcheck;
 
 fn main() -> ExitCode {
-    let options: GatewayOptions = parse();
+    let options: GatewayOptions = healthcheck::parse(Role::Gateway.program());
     server::main(options.common.into_config(Role::Gateway, options.port), &options.log)
 }

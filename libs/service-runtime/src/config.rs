@@ -11,11 +11,14 @@ pub const EXIT_BAD_CONFIG: u8 = 64;
 /// Parses flags and environment. `--help` and `--version` print and exit 0; anything wrong prints one
 /// message and exits with [`EXIT_BAD_CONFIG`].
 pub fn parse<T: Parser>() -> T {
-    T::try_parse().unwrap_or_else(|error| {
-        // Printing can fail only where nobody reads; the exit code says the rest.
-        let _ = error.print();
-        std::process::exit(if error.use_stderr() { i32::from(EXIT_BAD_CONFIG) } else { 0 });
-    })
+    T::try_parse().unwrap_or_else(|error| end(&error))
+}
+
+/// Ends the process over a command line that starts nothing.
+pub(crate) fn end(error: &clap::Error) -> ! {
+    // Printing can fail only where nobody reads; the exit code says the rest.
+    let _ = error.print();
+    std::process::exit(if error.use_stderr() { i32::from(EXIT_BAD_CONFIG) } else { 0 });
 }
 
 /// An address that cannot be listened on.

@@ -11,6 +11,7 @@ pub mod admin;
 pub mod config;
 pub mod exit;
 pub mod health;
+pub mod healthcheck;
 pub mod labels;
 pub mod shutdown;
 pub mod telemetry;
