@@ -9,7 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::{
+    encoding::text::{encode_eof, encode_registry},
+    registry::Registry,
+};
 use tokio::net::TcpListener;
 
 use crate::{Health, Shutdown};
@@ -29,6 +32,8 @@ pub struct Admin {
 struct Shared {
     health: Health,
     registry: Arc<Registry>,
+    /// What every service says the same way.
+    common: Arc<Registry>,
 }
 
 impl Admin {
@@ -48,12 +53,14 @@ impl Admin {
             address,
             source,
         })?;
+        let mut common = Registry::with_prefix("fund");
+        common.register_collector(health.collector());
         let router = Router::new()
             .route("/livez", get(async || "ok\n"))
             .route("/startupz", get(startupz))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
-            .with_state(Shared { health, registry })
+            .with_state(Shared { health, registry, common: Arc::new(common) })
             .merge(extra);
         Ok(Self { listener, address, router })
     }
@@ -84,23 +91,34 @@ impl Admin {
 const ADMIN_GRACE: std::time::Duration = std::time::Duration::from_millis(500);
 
 async fn startupz(State(shared): State<Shared>) -> Response {
-    answer(shared.health.has_started(), String::new())
+    let started = shared.health.has_started();
+    answer(started, String::new(), if started { "ok" } else { "not started" })
 }
 
 async fn readyz(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
     let verbose = query.is_some_and(|q| q.split('&').any(|p| p == "verbose" || p.starts_with("verbose=")));
-    answer(shared.health.is_ready(), if verbose { shared.health.describe() } else { String::new() })
+    let detail = if verbose { shared.health.describe() } else { String::new() };
+    let ready = shared.health.is_ready();
+    let word = match (ready, shared.health.is_degraded()) {
+        (false, _) => "not ready",
+        // Still 200: whoever asks whether to send traffic is told yes, and whoever reads is told the truth.
+        (true, true) => "degraded",
+        (true, false) => "ok",
+    };
+    answer(ready, detail, word)
 }
 
-fn answer(ok: bool, detail: String) -> Response {
-    let (status, word) =
-        if ok { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") };
-    (status, format!("{detail}{word}")).into_response()
+fn answer(ok: bool, detail: String, word: &str) -> Response {
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, format!("{detail}{word}\n")).into_response()
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {
     let mut text = String::new();
-    match encode(&mut text, &shared.registry) {
+    let encoded = encode_registry(&mut text, &shared.registry)
+        .and_then(|()| encode_registry(&mut text, &shared.common))
+        .and_then(|()| encode_eof(&mut text));
+    match encoded {
         Ok(()) => ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
             .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}\n")).into_response(),

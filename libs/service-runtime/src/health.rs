@@ -2,17 +2,56 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+
+/// How one condition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In order.
+    Ok,
+    /// Not in order, but traffic is better served badly here than nowhere: every replica lacks the same.
+    Degraded,
+    /// No traffic.
+    Failing,
+}
+
+impl Standing {
+    const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failing];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failing => "failing",
+        }
+    }
+
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Ok => "[+]",
+            Self::Degraded => "[~]",
+            Self::Failing => "[-]",
+        }
+    }
+}
 
 /// The state of one condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// Whether it lets traffic in.
-    pub ok: bool,
+    pub standing: Standing,
     /// Why, in words.
     pub detail: String,
+    /// Whether it ever was in order.
+    was_ok: bool,
 }
 
 #[derive(Debug, Default)]
@@ -42,11 +81,24 @@ impl Health {
 
     /// Sets the condition `name`; it exists from now on.
     pub fn set(&self, name: &'static str, ok: bool, detail: impl Into<String>) {
-        let detail = detail.into();
+        self.stand(name, if ok { Standing::Ok } else { Standing::Failing }, detail.into());
+    }
+
+    /// Says that the condition `name` does not hold, and that traffic is to come all the same. Before it held for the
+    /// first time, it keeps traffic away: a process that never had what it needs is of no use yet.
+    pub fn degrade(&self, name: &'static str, detail: impl Into<String>) {
+        self.stand(name, Standing::Degraded, detail.into());
+    }
+
+    fn stand(&self, name: &'static str, wanted: Standing, detail: String) {
         let mut state = self.state();
-        let before = state.conditions.insert(name, Condition { ok, detail: detail.clone() });
-        if before.is_some_and(|b| b.ok != ok) {
-            tracing::info!(condition = name, ok, detail, "readiness changed");
+        let before = state.conditions.get(name).map(|c| (c.standing, c.was_ok));
+        let was_ok = wanted == Standing::Ok || before.is_some_and(|(_, was_ok)| was_ok);
+        let standing = if wanted == Standing::Degraded && !was_ok { Standing::Failing } else { wanted };
+        state.conditions.insert(name, Condition { standing, detail, was_ok });
+        if before.is_some_and(|(before, _)| before != standing) {
+            // Without the detail: where it is an error, whoever handles it tells it.
+            tracing::info!(condition = name, standing = standing.label(), "readiness changed");
         }
     }
 
@@ -60,25 +112,51 @@ impl Health {
         self.state().started
     }
 
-    /// Whether traffic may come: started, and every condition holds.
+    /// Whether traffic may come: started, and no condition keeps it away.
     pub fn is_ready(&self) -> bool {
         let state = self.state();
-        state.started && state.conditions.values().all(|c| c.ok)
+        state.started && state.conditions.values().all(|c| c.standing != Standing::Failing)
+    }
+
+    /// Whether some condition does not hold, though traffic may come.
+    pub fn is_degraded(&self) -> bool {
+        self.state().conditions.values().any(|c| c.standing == Standing::Degraded)
     }
 
     /// One line a condition, for `/readyz?verbose`.
     pub fn describe(&self) -> String {
         let state = self.state();
-        let mut text = format!("{} started\n", mark(state.started));
+        let started = if state.started { Standing::Ok } else { Standing::Failing };
+        let mut text = format!("{} started\n", started.mark());
         for (name, condition) in &state.conditions {
-            let _ = writeln!(text, "{} {name}: {}", mark(condition.ok), condition.detail);
+            let word = if condition.standing == Standing::Degraded { "degraded: " } else { "" };
+            let _ = writeln!(text, "{} {name}: {word}{}", condition.standing.mark(), condition.detail);
         }
         text
     }
+
+    /// The same as metrics: `condition{condition="store",state="degraded"}` is 1 for the state each one is in.
+    pub fn collector(&self) -> Box<dyn Collector> {
+        Box::new(Conditions(self.clone()))
+    }
 }
 
-fn mark(ok: bool) -> &'static str {
-    if ok { "[+]" } else { "[-]" }
+#[derive(Debug)]
+struct Conditions(Health);
+
+impl Collector for Conditions {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let help = "What readiness depends on: 1 for the state each condition is in (ok, degraded, failing)";
+        let mut family = encoder.encode_descriptor("condition", help, None, MetricType::Gauge)?;
+        for (name, condition) in &self.0.state().conditions {
+            for standing in Standing::ALL {
+                let labels = [("condition", *name), ("state", standing.label())];
+                let value = ConstGauge::new(i64::from(condition.standing == standing));
+                value.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +174,23 @@ mod tests {
         health.set("drain", false, "draining");
         assert!(!health.is_ready());
         assert_eq!(health.describe(), "[+] started\n[-] drain: draining\n[+] routes: 3 routes\n");
+    }
+
+    #[test]
+    fn what_was_there_once_may_be_missed_without_leaving() {
+        let health = Health::waiting_for(&["store"]);
+        health.started();
+        health.degrade("store", "refused");
+        assert!(!health.is_ready() && !health.is_degraded(), "it was never there");
+        assert_eq!(health.describe(), "[+] started\n[-] store: refused\n");
+        health.set("store", true, "reachable");
+        health.degrade("store", "refused");
+        assert!(health.is_ready() && health.is_degraded());
+        assert_eq!(health.describe(), "[+] started\n[~] store: degraded: refused\n");
+        health.set("store", false, "given up");
+        health.degrade("store", "refused");
+        assert!(health.is_ready(), "once is enough");
+        health.set("store", true, "reachable");
+        assert!(!health.is_degraded());
     }
 }

@@ -54,7 +54,18 @@ async fn probes_follow_the_health_and_liveness_depends_on_nothing() {
     health.set("store", true, "reachable");
     let ready = call(address, "/readyz").await;
     assert!(ready.starts_with("HTTP/1.1 200") && ready.ends_with("ok\n"), "{ready}");
-    assert!(call(address, "/metrics").await.contains("fund_seen_total 1\n"));
+    health.degrade("store", "refused");
+    let degraded = call(address, "/readyz").await;
+    assert!(degraded.starts_with("HTTP/1.1 200") && degraded.ends_with("\n\r\ndegraded\n"), "{degraded}");
+    let degraded = call(address, "/readyz?verbose").await;
+    assert!(degraded.contains("[~] store: degraded: refused\n"), "{degraded}");
+    let metrics = call(address, "/metrics").await;
+    assert!(metrics.contains("fund_seen_total 1\n"), "{metrics}");
+    for (state, value) in [("ok", 0), ("degraded", 1), ("failing", 0)] {
+        let line = format!("fund_condition{{condition=\"store\",state=\"{state}\"}} {value}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    assert!(metrics.ends_with("\n# EOF\n") && metrics.matches("# EOF").count() == 1, "{metrics}");
     assert!(call(address, "/more").await.ends_with("more\n"));
     stop.begin();
     timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap();
