@@ -9,6 +9,7 @@
 pub mod absence;
 pub mod admin;
 pub mod config;
+pub mod cors;
 pub mod exit;
 pub mod health;
 pub mod healthcheck;
