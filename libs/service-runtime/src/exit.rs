@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt::Write as _, io::Write as _, process::ExitCode};
 
+use crate::{config::EXIT_BAD_CONFIG, telemetry};
+
 /// The error and its causes in one line, joined by `: `.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -21,8 +23,13 @@ pub fn report<E: Error + 'static>(program: &str, result: Result<(), E>) -> ExitC
     }
 }
 
-/// Prints `error` with its causes and gives `code`.
+/// Says `error` with its causes and gives `code`: as a log line where standard error is for machines, as a line for
+/// people elsewhere, and always where the configuration is to blame, which is a person's to mend.
 pub fn fail(program: &str, error: &(dyn Error + 'static), code: u8) -> ExitCode {
+    if telemetry::speaks_json() && code != EXIT_BAD_CONFIG {
+        tracing::error!(program, error = chain(error), "ended");
+        return ExitCode::from(code);
+    }
     // Where stderr is gone the exit code still speaks.
     let _ = writeln!(std::io::stderr(), "{program}: {}", chain(error));
     ExitCode::from(code)

@@ -1,9 +1,17 @@
 //! Logs: JSON for machines, text for a terminal, always on stderr.
 
-use std::io::IsTerminal as _;
+pub mod fields;
+mod json;
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::IsTerminal as _,
+    panic,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, registry, util::SubscriberInitExt as _};
 
 /// Shape of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,10 +46,13 @@ pub enum TelemetryError {
     },
     /// A subscriber was installed before.
     #[error("logging was initialised twice")]
-    Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Installs the process-wide subscriber.
+/// Whether standard error is for machines from now on.
+static SPEAKS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Installs the process-wide subscriber, and lets panics speak through it.
 ///
 /// # Errors
 /// A bad filter, or a second call.
@@ -51,10 +62,34 @@ pub fn init(args: &LogArgs) -> Result<(), TelemetryError> {
         .map_err(|source| TelemetryError::Filter { filter: args.filter.clone(), source })?;
     let terminal = std::io::stderr().is_terminal();
     let format = args.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let registry = registry().with(filter);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => builder.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).try_init(),
+        LogFormat::Json => registry.with(json::JsonLines::new(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            let colours = terminal && std::env::var_os("NO_COLOR").is_none();
+            let text = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+            registry.with(text).try_init()
+        }
     }
-    .map_err(TelemetryError::Twice)
+    .map_err(TelemetryError::Twice)?;
+    SPEAKS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+    panic::set_hook(Box::new(told));
+    Ok(())
+}
+
+/// Whether every line on standard error is to be a JSON object.
+pub(crate) fn speaks_json() -> bool {
+    SPEAKS_JSON.load(Ordering::Relaxed)
+}
+
+/// A panic as one log line like any other, within the spans it happened in. Whoever catches the panic need not log it.
+fn told(panic: &panic::PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(
+        error = panic.payload_as_str().unwrap_or("not a text"),
+        location = panic.location().map(ToString::to_string),
+        backtrace,
+        "panicked"
+    );
 }
