@@ -66,7 +66,7 @@ pub(crate) async fn attempt(
         let lease = match lend(load, timeouts, upload.clone(), fresh).await {
             Ok(lease) => lease,
             Err(error) => {
-                let why = blame(&admission.endpoint, &error);
+                let why = blame(&admission.endpoint, &error, record);
                 admission.settle(if error.blames_endpoint() { Verdict::Failure } else { Verdict::Unknown });
                 tried.push(index);
                 connect_timeouts += usize::from(why == Failure::ConnectTimeout);
@@ -78,7 +78,7 @@ pub(crate) async fn attempt(
             }
         };
         let reused = lease.connection.reused;
-        match send(request, lease, timeouts).await {
+        match send(request, lease, timeouts, record).await {
             Ok((response, lease)) => {
                 admission.settle(verdict(response.status(), response.headers()));
                 return Ok((response, lease));
@@ -156,12 +156,18 @@ async fn lend(
 }
 
 /// Takes an endpoint that cannot be connected to out of the choice until its next probe.
-fn blame(endpoint: &Endpoint, error: &ConnectError) -> Failure {
+fn blame(endpoint: &Endpoint, error: &ConnectError, record: &Record) -> Failure {
     let why = chain(error);
     if error.blames_endpoint() {
         endpoint.refused(&why);
     } else {
-        tracing::warn!(endpoint = %endpoint.target.name, error = why, "cannot connect, for a reason of this process");
+        tracing::warn!(
+            requestId = record.request_id.as_str(),
+            traceId = %record.trace,
+            endpoint = %endpoint.target.name,
+            error = why,
+            "cannot connect, for a reason of this process"
+        );
     }
     match error {
         ConnectError::TimedOut(_) => Failure::ConnectTimeout,
@@ -174,6 +180,7 @@ async fn send(
     request: Request<Upload>,
     mut lease: Lease,
     timeouts: &Timeouts,
+    record: &Record,
 ) -> Result<(Response<Incoming>, Lease), SendFailure> {
     let upload = lease.upload.clone();
     let failed = |failure| Err(SendFailure::Failed(failure));
@@ -208,7 +215,13 @@ async fn send(
                 None if error.is_parse() => Failure::Invalid,
                 None => Failure::Closed,
             };
-            tracing::debug!(endpoint = %lease.load.0.target.name, error = chain(&error), "request failed");
+            tracing::debug!(
+                requestId = record.request_id.as_str(),
+                traceId = %record.trace,
+                endpoint = %lease.load.0.target.name,
+                error = chain(&error),
+                "request failed"
+            );
             failed(failure)
         }
     }

@@ -12,9 +12,9 @@ use crate::{
     live::Live,
     pool::Lease,
     record::{Outcome, Record},
-    trace::{REQUEST_ID, RequestId, TRACEPARENT, TRACESTATE, TraceContext},
+    trace::{REQUEST_ID, RequestId, TRACEPARENT, TRACESTATE, trace_header, trace_of},
 };
-use fundbond_protocol::{api::FUND_EVENTS_PATH, headers};
+use fundbond_protocol::{TraceParent, api::FUND_EVENTS_PATH, headers};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Version,
     header::{ACCEPT, CONTENT_TYPE},
@@ -149,16 +149,16 @@ impl Gateway {
 }
 
 /// Names the request for every hop, in `headers`.
-fn name(headers: &mut HeaderMap) -> (RequestId, TraceContext) {
+fn name(headers: &mut HeaderMap) -> (RequestId, TraceParent) {
     let mut random = rand::rng();
     let request_id = RequestId::of(headers, &mut random);
-    let (trace, continued) = TraceContext::of(headers, &mut random);
+    let (trace, continued) = trace_of(headers, &mut random);
     if !continued {
         // It continues a parent that is not believed.
         headers.remove(TRACESTATE);
     }
     headers.insert(REQUEST_ID, request_id.header());
-    headers.insert(TRACEPARENT, trace.header());
+    headers.insert(TRACEPARENT, trace_header(trace));
     (request_id, trace)
 }
 

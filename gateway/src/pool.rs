@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use fundbond_service_runtime::exit::chain;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -90,7 +91,7 @@ pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<Connec
     let task = tokio::spawn(async move {
         // Whoever sent a request over it is told by the answer; an idle connection that ends tells nobody.
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "endpoint connection ended");
+            tracing::debug!(error = chain(&error), "endpoint connection ended");
         }
     });
     Ok(Connection { sender, task: task.abort_handle(), reused: false })

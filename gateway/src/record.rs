@@ -1,10 +1,8 @@
 //! One request from its head to its end: an access log line and a few counters.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed};
 
+use fundbond_protocol::TraceId;
 use fundbond_service_runtime::{
     labels::{class_label, method_label},
     prometheus_client::metrics::gauge::Gauge,
@@ -67,7 +65,7 @@ pub(crate) struct Record {
     ledger: Arc<Ledger>,
     begun: Instant,
     pub(crate) request_id: RequestId,
-    trace: u128,
+    pub(crate) trace: TraceId,
     method: Method,
     /// A copy: what came with the head shares the memory that the whole head was read into, and a stream
     /// would keep all of it for as long as it lives.
@@ -91,7 +89,7 @@ impl Record {
     pub(crate) fn begin(
         ledger: Arc<Ledger>,
         request_id: RequestId,
-        trace: u128,
+        trace: TraceId,
         method: Method,
         path: &str,
     ) -> Self {
@@ -189,7 +187,7 @@ impl Record {
             tracing::info!(
                 target: "fundbond_gateway::access",
                 requestId = self.request_id.as_str(),
-                traceId = %Trace(self.trace),
+                traceId = %self.trace,
                 method = self.method.as_str(),
                 path = &*self.path,
                 route = self.route.as_deref(),
@@ -262,7 +260,7 @@ impl Drop for Record {
         tracing::info!(
             target: "fundbond_gateway::access",
             requestId = self.request_id.as_str(),
-            traceId = %Trace(self.trace),
+            traceId = %self.trace,
             method = self.method.as_str(),
             path = &*self.path,
             route = self.route.as_deref(),
@@ -275,13 +273,5 @@ impl Drop for Record {
             "{}",
             if self.stream.is_some() { "stream ended" } else { "request" }
         );
-    }
-}
-
-struct Trace(u128);
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
     }
 }

@@ -16,7 +16,7 @@ use fundbond_service_runtime::{
     absence::notice_absence,
     admin::Admin,
     config::{BindError, EXIT_BAD_CONFIG},
-    exit,
+    exit::{self, chain},
     prometheus_client::registry::Registry,
     telemetry::{self, LogArgs},
 };
@@ -264,7 +264,7 @@ impl Connections {
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer.ip()),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    tracing::warn!(error = chain(&error), "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -324,13 +324,13 @@ async fn converse(stream: TcpStream, peer: Peer, gateway: Arc<Gateway>, draining
     };
     if let Err(error) = ended {
         // A client that left, or that speaks no HTTP; the access log tells of requests it interrupted.
-        tracing::debug!(%error, peer = %peer.ip, "client connection ended");
+        tracing::debug!(error = chain(&error), peer = %peer.ip, "client connection ended");
     }
     // What the HTTP library kept for the connection goes before the lingering.
     let guarded = connection.into_parts().io.into_inner();
     if let Err(error) = guarded.close().await {
         // It left first.
-        tracing::debug!(%error, peer = %peer.ip, "client connection closed");
+        tracing::debug!(error = chain(&error), peer = %peer.ip, "client connection closed");
     }
 }
 

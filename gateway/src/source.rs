@@ -75,7 +75,7 @@ impl FileSource {
         let (told, mut events) = mpsc::channel::<()>(1);
         let _watcher = watcher(&self.path, told)
             .inspect_err(|error| {
-                tracing::warn!(path = %self.path.display(), error = chain(error), poll_seconds = POLL.as_secs(), "the route file is only polled");
+                tracing::warn!(path = %self.path.display(), error = chain(error), pollSeconds = POLL.as_secs(), "the route file is only polled");
             })
             .ok();
         let mut poll = interval(POLL);

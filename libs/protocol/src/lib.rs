@@ -18,9 +18,11 @@ pub mod problem;
 #[cfg(feature = "openapi")]
 mod schema;
 pub mod sse;
+pub mod trace;
 
 pub use event::{Status, TaskEvent};
 pub use identity::PodId;
 pub use ids::{ClusterId, ConnectionId, EventId, IdError, TaskId, UserId};
 pub use position::{Epoch, LastEventId, Position};
 pub use problem::{FieldProblem, Problem};
+pub use trace::{TraceId, TraceParent};

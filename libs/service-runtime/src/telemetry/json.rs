@@ -202,9 +202,9 @@ mod tests {
                 info_span!("request", traceId = "t1", requestId = "r1", userId = tracing::field::Empty);
             let _request = request.clone().entered();
             request.record("userId", "amy");
-            let _task = info_span!("task", correlationId = %"c1", requestId = "r2").entered();
+            let task = info_span!("task", correlationId = %"c1", requestId = "r2").entered();
             info!(correlationId = "c2", tradeId = "d1", symbol = "XS1", "inside");
-            drop(_task);
+            drop(task);
             info!("outside");
         });
         let inside = &lines[0];
