@@ -74,7 +74,7 @@ fn line_with(log: &mut impl BufRead, message: &str) -> serde_json::Value {
     loop {
         let line = lines.next().unwrap_or_else(|| panic!("no line {message:?}")).unwrap();
         let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        if value["message"] == message {
+        if value["msg"] == message {
             return value;
         }
     }

@@ -32,7 +32,7 @@ impl Program {
         let address = within("the pod to serve", async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-                if line["message"] == "pod serves" {
+                if line["msg"] == "pod serves" {
                     return line["address"].as_str().unwrap().parse().unwrap();
                 }
             }
