@@ -33,6 +33,7 @@ use fundbond_service_runtime::{
     Health, Shutdown,
     admin::Admin,
     config::{BindError, admin_port, bind},
+    exit::chain,
 };
 use fundbond_store::{Store, StoreError, Subscription};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -73,6 +74,7 @@ pub struct PodService {
     admin: Admin,
     subscription: Subscription,
     jobs: runner::Jobs,
+    foreign: stream::foreign::Receiver,
 }
 
 impl PodService {
@@ -96,11 +98,13 @@ impl PodService {
         let host = config.node_name.unwrap_or_else(host_name);
         let identity = Identity::new(host, address.port()).map_err(RunError::Random)?;
         let (runner, jobs) = Runner::new(config.settings.task_queue);
+        let (foreign, taken) = stream::foreign::Desk::new();
         let pod = Arc::new(Pod {
             identity,
             cluster: config.cluster_id,
             store,
             streams: Arc::default(),
+            foreign,
             runner,
             metrics,
             settings: config.settings,
@@ -112,7 +116,7 @@ impl PodService {
         // Health before the first registration, and ears before the first event.
         pod.revive().await?;
         let subscription = pod.store.subscribe(&pod.identity.id()).await?;
-        Ok(Self { pod, listener, address, admin, subscription, jobs })
+        Ok(Self { pod, listener, address, admin, subscription, jobs, foreign: taken })
     }
 
     /// Where it serves.
@@ -136,11 +140,12 @@ impl PodService {
     /// # Errors
     /// Where the admin server broke; everything else ends in order.
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { pod, listener, address, admin, subscription, jobs } = self;
+        let Self { pod, listener, address, admin, subscription, jobs, foreign } = self;
         let deadline = CancellationToken::new();
         let (closing, after) = (Shutdown::new(), Shutdown::new());
         let mut background = JoinSet::new();
         background.spawn(stream::hub::run(pod.clone(), subscription));
+        background.spawn(stream::foreign::run(pod.clone(), foreign));
         background.spawn(pod.clone().keep_alive());
         background.spawn(runner::recall::run(pod.clone()));
         background.spawn(watch_gauges(pod.clone()));
@@ -157,13 +162,12 @@ impl PodService {
         let _ =
             tokio::time::timeout(LAST_WORDS, async { while workers.join_next().await.is_some() {} }).await;
         closing.begin();
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the server broke off");
-        }
+        // A panic there has told itself; what is left to do is to end in order.
+        let _ = server.await;
         pod.stopped.begin();
         while background.join_next().await.is_some() {}
         if let Err(error) = pod.store.leave(&pod.identity.id(), &pod.cluster).await {
-            tracing::warn!(%error, "left without a word to the store; it will notice");
+            tracing::warn!(error = chain(&error), "left without a word to the store; it will notice");
         }
         after.begin();
         match admin.await {

@@ -17,8 +17,16 @@ use fundbond_service_runtime::prometheus_client::{
 /// Label of stream opens and of accepted tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabels {
-    /// Of an open: start, resumed, reset, done, replaced, shed or failed. Of a task: new or repeated.
+    /// Of an open: start, resumed, reset, done, replaced, shed or failed. Of a task: new or repeated. Of a foreign event:
+    /// logged, duplicate, after-final, not-held, dropped or failed.
     pub outcome: &'static str,
+}
+
+/// Label of what cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabels {
+    /// See `Unusable::reason`.
+    pub reason: &'static str,
 }
 
 /// Label of stream ends.
@@ -80,6 +88,10 @@ pub struct Metrics {
     pub stream_resets: Counter,
     /// Live events written.
     pub events_written: Family<EventLabels, Counter>,
+    /// Foreign events that were this pod's to take, by what became of them.
+    pub foreign_events: Family<OutcomeLabels, Counter>,
+    /// Foreign messages that cannot become events.
+    pub foreign_unusable: Family<ReasonLabels, Counter>,
     /// Times the bus had to drop messages.
     pub bus_gaps: Counter,
     /// Times the pod took a new id.
@@ -108,6 +120,8 @@ impl Metrics {
             stream_catch_ups: Counter::default(),
             stream_resets: Counter::default(),
             events_written: Family::default(),
+            foreign_events: Family::default(),
+            foreign_unusable: Family::default(),
             bus_gaps: Counter::default(),
             renewals: Counter::default(),
             tasks_accepted: Family::default(),
@@ -130,6 +144,16 @@ impl Metrics {
         );
         r.register("stream_resets", "Live streams told that history is gone", metrics.stream_resets.clone());
         r.register("events_written", "Live events written to streams", metrics.events_written.clone());
+        r.register(
+            "foreign_events",
+            "Events of other publishers that were this pod's to take, by what became of them",
+            metrics.foreign_events.clone(),
+        );
+        r.register(
+            "foreign_unusable",
+            "Messages of other publishers that cannot become events, by what is wrong",
+            metrics.foreign_unusable.clone(),
+        );
         r.register("bus_gaps", "Times messages from the store were missed", metrics.bus_gaps.clone());
         r.register(
             "pod_renewals",

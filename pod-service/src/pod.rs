@@ -8,8 +8,12 @@ use fundbond_store::{Node, Reasserted, Store, StoreError};
 use tokio::sync::Notify;
 
 use crate::{
-    backoff::Backoff, config::Settings, identity::Identity, metrics::Metrics, runner::Runner,
-    stream::hub::Streams,
+    backoff::Backoff,
+    config::Settings,
+    identity::Identity,
+    metrics::Metrics,
+    runner::Runner,
+    stream::{foreign, hub::Streams},
 };
 
 /// How often a node says that it lives, and repeats what it holds: a third of the time after which it
@@ -29,6 +33,8 @@ pub struct Pod {
     pub store: Arc<dyn Store>,
     /// Open streams.
     pub streams: Arc<Streams>,
+    /// Where events of others go that this pod takes.
+    pub foreign: foreign::Desk,
     /// Running tasks.
     pub runner: Runner,
     /// What it counts.
@@ -114,7 +120,7 @@ impl Pod {
             match self.store.reassert(&id, &self.cluster, &assertions).await? {
                 Reasserted::Streams(answers) => {
                     for ((stream, _), answer) in batch.iter().zip(answers) {
-                        Streams::asserted(stream, answer);
+                        self.streams.asserted(stream, answer);
                     }
                 }
                 // The heartbeat before this step was somebody else's or too old: the next round mends it.

@@ -3,6 +3,7 @@
 //! Three parties share a stream under one short lock: the hub writes live events, the HTTP body takes
 //! bytes, and a driver task does everything that waits (pages, the finish question, timers, the drain).
 
+pub mod foreign;
 pub mod hub;
 pub mod queue;
 pub mod session;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     backoff::Backoff,
@@ -128,7 +130,7 @@ pub async fn open(pod: &Arc<Pod>, request: Open) -> Opening {
     }
     let registering = tokio::spawn({
         let pod = pod.clone();
-        async move { register(&pod, request).await }
+        async move { register(&pod, request).await }.in_current_span()
     });
     let opening = registering.await.unwrap_or_else(|error| {
         // The task is never aborted, so it panicked: let the panic go on where it is handled.
@@ -158,7 +160,7 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
             connection_cut: request.connection_cut.clone(),
         });
         // Known to the hub before the store knows it, so that no message falls between the two.
-        let listed = pod.streams.insert(&request.connection, stream.clone());
+        let listed = pod.streams.insert(&request.connection, &request.tasks, stream.clone());
         let asked = Register {
             connection: request.connection.clone(),
             pod: id.clone(),
@@ -180,7 +182,8 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
                     sse::write_comment(out, "fundbond");
                     session.registered(opened, Timestamp::now(), out);
                 });
-                tokio::spawn(drive(pod.clone(), stream.clone(), listed));
+                hub::opened(pod, &stream);
+                tokio::spawn(drive(pod.clone(), stream.clone(), listed).in_current_span());
                 return Ok(Opening::Stream(StreamBody(stream)));
             }
             Registered::Done => {
@@ -266,12 +269,17 @@ async fn ask_page(
     let connection = stream.lock().session.connection().clone();
     match pod.store.catch_up(&connection, after, ReadLimit::default()).await {
         Ok(reading) => {
-            if matches!(reading.outcome, Outcome::Reset { .. }) {
+            let reset = matches!(reading.outcome, Outcome::Reset { .. });
+            if reset {
                 pod.metrics.stream_resets.inc();
             }
             pod.metrics.stream_catch_ups.inc();
             backoff.reset();
             stream.lock().write(|session, out| session.caught_up(reading, Timestamp::now(), out));
+            if reset {
+                // It may name tasks that were attached while messages were missed.
+                pod.streams.find_by_tasks(stream);
+            }
             true
         }
         Err(error) => {
@@ -316,7 +324,7 @@ async fn conclude(pod: &Pod, stream: &Arc<Stream>, end: End) {
         pod.holder_of(&state.session)
     };
     if end == End::Slow {
-        tracing::info!(connection = %holder.connection, "cut a stream whose client stopped reading");
+        tracing::info!(connectionId = %holder.connection, "cut a stream whose client stopped reading");
         stream.connection_cut.cancel();
     }
     // Finished streams were released by the store; replaced ones are somebody else's.

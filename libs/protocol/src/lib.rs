@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod event;
+pub mod foreign;
 pub mod headers;
 pub mod identity;
 pub mod ids;
@@ -21,6 +22,7 @@ pub mod sse;
 pub mod trace;
 
 pub use event::{Status, TaskEvent};
+pub use foreign::{ForeignEvent, Unusable};
 pub use identity::PodId;
 pub use ids::{ClusterId, ConnectionId, EventId, IdError, TaskId, UserId};
 pub use position::{Epoch, LastEventId, Position};

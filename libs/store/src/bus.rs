@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fundbond_protocol::{ConnectionId, EventId, PodId, Status, TaskId};
 
-use crate::{StoreError, Subscription};
+use crate::{Generation, StoreError, Subscription};
 
 /// An event on its way into the log.
 #[derive(Clone, Debug)]
@@ -35,6 +35,30 @@ pub enum Emitted {
     AfterFinal,
 }
 
+/// An event of a publisher that is not ours, taken by the pod that holds its stream.
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    /// The event. Its `connection` is the stream that takes it: the one its task belongs to, or the one it names.
+    pub event: Emit,
+    /// Whether the publisher gave it its id: then it is logged once however often it is published.
+    pub named: bool,
+    /// With which the pod holds the stream.
+    pub generation: Generation,
+}
+
+/// Answer to [`Bus::foreign`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is in the log.
+    Logged,
+    /// It was there already; nothing happened.
+    Duplicate,
+    /// The task has ended; nothing happened, and nothing will.
+    AfterFinal,
+    /// The stream is held with another generation, or the task belongs to another: not this pod's to take.
+    NotHeld,
+}
+
 /// What happened.
 #[async_trait]
 pub trait Bus: Send + Sync {
@@ -48,4 +72,8 @@ pub trait Bus: Send + Sync {
     /// Emits the final event of a task on behalf of somebody else than its runner, and tells every pod
     /// ([`Message::Ended`](crate::Message::Ended)) so that the runner stops. Idempotent.
     async fn end(&self, event: &Emit) -> Result<Emitted, StoreError>;
+
+    /// Appends an event of a foreign publisher, if its stream is held with the generation given: every pod hears of it,
+    /// and one of them takes it. Without a task to belong to it is about the connection itself.
+    async fn foreign(&self, foreign: &Foreign) -> Result<Taken, StoreError>;
 }

@@ -20,7 +20,7 @@ pub mod subscription;
 pub mod tasks;
 
 pub use address::StoreAddress;
-pub use bus::{Bus, Emit, Emitted};
+pub use bus::{Bus, Emit, Emitted, Foreign, Taken};
 pub use log::{Entry, EntryKind, Outcome, ReadLimit, Reading, Snapshot};
 pub use memory::MemoryStore;
 pub use redis::RedisStore;

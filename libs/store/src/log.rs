@@ -13,6 +13,8 @@ pub enum EntryKind {
     Final,
     /// The task moved to another connection; the reader is told `REPLACED` for it.
     Moved,
+    /// What a foreign publisher says of the connection itself: of no task, and not kept with one.
+    Note,
 }
 
 /// One logged event. `json` is encoded once, by whoever emitted it, and never again.

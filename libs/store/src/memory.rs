@@ -28,9 +28,9 @@ use jiff::Timestamp;
 
 use self::{data::Data, state::State};
 use crate::{
-    Assertion, Bus, Closed, Emit, Emitted, Finished, Holder, LOG_FLOOR, LOG_PER_TASK, Node, ReadLimit,
-    Reading, Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted, Subscription,
-    TaskPage, TaskQuery, TaskRecord, Tasks,
+    Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, LOG_FLOOR, LOG_PER_TASK, Node,
+    ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted,
+    Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 
 /// What a [`MemoryStore`] is made with.
@@ -109,6 +109,11 @@ impl MemoryStore {
         self.lock().wires.cut(pod);
     }
 
+    /// Publishes a message as somebody else does on the channel `task-events`: every pod hears it.
+    pub fn publish_foreign(&self, message: &[u8]) {
+        self.lock().publish_foreign(message);
+    }
+
     /// The state at this moment. Each lock frees a little of what is past its retention.
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves a half-done step: to go on would be to serve a broken promise.
@@ -180,6 +185,10 @@ impl Bus for MemoryStore {
 
     async fn end(&self, event: &Emit) -> Result<Emitted, StoreError> {
         Ok(self.lock().end(event))
+    }
+
+    async fn foreign(&self, foreign: &Foreign) -> Result<Taken, StoreError> {
+        Ok(self.lock().foreign(foreign))
     }
 }
 

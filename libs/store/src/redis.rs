@@ -32,9 +32,9 @@ use self::{
     scripts::Step,
 };
 use crate::{
-    Asserted, Assertion, Bus, Closed, Emit, Emitted, EntryKind, Finished, Generation, Holder, LOG_FLOOR,
-    LOG_PER_TASK, Node, Opened, ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError,
-    Submission, Submitted, Subscription, TaskPage, TaskQuery, TaskRecord, Tasks,
+    Asserted, Assertion, Bus, Closed, Emit, Emitted, EntryKind, Finished, Foreign, Generation, Holder,
+    LOG_FLOOR, LOG_PER_TASK, Node, Opened, ReadLimit, Reading, Reasserted, Register, Registered, Registry,
+    StoreError, Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 
 /// Streams in one re-assertion script: a few milliseconds, in which the server does nothing else.
@@ -268,6 +268,7 @@ impl Registry for RedisStore {
                 arguments.push(stream.generation.0.to_string());
                 arguments.push(stream.position.epoch.to_string());
                 arguments.push(stream.position.offset.to_string());
+                arguments.push(u8::from(stream.gained).to_string());
                 arguments.push(stream.tasks.len().to_string());
                 arguments.extend(stream.tasks.iter().map(ToString::to_string));
             }
@@ -346,6 +347,28 @@ impl Bus for RedisStore {
             self.commands.plain::<()>(&pipeline).await?;
         }
         Ok(emitted)
+    }
+
+    async fn foreign(&self, foreign: &Foreign) -> Result<Taken, StoreError> {
+        let event = &foreign.event;
+        let kind = if event.is_final { EntryKind::Final } else { EntryKind::Event };
+        let arguments = [
+            event.connection.to_string(),
+            foreign.generation.0.to_string(),
+            event.task.to_string(),
+            event.event_id.to_string(),
+            u8::from(foreign.named).to_string(),
+            u8::from(event.is_final).to_string(),
+            event.status.to_string(),
+            wire::record(kind, &event.task, &event.status, &event.event_id, &event.json),
+        ];
+        let words = [
+            ("logged", Taken::Logged),
+            ("duplicate", Taken::Duplicate),
+            ("final", Taken::AfterFinal),
+            ("notheld", Taken::NotHeld),
+        ];
+        word(self.step(Step::Foreign, arguments).await?, &words)
     }
 }
 

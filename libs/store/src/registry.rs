@@ -105,6 +105,9 @@ pub struct Assertion {
     pub position: Position,
     /// Every task it knows to be attached.
     pub tasks: Vec<TaskId>,
+    /// Whether it heard [`Message::Gained`](crate::Message::Gained) and missed nothing since. Where not, it is told
+    /// again: on the way that the events of foreign publishers take, and in order with them.
+    pub gained: bool,
 }
 
 /// Answer to one [`Assertion`].

@@ -2,10 +2,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use fundbond_protocol::{ConnectionId, Epoch, TaskId};
+use fundbond_protocol::{ConnectionId, Epoch, ForeignEvent, TaskId, Unusable};
 use tokio::sync::mpsc;
 
 use crate::{Entry, Generation};
@@ -13,6 +13,10 @@ use crate::{Entry, Generation};
 /// Messages waiting in one subscription. 16,384 events of the usual 300 bytes are 5 MB: more than a second
 /// of the highest rate a pod is built for, and little enough to lose on purpose.
 const CAPACITY: usize = 16_384;
+
+/// Room that foreign events leave to the rest: their publishers may say as much as they like, and must not cost a
+/// stream its own events.
+const KEPT_FROM_FOREIGN: usize = CAPACITY / 2;
 
 /// What a pod is told. All of it can be missed without harm: the log has the events, and a re-assertion
 /// brings out the rest.
@@ -54,6 +58,11 @@ pub enum Message {
         /// The task.
         task: TaskId,
     },
+    /// Somebody else published an event; every pod hears it. The pod that holds its stream takes it
+    /// ([`Bus::foreign`](crate::Bus::foreign)).
+    Foreign(Arc<ForeignEvent>),
+    /// Somebody published what cannot become an event.
+    Unusable(Unusable),
     /// Messages were or may have been missed here: catch up with every stream, and re-assert.
     Gap,
 }
@@ -62,12 +71,28 @@ pub enum Message {
 #[derive(Clone, Debug)]
 pub struct Publisher {
     messages: mpsc::Sender<Message>,
-    gap: Arc<AtomicBool>,
+    missed: Arc<Missed>,
+}
+
+/// What did not fit.
+#[derive(Debug, Default)]
+struct Missed {
+    gap: AtomicBool,
+    foreign: AtomicU64,
 }
 
 impl Publisher {
     /// Gives `message` to the pod, or notes that it missed one; never waits. False once the pod is gone.
+    ///
+    /// A foreign event that finds the queue half full is dropped and counted: there was no promise for it, and nothing
+    /// else is missed.
     pub fn publish(&self, message: Message) -> bool {
+        if matches!(message, Message::Foreign(_) | Message::Unusable(_))
+            && self.messages.capacity() <= KEPT_FROM_FOREIGN
+        {
+            self.missed.foreign.fetch_add(1, Ordering::Relaxed);
+            return !self.is_closed();
+        }
         match self.messages.try_send(message) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -85,7 +110,7 @@ impl Publisher {
 
     /// Notes that the pod missed messages.
     pub fn gap(&self) {
-        self.gap.store(true, Ordering::Release);
+        self.missed.gap.store(true, Ordering::Release);
         // Wakes a pod that waits; a full queue means it will come by anyway.
         let _ = self.messages.try_send(Message::Gap);
     }
@@ -95,15 +120,20 @@ impl Publisher {
 #[derive(Debug)]
 pub struct Subscription {
     messages: mpsc::Receiver<Message>,
-    gap: Arc<AtomicBool>,
+    missed: Arc<Missed>,
 }
 
 impl Subscription {
     /// A new pair.
     pub fn new() -> (Publisher, Self) {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        let gap = Arc::new(AtomicBool::new(false));
-        (Publisher { messages: sender, gap: gap.clone() }, Self { messages: receiver, gap })
+        let missed = Arc::new(Missed::default());
+        (Publisher { messages: sender, missed: missed.clone() }, Self { messages: receiver, missed })
+    }
+
+    /// How many foreign events were dropped since the last time this was asked.
+    pub fn dropped_foreign(&self) -> u64 {
+        self.missed.foreign.swap(0, Ordering::Relaxed)
     }
 
     /// Waits for at least one message and appends up to `limit` of them to `batch`. 0 once the store is gone
@@ -123,7 +153,7 @@ impl Subscription {
             at += 1;
             at <= before || *message != Message::Gap
         });
-        if self.gap.swap(false, Ordering::AcqRel) {
+        if self.missed.gap.swap(false, Ordering::AcqRel) {
             batch.push(Message::Gap);
         }
         received

@@ -8,23 +8,69 @@ use std::{
     },
 };
 
-use fundbond_protocol::ConnectionId;
+use fundbond_protocol::{ConnectionId, ForeignEvent, TaskId};
 use fundbond_store::{Asserted, Assertion, Message, Subscription};
 use jiff::Timestamp;
 
-use super::{Stream, session::Want};
+use super::{
+    Stream,
+    foreign::Taking,
+    session::{Claim, Want},
+};
 use crate::{backoff::Backoff, metrics::EventLabels, pod::Pod};
 
 /// Messages taken from the subscription at once: enough to keep the lock warm, few enough that an open
 /// never waits noticeably for it.
 const BATCH: usize = 512;
 
-/// Streams by connection. Usually one each; two while a client returns to the pod that has not yet noticed
-/// that it left.
+/// The streams of a pod, to be found by connection, and by task where somebody else publishes an event of it.
 #[derive(Debug, Default)]
 pub struct Streams {
-    by_connection: Mutex<HashMap<ConnectionId, Vec<Arc<Stream>>>>,
+    table: Mutex<Table>,
     count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_connection: HashMap<ConnectionId, Held>,
+    /// Where a task's stream is, if it is here. A hint: the session knows.
+    by_task: HashMap<TaskId, ConnectionId>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Usually one; two while a client returns to the pod that has not yet noticed that it left.
+    streams: Vec<Arc<Stream>>,
+    /// What leads here in `by_task`.
+    tasks: Vec<TaskId>,
+}
+
+impl Table {
+    fn streams(&self, connection: &str) -> &[Arc<Stream>] {
+        self.by_connection.get(connection).map_or(&[], |held| &held.streams)
+    }
+
+    fn find_by_task(&mut self, connection: &ConnectionId, task: &TaskId) {
+        let Some(held) = self.by_connection.get_mut(connection) else { return };
+        if self.by_task.get(task) != Some(connection) {
+            self.by_task.insert(task.clone(), connection.clone());
+            held.tasks.push(task.clone());
+        }
+    }
+
+    fn remove(&mut self, connection: &ConnectionId, stream: &Arc<Stream>) {
+        let Some(held) = self.by_connection.get_mut(connection) else { return };
+        held.streams.retain(|other| !Arc::ptr_eq(other, stream));
+        if !held.streams.is_empty() {
+            return;
+        }
+        for task in self.by_connection.remove(connection).map(|held| held.tasks).unwrap_or_default() {
+            // It may lead to where the task went meanwhile.
+            if self.by_task.get(&task) == Some(connection) {
+                self.by_task.remove(&task);
+            }
+        }
+    }
 }
 
 /// Keeps a stream listed; dropping it takes the stream off the list.
@@ -36,8 +82,8 @@ pub struct Listed {
 }
 
 impl Streams {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Vec<Arc<Stream>>>> {
-        self.by_connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many streams are open.
@@ -50,15 +96,37 @@ impl Streams {
         self.len() == 0
     }
 
-    /// Lists a stream.
-    pub(super) fn insert(self: &Arc<Self>, connection: &ConnectionId, stream: Arc<Stream>) -> Listed {
-        self.lock().entry(connection.clone()).or_default().push(stream.clone());
+    /// Lists a stream that asks for `tasks`.
+    pub(super) fn insert(
+        self: &Arc<Self>,
+        connection: &ConnectionId,
+        tasks: &[TaskId],
+        stream: Arc<Stream>,
+    ) -> Listed {
+        let mut table = self.lock();
+        table.by_connection.entry(connection.clone()).or_default().streams.push(stream.clone());
+        for task in tasks {
+            table.find_by_task(connection, task);
+        }
+        drop(table);
         self.count.fetch_add(1, Ordering::Relaxed);
         Listed { streams: self.clone(), connection: connection.clone(), stream }
     }
 
+    /// Lets a stream be found by the tasks that it has now.
+    pub(super) fn find_by_tasks(&self, stream: &Stream) {
+        let (connection, tasks) = {
+            let state = stream.lock();
+            (state.session.connection().clone(), state.session.tasks().cloned().collect::<Vec<_>>())
+        };
+        let mut table = self.lock();
+        for task in &tasks {
+            table.find_by_task(&connection, task);
+        }
+    }
+
     fn all(&self) -> Vec<Arc<Stream>> {
-        self.lock().values().flatten().cloned().collect()
+        self.lock().by_connection.values().flat_map(|held| &held.streams).cloned().collect()
     }
 
     /// Every stream may have missed something.
@@ -83,6 +151,7 @@ impl Streams {
                 generation: session.generation(),
                 position: session.position()?.clone(),
                 tasks: session.tasks().cloned().collect(),
+                gained: session.has_gained(),
             };
             drop(state);
             Some((stream, assertion))
@@ -91,22 +160,16 @@ impl Streams {
     }
 
     /// Gives the store's answer to an assertion to its stream.
-    pub fn asserted(stream: &Stream, answer: Asserted) {
+    pub fn asserted(&self, stream: &Stream, answer: Asserted) {
         stream.lock().write(|session, out| session.asserted(answer, Timestamp::now(), out));
+        self.find_by_tasks(stream);
         stream.wake_driver();
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        let mut streams = self.streams.lock();
-        if let Some(same) = streams.get_mut(&self.connection) {
-            same.retain(|stream| !Arc::ptr_eq(stream, &self.stream));
-            if same.is_empty() {
-                streams.remove(&self.connection);
-            }
-        }
-        drop(streams);
+        self.streams.lock().remove(&self.connection, &self.stream);
         self.streams.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -120,6 +183,7 @@ pub async fn run(pod: Arc<Pod>, mut subscription: Subscription) {
             () = pod.identity.changed() => true,
             () = pod.stopped.begun() => return,
         };
+        pod.foreign.dropped(&pod.metrics, subscription.dropped_foreign());
         dispatch(&pod, &mut batch);
         if renewed {
             subscription = tokio::select! {
@@ -152,11 +216,11 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
     }
     let mut gap = false;
     {
-        let streams = pod.streams.lock();
+        let mut table = pod.streams.lock();
         for message in batch.drain(..) {
             match &message {
                 Message::Event { connection, epoch, entry } => {
-                    let wrote = each(streams.get(connection), |stream| {
+                    let wrote = each(table.streams(connection.as_str()), |stream| {
                         let mut state = stream.lock();
                         let room = state.queue.has_room();
                         let wrote = state.write(|session, out| session.event(epoch, entry, room, out));
@@ -173,21 +237,28 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
                     }
                 }
                 Message::Attached { connection, task } => {
-                    each(streams.get(connection), |stream| {
+                    each(table.streams(connection.as_str()), |stream| {
                         stream.lock().session.attached(task);
                         false
                     });
+                    table.find_by_task(connection, task);
                 }
                 Message::Lost { connection, generation } => {
-                    each(streams.get(connection), |stream| {
+                    each(table.streams(connection.as_str()), |stream| {
                         stream.lock().write(|s, out| s.lost(*generation, Timestamp::now(), out));
                         stream.wake_driver();
                         false
                     });
                 }
                 Message::Ended { task } => pod.stop_task(task),
-                // Says from when on the pod may take events of foreign publishers.
-                Message::Gained { .. } => {}
+                Message::Gained { connection, generation } => {
+                    each(table.streams(connection.as_str()), |stream| {
+                        stream.lock().session.gained(*generation);
+                        false
+                    });
+                }
+                Message::Foreign(event) => offer(pod, &table, event),
+                Message::Unusable(why) => pod.foreign.unusable(&pod.metrics, why),
                 Message::Gap => gap = true,
             }
         }
@@ -200,6 +271,37 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
     }
 }
 
-fn each(streams: Option<&Vec<Arc<Stream>>>, mut step: impl FnMut(&Stream) -> bool) -> u64 {
-    streams.into_iter().flatten().map(|stream| u64::from(step(stream))).sum()
+/// Offers an event of somebody else's to the streams it may be about.
+fn offer(pod: &Pod, table: &Table, event: &Arc<ForeignEvent>) {
+    let named = table.streams(event.task.as_str());
+    let home = table.by_task.get(&event.task).filter(|home| home.as_str() != event.task.as_str());
+    for stream in named.iter().chain(home.map_or(&[][..], |home| table.streams(home.as_str()))) {
+        let claim = stream.lock().session.foreign(event);
+        match claim {
+            Claim::Take => take(pod, stream, event.clone()),
+            Claim::Drop => pod.foreign.dropped(&pod.metrics, 1),
+            Claim::Later | Claim::Leave => {}
+        }
+    }
+}
+
+fn take(pod: &Pod, stream: &Stream, event: Arc<ForeignEvent>) {
+    let (connection, generation) = {
+        let state = stream.lock();
+        (state.session.connection().clone(), state.session.generation())
+    };
+    pod.foreign.take(&pod.metrics, Taking { connection, generation, event });
+}
+
+/// A stream is registered: it can be found by its tasks, and takes what others said of them meanwhile.
+pub(super) fn opened(pod: &Pod, stream: &Stream) {
+    pod.streams.find_by_tasks(stream);
+    let early = stream.lock().session.early();
+    for event in early {
+        take(pod, stream, event);
+    }
+}
+
+fn each(streams: &[Arc<Stream>], mut step: impl FnMut(&Stream) -> bool) -> u64 {
+    streams.iter().map(|stream| u64::from(step(stream))).sum()
 }

@@ -9,13 +9,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use fundbond_protocol::{
-    ConnectionId, Epoch, PodId, Position, Status, TaskEvent, TaskId, position::replaced_id, sse::Frame,
+    ConnectionId, Epoch, ForeignEvent, PodId, Position, Status, TaskEvent, TaskId, position::replaced_id,
+    sse::Frame,
 };
 use fundbond_store::{Asserted, Entry, EntryKind, Finished, Generation, Opened, Outcome, Reading, Snapshot};
 use jiff::Timestamp;
+
+/// Events of others kept until the registration's answer: the hundredth of a second that it takes has few.
+const EARLY: usize = 64;
 
 /// What the shell must do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +91,25 @@ pub struct Session {
     heard: Option<(Epoch, u64)>,
     /// The greatest generation that somebody else registered, while our own is not known yet.
     lost: Option<Generation>,
+    /// With which generation the bus said that this pod has the stream, while nothing was missed since: what others
+    /// publish is this pod's to take from there on.
+    gained: Option<Generation>,
+    /// Events of others that came before the answer to the registration, with what `gained` was then.
+    early: Vec<(Arc<ForeignEvent>, Option<Generation>)>,
     heartbeats: u64,
+}
+
+/// What a session does with an event of somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Takes it.
+    Take,
+    /// Says so once it is registered.
+    Later,
+    /// Leaves it: not its event, or not its time.
+    Leave,
+    /// Would have had to say so later, and had no room.
+    Drop,
 }
 
 impl fmt::Debug for Session {
@@ -114,6 +137,8 @@ impl Session {
             finish_lost: false,
             heard: None,
             lost: None,
+            gained: None,
+            early: Vec::new(),
             heartbeats: 0,
         }
     }
@@ -240,9 +265,49 @@ impl Session {
 
     /// Messages may have been missed.
     pub fn gap(&mut self) {
+        // Among them, that somebody else has the stream: until it is said again, events of others are theirs.
+        self.gained = None;
+        self.fall_behind();
+    }
+
+    fn fall_behind(&mut self) {
         if self.phase == Phase::Live {
             self.phase = Phase::Behind;
         }
+    }
+
+    /// The bus says that this pod has the connection, with `generation`.
+    pub fn gained(&mut self, generation: Generation) {
+        self.gained = self.gained.max(Some(generation));
+    }
+
+    /// Whether the bus said so of this registration, and nothing was missed since.
+    pub fn has_gained(&self) -> bool {
+        self.gained == Some(self.generation)
+    }
+
+    /// Somebody else published an event.
+    pub fn foreign(&mut self, event: &Arc<ForeignEvent>) -> Claim {
+        match self.phase {
+            Phase::Registering if self.early.len() < EARLY => {
+                self.early.push((event.clone(), self.gained));
+                Claim::Later
+            }
+            Phase::Registering => Claim::Drop,
+            Phase::Live | Phase::Behind if self.has_gained() && self.is_about(event) => Claim::Take,
+            _ => Claim::Leave,
+        }
+    }
+
+    /// The events that came before the registration's answer and are this session's to take.
+    pub fn early(&mut self) -> Vec<Arc<ForeignEvent>> {
+        let mut early = std::mem::take(&mut self.early);
+        early.retain(|(event, gained)| *gained == Some(self.generation) && self.is_about(event));
+        early.into_iter().map(|(event, _)| event).collect()
+    }
+
+    fn is_about(&self, event: &ForeignEvent) -> bool {
+        event.task.as_str() == self.connection.as_str() || self.tasks.contains_key(&event.task)
     }
 
     /// The bus says that a task was attached.
@@ -302,7 +367,7 @@ impl Session {
                 // A page brings what was missed; it also says whether the stream may end, which the tasks known here
                 // cannot where the last one moved away.
                 if !same || done || std::mem::take(&mut self.finish_lost) {
-                    self.gap();
+                    self.fall_behind();
                 }
             }
         }
@@ -356,7 +421,7 @@ impl Session {
         let id = position.to_string();
         self.position = Some(position);
         match entry.kind {
-            EntryKind::Event => {}
+            EntryKind::Event | EntryKind::Note => {}
             EntryKind::Final => {
                 self.tasks.insert(entry.task.clone(), true);
             }
@@ -364,12 +429,12 @@ impl Session {
                 self.tasks.remove(&entry.task);
             }
         }
-        if entry.kind != EntryKind::Event {
+        let ends = matches!(entry.kind, EntryKind::Final | EntryKind::Moved);
+        if ends {
             // The store decides in the end; this only saves asking while a task is known to be open.
             self.finish_wanted = self.tasks.values().all(|is_final| *is_final);
         }
-        let passes =
-            entry.kind != EntryKind::Event || self.only.is_empty() || self.only.contains(&entry.status);
+        let passes = ends || self.only.is_empty() || self.only.contains(&entry.status);
         if passes {
             write(out, Some(&id), &entry.status, &entry.json);
         } else {

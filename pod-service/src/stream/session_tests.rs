@@ -25,6 +25,7 @@ fn entry(offset: u64, name: &str, kind: EntryKind) -> Entry {
         EntryKind::Event => Status::SUBTASK_COMPLETED,
         EntryKind::Final => Status::COMPLETED,
         EntryKind::Moved => Status::REPLACED,
+        EntryKind::Note => Status::parse("NOTE").unwrap(),
     };
     let event_id = EventId::of_step(&task(name), offset);
     Entry { offset, task: task(name), event_id, status, kind, json: format!("{{\"n\":{offset}}}").into() }

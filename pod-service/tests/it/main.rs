@@ -6,6 +6,7 @@ mod api;
 mod between;
 mod client;
 mod drain;
+mod foreign;
 mod hostile;
 mod openapi;
 mod promises;

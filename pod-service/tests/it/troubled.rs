@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId};
 use fundbond_store::{
-    Assertion, Bus, Closed, Emit, Emitted, Finished, Holder, MemoryStore, Node, ReadLimit, Reading,
-    Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted, Subscription, TaskPage,
-    TaskQuery, TaskRecord, Tasks,
+    Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, MemoryStore, Node, ReadLimit, Reading,
+    Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted, Subscription, Taken,
+    TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 use tokio::sync::Semaphore;
 
@@ -164,6 +164,10 @@ impl Bus for TroubledStore {
 
     async fn end(&self, event: &Emit) -> Result<Emitted, StoreError> {
         self.step("end", self.inner.end(event)).await
+    }
+
+    async fn foreign(&self, foreign: &Foreign) -> Result<Taken, StoreError> {
+        self.step("foreign", self.inner.foreign(foreign)).await
     }
 }
 

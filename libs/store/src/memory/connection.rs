@@ -139,7 +139,7 @@ impl Connection {
         if let Some(member) = self.members.get_mut(&entry.task) {
             member.latest = self.end;
             let standing = match entry.kind {
-                EntryKind::Event => member.standing,
+                EntryKind::Event | EntryKind::Note => member.standing,
                 EntryKind::Final => Standing::Ended,
                 EntryKind::Moved => Standing::Moved,
             };
@@ -165,7 +165,10 @@ impl Connection {
 
     /// The kept events of `task`, oldest first.
     pub(super) fn history(&self, task: &TaskId) -> Vec<Unplaced> {
-        let of_task = self.log.iter().filter(|e| e.task == *task && e.kind != EntryKind::Moved);
+        let of_task = self
+            .log
+            .iter()
+            .filter(|e| e.task == *task && matches!(e.kind, EntryKind::Event | EntryKind::Final));
         of_task
             .map(|entry| Unplaced {
                 task: entry.task.clone(),

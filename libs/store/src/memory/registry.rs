@@ -123,6 +123,9 @@ impl State {
         if let Some((old, _)) = self.data.hold(id, pod, cluster).filter(|(old, _)| old != pod) {
             self.wires.tell(&old, Message::Lost { connection: id.clone(), generation });
         }
+        if !stream.gained {
+            self.wires.tell(pod, Message::Gained { connection: id.clone(), generation });
+        }
         let connection = self.data.connection(id, &mut self.world);
         let (epoch, end) = (connection.epoch.clone(), connection.end);
         let open = self.attached(id).into_iter().filter(|(_, ended)| !ended).map(|(task, _)| task).collect();

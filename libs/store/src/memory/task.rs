@@ -39,6 +39,8 @@ pub(super) struct Task {
     pub(super) ended: bool,
     /// Ids of its events while it runs.
     pub(super) seen: HashSet<EventId>,
+    /// Ids that foreign publishers gave, kept apart: nobody may use up one of ours.
+    pub(super) seen_foreign: HashSet<EventId>,
     pub(super) accepted: Option<Accepted>,
     pub(super) rows: Option<Vec<Arc<str>>>,
     pub(super) expires: Instant,
@@ -55,6 +57,7 @@ impl Task {
             latest: None,
             ended: false,
             seen: HashSet::new(),
+            seen_foreign: HashSet::new(),
             accepted: None,
             rows: None,
             expires,

@@ -5,8 +5,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fundbond_protocol::{PodId, keys};
+use fundbond_protocol::{ForeignEvent, PodId, keys};
 use futures::StreamExt;
+use jiff::Timestamp;
 use redis::{Client, RedisResult, aio::PubSubStream};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -15,7 +16,7 @@ use super::{
     wait,
     wire::{self, Told},
 };
-use crate::{Publisher, StoreError};
+use crate::{Message, Publisher, StoreError};
 
 /// Between two probes: as often as heartbeats, whose re-assertions find what a probe does not.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
@@ -33,13 +34,23 @@ const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 pub(super) async fn subscribe(client: &Client, pod: &PodId) -> Result<PubSubStream, StoreError> {
     let subscribing = async {
         let mut connection = client.get_async_pubsub().await?;
-        connection.subscribe(&[&keys::pod_channel(pod), keys::CONTROL_CHANNEL]).await?;
+        let channels = [&keys::pod_channel(pod), keys::CONTROL_CHANNEL, keys::FOREIGN_CHANNEL];
+        connection.subscribe(&channels).await?;
         RedisResult::Ok(connection.into_on_message())
     };
     match tokio::time::timeout(SUBSCRIBE_WITHIN, subscribing).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(StoreError::Unreachable(Box::new(error))),
         Err(_) => Err(StoreError::Unreachable(format!("not subscribed within {SUBSCRIBE_WITHIN:?}").into())),
+    }
+}
+
+/// What somebody else published.
+fn foreign(message: &[u8]) -> Message {
+    let nonce = format!("{:016x}", rand::random::<u64>());
+    match ForeignEvent::parse(message, &nonce, Timestamp::now()) {
+        Ok(event) => Message::Foreign(event.into()),
+        Err(unusable) => Message::Unusable(unusable),
     }
 }
 
@@ -91,6 +102,12 @@ impl Listener {
                 biased;
                 message = stream.next() => {
                     let Some(message) = message else { return Over::Broken("the connection broke") };
+                    if message.get_channel_name() == keys::FOREIGN_CHANNEL {
+                        if !self.publisher.publish(foreign(message.get_payload_bytes())) {
+                            return Over::Unheard;
+                        }
+                        continue;
+                    }
                     let told = std::str::from_utf8(message.get_payload_bytes())
                         .map_err(|_| StoreError::Contract("a message that is not UTF-8".into()))
                         .and_then(wire::told);

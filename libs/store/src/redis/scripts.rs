@@ -24,6 +24,7 @@ pub(super) enum Step {
     Reassert,
     Emit,
     EmitHomeless,
+    Foreign,
     Submit,
     Task,
     List,
@@ -31,7 +32,7 @@ pub(super) enum Step {
 
 impl Step {
     /// All of them, in the order of their declaration.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Heartbeat,
         Self::Leave,
         Self::Bury,
@@ -42,6 +43,7 @@ impl Step {
         Self::Reassert,
         Self::Emit,
         Self::EmitHomeless,
+        Self::Foreign,
         Self::Submit,
         Self::Task,
         Self::List,
@@ -59,6 +61,7 @@ impl Step {
             Self::Reassert => include_str!("scripts/reassert.lua"),
             Self::Emit => include_str!("scripts/emit.lua"),
             Self::EmitHomeless => include_str!("scripts/emit_homeless.lua"),
+            Self::Foreign => include_str!("scripts/foreign.lua"),
             Self::Submit => include_str!("scripts/submit.lua"),
             Self::Task => include_str!("scripts/task.lua"),
             Self::List => include_str!("scripts/list.lua"),

@@ -6,7 +6,7 @@ use fundbond_protocol::{ConnectionId, Epoch, EventId, Status, TaskId};
 
 use crate::{Entry, EntryKind, Generation, Message, StoreError};
 
-/// What arrives on a channel.
+/// What arrives on our channels.
 #[derive(Debug, PartialEq)]
 pub(super) enum Told {
     /// Something for the pod.
@@ -26,6 +26,7 @@ pub(super) fn record(kind: EntryKind, task: &TaskId, status: &Status, id: &Event
         EntryKind::Event => 'E',
         EntryKind::Final => 'F',
         EntryKind::Moved => 'M',
+        EntryKind::Note => 'N',
     };
     format!("{kind}\t{task}\t{status}\t{id}\t{json}")
 }
@@ -38,6 +39,7 @@ pub(super) fn entry(offset: u64, record: &str) -> Result<Entry, StoreError> {
             "E" => EntryKind::Event,
             "F" => EntryKind::Final,
             "M" => EntryKind::Moved,
+            "N" => EntryKind::Note,
             _ => return None,
         };
         Some(Entry {

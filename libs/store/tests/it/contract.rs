@@ -26,6 +26,7 @@
 pub(crate) mod attach;
 pub(crate) mod emit;
 pub(crate) mod ending;
+pub(crate) mod foreign;
 pub(crate) mod nodes;
 pub(crate) mod reassert;
 pub(crate) mod register;
@@ -132,6 +133,18 @@ macro_rules! contract_suite {
                 re_assertions_keep_a_stream_and_its_tasks
                 events_keep_a_log_and_a_task
                 a_task_that_was_forgotten_may_be_accepted_again
+            }
+            foreign {
+                every_pod_hears_what_somebody_else_publishes
+                a_foreign_event_of_a_task_is_logged_like_any_other
+                a_foreign_event_is_its_tasks_latest_in_a_reset
+                a_foreign_final_ends_its_task
+                a_foreign_event_of_no_task_is_about_the_connection
+                a_foreign_event_for_a_generation_that_is_gone_is_refused
+                a_foreign_event_is_refused_where_its_task_does_not_belong
+                a_foreign_event_with_an_id_is_logged_once
+                a_store_that_forgot_the_stream_takes_nothing_foreign
+                a_pod_that_did_not_hear_that_it_has_a_stream_is_told_again
             }
             nodes {
                 a_pod_must_be_well_before_it_registers

@@ -1,5 +1,5 @@
 //! The rules together, under random interleavings: a few pods, clients that lose their streams, tasks that
-//! start before or after somebody listens, lost messages, pods that pause, crash and are buried, and a store
+//! start before or after somebody listens, events of others, lost messages, pods that pause, crash and are buried, and a store
 //! that restarts with and without its data. Whatever happens, a client must see each event once, in order,
 //! or be told that history is gone; and in the end it must know how each of its tasks ended.
 //!
@@ -11,6 +11,7 @@
 
 mod actions;
 mod check;
+mod foreign;
 mod pod;
 mod stage;
 mod world;

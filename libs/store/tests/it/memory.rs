@@ -48,6 +48,10 @@ impl Fixture for Memory {
         tokio::time::advance(time).await;
     }
 
+    async fn publish(&self, message: &str) {
+        self.store.publish_foreign(message.as_bytes());
+    }
+
     async fn cut(&self, pod: &PodId) {
         self.store.cut(pod);
     }

@@ -175,6 +175,11 @@ impl Fixture for Redis {
         self.server.age(time).await;
     }
 
+    async fn publish(&self, message: &str) {
+        let channel = fundbond_protocol::keys::FOREIGN_CHANNEL;
+        self.server.command::<u32>(&["PUBLISH", channel, message]).await.unwrap();
+    }
+
     async fn cut(&self, _pod: &PodId) {
         self.server.command::<u32>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await.unwrap();
     }

@@ -48,6 +48,9 @@ pub(crate) trait Fixture: Send + Sync {
     /// Lets time pass, for the server too.
     async fn advance(&self, time: Duration);
 
+    /// Publishes a message as somebody else does.
+    async fn publish(&self, message: &str);
+
     /// Breaks the subscription of a pod once.
     async fn cut(&self, pod: &PodId);
 }
@@ -232,6 +235,7 @@ impl Scene {
             generation: holder.generation,
             position,
             tasks: tasks(names),
+            gained: true,
         };
         match self.store.reassert(&holder.pod, &cluster("k"), &[assertion]).await.unwrap() {
             Reasserted::Streams(mut answers) => {

@@ -99,7 +99,7 @@ local function records_of(c, t)
     for _, entry in ipairs(page) do
       local record = entry[2][2]
       local kind, task = string.match(record, '^(%u)\t([^\t]+)')
-      if task == t and kind ~= 'M' then found[#found + 1] = {kind, record} end
+      if task == t and (kind == 'E' or kind == 'F') then found[#found + 1] = {kind, record} end
     end
     if #page < 64 then return found end
     from = '(' .. page[64][1]

@@ -1,12 +1,13 @@
 -- Repeats what a pod holds. ARGV: run, now, pod, cluster, then for each stream: connection, generation, epoch,
--- offset, number of tasks, task...
+-- offset, whether it heard that it has the stream, number of tasks, task...
 local pod, cluster = ARGV[3], ARGV[4]
 local refused = refusal(pod)
 if refused then return {refused} end
 local answers, i = {}, 5
 while i <= #ARGV do
-  local c, generation, epoch, offset, count = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
-  i = i + 5
+  local c, generation, epoch, offset = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local gained, count = ARGV[i + 4], tonumber(ARGV[i + 5])
+  i = i + 6
   local here, off = history(c)
   local known = tonumber(call('HGET', '@meta@' .. c, 'gen') or 0)
   if known > tonumber(generation) then
@@ -20,6 +21,7 @@ while i <= #ARGV do
     call('HSET', '@meta@' .. c, 'gen', generation)
     local old = hold(c, pod, cluster)
     if old and old ~= pod then call('PUBLISH', '@channel@' .. old, 'X\t' .. c .. '\t' .. generation) end
+    if gained == '0' then call('PUBLISH', '@channel@' .. pod, 'R\t' .. c .. '\t' .. generation) end
     keep_connection(c)
     here, off = history(c)
     answers[#answers + 1] = {'held', here, int(off), call('ZRANGEBYSCORE', '@tasks@' .. c, 0, 0)}

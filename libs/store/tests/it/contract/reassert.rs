@@ -146,6 +146,7 @@ pub(crate) async fn answers_come_in_order(scene: &Scene) {
             generation: stream.generation,
             position: at(&stream.reading.epoch, 0),
             tasks: tasks(&[&format!("of-{name}")]),
+            gained: true,
         });
     }
     scene.open(&two, "c2", &[]).await;

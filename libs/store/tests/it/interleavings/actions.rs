@@ -32,7 +32,8 @@ impl World {
         let task = self.random.random_range(0..self.tasks.len());
         let pod = self.random.random_range(0..self.pods.len());
         match self.random.random_range(0..1000) {
-            0..220 => self.emit(task),
+            0..190 => self.emit(task),
+            190..220 => self.publish(),
             220..340 => {
                 let frames = self.random.random_range(1..=4);
                 self.read(client, frames);
@@ -56,9 +57,9 @@ impl World {
             }
             962..972 => self.toggle_deafness(pod),
             972..982 => self.stage.back_up(),
+            992..995 => self.restart(Loss::Everything, "total loss"),
             982..988 => self.restart(Loss::SinceBackup, "roll back"),
             988..992 => self.restart(Loss::Nothing, "restart without loss"),
-            992..995 => self.restart(Loss::Everything, "total loss"),
             _ => {}
         }
     }
@@ -199,6 +200,8 @@ impl World {
             generation: None,
             position: None,
             waiting: Vec::new(),
+            gained: None,
+            waiting_foreign: Vec::new(),
             tasks: std::collections::BTreeMap::new(),
             unsure: false,
             readings: 0,

@@ -69,6 +69,7 @@ impl World {
                     generation,
                     position: position.clone(),
                     tasks: it.tasks.keys().cloned().collect(),
+                    gained: it.gained == Some(generation),
                 });
             }
         }
@@ -163,6 +164,7 @@ impl World {
             it.position = Some(position.clone());
             self.write(stream, Frame::Connected(position));
         }
+        self.take_waiting(stream);
         self.repair(tasks.into_iter().filter(|(_, ended)| !ended).map(|(task, _)| task).collect());
         // Somebody may have taken the stream while the answer was on its way.
         if self.pods[pod].lost.get(&connection) > Some(&generation) {
@@ -257,6 +259,7 @@ impl World {
         match message {
             Message::Gap => {
                 for stream in self.pods[pod].streams.clone() {
+                    self.streams[stream].gained = None;
                     if self.streams[stream].phase == Phase::Live {
                         self.catch_up(stream);
                     }
@@ -282,7 +285,15 @@ impl World {
                     self.on_event(stream, &epoch, entry.clone());
                 }
             }
-            Message::Ended { .. } | Message::Gained { .. } => {}
+            Message::Gained { connection, generation } => {
+                for stream in self.streams_of(pod, &connection) {
+                    let it = &mut self.streams[stream];
+                    it.gained = it.gained.max(Some(generation));
+                }
+            }
+            Message::Foreign(event) => self.on_foreign(pod, &event),
+            Message::Unusable(why) => self.violations.push(format!("somebody published {why}")),
+            Message::Ended { .. } => {}
         }
     }
 
@@ -320,7 +331,7 @@ impl World {
             EntryKind::Final => {
                 it.tasks.insert(entry.task.clone(), true);
             }
-            EntryKind::Event => {}
+            EntryKind::Event | EntryKind::Note => {}
         }
         self.write(stream, Frame::Event(epoch.clone(), entry.clone()));
     }
@@ -367,6 +378,9 @@ impl World {
         it.id = id;
         it.subscription = Some(subscription);
         it.inbox.clear();
+        for stream in self.pods[pod].streams.clone() {
+            self.streams[stream].gained = None;
+        }
         self.seen.note("new nonce");
         self.reassert(pod);
     }

@@ -116,6 +116,16 @@ impl Stage {
         }
     }
 
+    /// Publishes a message as somebody else does.
+    pub(super) fn publish(&self, message: &str) {
+        match self {
+            Self::Memory { store, .. } => store.publish_foreign(message.as_bytes()),
+            Self::Redis { server, .. } => {
+                settled(server.command::<u32>(&["PUBLISH", keys::FOREIGN_CHANNEL, message])).unwrap();
+            }
+        }
+    }
+
     /// Whether there was something to go back to, where that was asked for. `listening` pods hear of the gap
     /// before this comes back.
     pub(super) fn restart(&mut self, loss: Loss, listening: usize) -> bool {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use fundbond_protocol::{ConnectionId, Epoch, LastEventId, PodId, Position, TaskId};
+use fundbond_protocol::{ConnectionId, Epoch, ForeignEvent, LastEventId, PodId, Position, TaskId};
 use fundbond_store::{
     Entry, EntryKind, Finished, Generation, Message, Node, Reading, Reasserted, Registered, Snapshot, Store,
     Subscription,
@@ -49,6 +49,10 @@ pub(super) struct Stream {
     pub(super) position: Option<Position>,
     /// Events that came while the stream was not live.
     pub(super) waiting: Vec<(Epoch, Entry)>,
+    /// With which generation the pod heard that it has the stream, while it missed nothing.
+    pub(super) gained: Option<Generation>,
+    /// Events of others that came before the answer to the registration, each with what had been heard until then.
+    pub(super) waiting_foreign: Vec<(ForeignEvent, Option<Generation>)>,
     /// Which attached tasks have ended.
     pub(super) tasks: BTreeMap<TaskId, bool>,
     /// It wanted to end, and the store could not judge: it must ask again once it is known again.
@@ -140,6 +144,11 @@ impl Seen {
             "event logged",
             "event repeated",
             "final repaired",
+            "foreign event after the final",
+            "foreign event left to others",
+            "foreign event logged",
+            "foreign event not taken",
+            "foreign event published",
             "health ran out",
             "message dropped",
             "moved",
@@ -173,6 +182,8 @@ pub(super) struct World {
     pub(super) tasks: Vec<Task>,
     /// What stands at each place of each history.
     pub(super) truth: BTreeMap<(String, String, u64), Entry>,
+    /// How often each event of others was logged.
+    pub(super) published: Vec<u32>,
     pub(super) losses: u32,
     pub(super) faults: bool,
     pub(super) nonces: u32,
@@ -196,6 +207,7 @@ impl World {
             clients: Vec::new(),
             tasks: Vec::new(),
             truth: BTreeMap::new(),
+            published: Vec::new(),
             losses: 0,
             faults: true,
             nonces: 0,

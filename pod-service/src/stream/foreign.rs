@@ -1,0 +1,169 @@
+//! Events of publishers that are not ours: taken for a stream by the pod that holds it, one after another, and at most
+//! once, as they were published. The log then brings them to the reader like any other.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fundbond_protocol::{ConnectionId, ForeignEvent, Unusable};
+use fundbond_service_runtime::exit::chain;
+use fundbond_store::{Emit, Foreign, Generation, Taken};
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    metrics::{Metrics, OutcomeLabels, ReasonLabels},
+    pod::Pod,
+};
+
+/// Events that wait for the store. At a tenth of a millisecond each they are a tenth of a second behind at most; of
+/// the largest size, a quarter of a gigabyte, which nobody's events are.
+const WAITING: usize = 1_024;
+
+/// Faults of other publishers are logged at most this often; all of them are counted.
+const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
+
+/// An event on its way into the log.
+#[derive(Debug)]
+pub struct Taking {
+    /// The stream that takes it.
+    pub connection: ConnectionId,
+    /// With which generation it is held.
+    pub generation: Generation,
+    /// The event.
+    pub event: Arc<ForeignEvent>,
+}
+
+/// What the queue gives to [`run`].
+pub type Receiver = mpsc::Receiver<Taking>;
+
+/// Where the hub leaves what this pod takes, and what cannot be taken.
+#[derive(Debug)]
+pub struct Desk {
+    queue: mpsc::Sender<Taking>,
+    unusable: Mutex<Seldom>,
+    dropped: Mutex<Seldom>,
+}
+
+impl Desk {
+    /// A new one.
+    pub fn new() -> (Self, Receiver) {
+        let (queue, receiver) = mpsc::channel(WAITING);
+        (Self { queue, unusable: Mutex::default(), dropped: Mutex::default() }, receiver)
+    }
+
+    /// Leaves an event to be logged, or drops it where too many wait.
+    pub fn take(&self, metrics: &Metrics, taking: Taking) {
+        if self.queue.try_send(taking).is_err() {
+            self.dropped(metrics, 1);
+        }
+    }
+
+    /// More was published than this pod keeps up with.
+    pub fn dropped(&self, metrics: &Metrics, events: u64) {
+        if events == 0 {
+            return;
+        }
+        count(metrics, "dropped", events);
+        if let Some(before) = speak(&self.dropped) {
+            tracing::warn!(
+                events,
+                not_logged_before = before,
+                "foreign events were dropped: more are published than this pod can look at"
+            );
+        }
+    }
+
+    /// Somebody published what cannot become an event.
+    pub fn unusable(&self, metrics: &Metrics, why: &Unusable) {
+        metrics.foreign_unusable.get_or_create(&ReasonLabels { reason: why.reason() }).inc();
+        if let Some(before) = speak(&self.unusable) {
+            tracing::warn!(error = %why, not_logged_before = before, "a foreign event cannot be used");
+        }
+    }
+}
+
+fn speak(seldom: &Mutex<Seldom>) -> Option<u64> {
+    seldom.lock().unwrap_or_else(PoisonError::into_inner).speak()
+}
+
+/// Logs what is taken, until the pod stops. In order, so that a publisher's events stay as it sent them.
+pub async fn run(pod: Arc<Pod>, mut queue: Receiver) {
+    let mut failures = Seldom::default();
+    loop {
+        let taking = tokio::select! {
+            taking = queue.recv() => taking,
+            () = pod.stopped.begun() => return,
+        };
+        let Some(Taking { connection, generation, event }) = taking else { return };
+        let emit = Emit {
+            task: event.task.clone(),
+            event_id: event.event_id.clone(),
+            status: event.status.clone(),
+            is_final: event.is_final,
+            json: event.json.clone(),
+            connection,
+        };
+        let outcome = match pod.store.foreign(&Foreign { event: emit, named: event.named, generation }).await
+        {
+            Ok(Taken::Logged) => "logged",
+            Ok(Taken::Duplicate) => "duplicate",
+            Ok(Taken::AfterFinal) => "after-final",
+            Ok(Taken::NotHeld) => "not-held",
+            Err(error) => {
+                // Published at most once, so nobody expects it to be tried again.
+                if let Some(before) = failures.speak() {
+                    tracing::warn!(
+                        correlationId = %event.task,
+                        error = chain(&error),
+                        not_logged_before = before,
+                        "a foreign event was lost: the store did not take it"
+                    );
+                }
+                "failed"
+            }
+        };
+        count(&pod.metrics, outcome, 1);
+    }
+}
+
+/// Counts foreign events by what became of them.
+fn count(metrics: &Metrics, outcome: &'static str, events: u64) {
+    metrics.foreign_events.get_or_create(&OutcomeLabels { outcome }).inc_by(events);
+}
+
+/// Lets a word through once a minute.
+#[derive(Debug, Default)]
+struct Seldom {
+    last: Option<Instant>,
+    silent: u64,
+}
+
+impl Seldom {
+    /// How many times nothing was said since the last word, if now is the time for one.
+    fn speak(&mut self) -> Option<u64> {
+        if self.last.is_some_and(|last| last.elapsed() < COMPLAIN_EVERY) {
+            self.silent += 1;
+            return None;
+        }
+        self.last = Some(Instant::now());
+        Some(std::mem::take(&mut self.silent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_a_minute_says_how_many_were_kept_back() {
+        let mut seldom = Seldom::default();
+        assert_eq!(seldom.speak(), Some(0));
+        for _ in 0..1_000 {
+            assert_eq!(seldom.speak(), None);
+        }
+        tokio::time::advance(COMPLAIN_EVERY).await;
+        assert_eq!(seldom.speak(), Some(1_000));
+        assert_eq!(seldom.speak(), None);
+    }
+}
