@@ -30,6 +30,11 @@ impl Backoff {
         if self.failures == 0 {
             tracing::warn!(what, error = chain(error), "store step failed; trying again");
         }
+        self.failed_as_told();
+    }
+
+    /// It failed as somebody else has told already: sets when to try again.
+    pub fn failed_as_told(&mut self) {
         let wait = SHORTEST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures += 1;
         self.due = Some(Instant::now() + wait.mul_f64(rand::rng().random_range(0.5..1.0)));

@@ -12,16 +12,17 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use fundbond_protocol::{
-    ConnectionId,
-    headers::{X_POD_ID, X_REQUEST_ID},
+    ConnectionId, TraceId, TraceParent,
+    headers::{TRACEPARENT, X_POD_ID, X_REQUEST_ID},
 };
 
 use fundbond_service_runtime::labels::{class_label, method_label};
+use tracing::{Instrument as _, Span, field::Empty};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -71,10 +72,11 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = method_label(request.method());
 
-    let mut response = next.run(request).await;
+    let span = span_of(request.headers(), &id);
+    let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
         let allow = response.headers_mut().remove(axum::http::header::ALLOW);
-        response = error.to_response(&id);
+        response = span.in_scope(|| error.to_response(&id));
         if let Some(allow) = allow {
             response.headers_mut().insert(axum::http::header::ALLOW, allow);
         }
@@ -91,6 +93,27 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
         .get_or_create(&HttpLabels { route, method, class: class_label(response.status()) })
         .inc();
     response
+}
+
+/// What log lines say of a request, and of the stream it opens or the task it starts. The trace is the caller's, or
+/// begins here.
+fn span_of(headers: &HeaderMap, request_id: &str) -> Span {
+    let mut given = headers.get_all(TRACEPARENT).iter();
+    let parent = match (given.next(), given.next()) {
+        (Some(one), None) => one.to_str().ok().and_then(TraceParent::parse),
+        _ => None,
+    };
+    let trace = parent.map_or_else(|| TraceId::of_random(rand::random()), |parent| parent.trace);
+    // Of the gravest level, so that whatever lines a filter lets pass keep their names.
+    tracing::error_span!(
+        "request",
+        traceId = %trace,
+        requestId = request_id,
+        correlationId = Empty,
+        connectionId = Empty,
+        userId = Empty,
+        system = Empty,
+    )
 }
 
 fn new_request_id() -> String {

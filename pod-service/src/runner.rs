@@ -23,6 +23,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     backoff::Backoff,
@@ -38,6 +39,8 @@ pub struct Job {
     pub task: TaskId,
     /// The connection it belongs to.
     pub connection: ConnectionId,
+    /// What its log lines have in common.
+    pub span: Span,
     /// How it was accepted.
     pub submission: Arc<Submission>,
     /// What to do.
@@ -149,7 +152,7 @@ async fn work(pod: Arc<Pod>, jobs: Jobs, deadline: CancellationToken) {
             queued = next => queued,
         };
         let Some(queued) = queued else { return };
-        run(&pod, queued, &deadline).await;
+        run_in_span(&pod, queued, &deadline).await;
     }
     // Out of time: what still waits was accepted, so it ends, and says why.
     loop {
@@ -160,8 +163,13 @@ async fn work(pod: Arc<Pod>, jobs: Jobs, deadline: CancellationToken) {
             jobs.recv().await
         };
         let Some(queued) = queued else { return };
-        run(&pod, queued, &deadline).await;
+        run_in_span(&pod, queued, &deadline).await;
     }
+}
+
+async fn run_in_span(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
+    let span = queued.job.span.clone();
+    run(pod, queued, deadline).instrument(span).await;
 }
 
 async fn run(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
@@ -182,7 +190,9 @@ async fn run(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
     pod.runner.recall.ended(&speaker.task, end);
     pod.metrics.tasks_running.dec();
     pod.metrics.tasks_ended.get_or_create(&TaskLabels { kind, status }).inc();
-    pod.metrics.task_seconds.observe(accepted.elapsed().as_secs_f64());
+    let seconds = accepted.elapsed().as_secs_f64();
+    pod.metrics.task_seconds.observe(seconds);
+    tracing::info!(kind, status, seconds, "task ended");
     pod.runner.stops().remove(&speaker.task);
 }
 
@@ -223,8 +233,9 @@ async fn perform(speaker: &mut Speaker<'_>, work: Work, stop: &CancellationToken
 }
 
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopped> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "a calculation panicked");
+    let span = Span::current();
+    // A panic has told itself, in the span of its task.
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(|_| {
         Stopped::Failed("the calculation broke off by an internal error; it is in the pod's log".into())
     })
 }

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::Router;
-use fundbond_service_runtime::{Shutdown, absence::notice_absence};
+use fundbond_service_runtime::{Shutdown, absence::notice_absence, exit::chain};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -49,7 +49,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: Shutdown, deadli
                     connections.spawn(connection(socket, router.clone(), stop.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection; is the descriptor limit reached?");
+                    tracing::warn!(error = chain(&error), "cannot accept a connection; is the descriptor limit reached?");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -68,7 +68,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: Shutdown, deadli
 async fn connection(socket: TcpStream, router: Router, stop: Shutdown) {
     // A stream's frames are small and must not wait for each other; failure only costs latency.
     if let Err(error) = prepare(&socket) {
-        tracing::debug!(%error, "a socket option could not be set");
+        tracing::debug!(error = chain(&error), "a socket option could not be set");
     }
     let cut = ConnectionCut::default();
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
@@ -107,6 +107,6 @@ fn prepare(socket: &TcpStream) -> std::io::Result<()> {
 fn log(result: hyper::Result<()>) {
     if let Err(error) = result {
         // Clients leave in every way there is; none of it is the operator's business.
-        tracing::debug!(%error, "connection ended");
+        tracing::debug!(error = chain(&error), "connection ended");
     }
 }

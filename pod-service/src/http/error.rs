@@ -121,6 +121,9 @@ pub enum ApiError {
     /// A defect of ours.
     #[error("an internal error; the log has it under this request id")]
     Internal(String),
+    /// A defect of ours that has told itself.
+    #[error("an internal error; the log has it under this request id")]
+    Panicked,
 }
 
 impl From<StoreError> for ApiError {
@@ -160,20 +163,19 @@ impl ApiError {
             Self::Draining => &Kind::DRAINING,
             Self::QueueFull(_) => &Kind::QUEUE_FULL,
             Self::Store(_) => &Kind::STORE,
-            Self::Internal(_) => &Kind::INTERNAL,
+            Self::Internal(_) | Self::Panicked => &Kind::INTERNAL,
         }
     }
 
-    /// The answer, as a problem of the request `request_id`. Logs what a person should look at.
+    /// The answer, as a problem of the request `request_id`. Logs what a person should look at, in the request's span.
     pub fn to_response(&self, request_id: &str) -> Response {
         let kind = self.kind();
         match self {
-            Self::Internal(cause) => tracing::error!(request_id, cause, "internal error"),
-            Self::Store(_) => {
-                tracing::warn!(request_id, error = chain(self), "request failed");
-            }
+            Self::Internal(cause) => tracing::error!(error = cause, "internal error"),
+            Self::Store(_) => tracing::warn!(error = chain(self), "request failed"),
+            Self::Panicked => {}
             // What clients do wrong is theirs to mend, and there may be many of them.
-            _ => tracing::debug!(request_id, kind = kind.slug, error = %self, "request refused"),
+            _ => tracing::debug!(kind = kind.slug, error = chain(self), "request refused"),
         }
         let mut problem = Problem::new(kind.status.as_u16(), kind.slug, kind.title, self.to_string())
             .with_instance(request_id);

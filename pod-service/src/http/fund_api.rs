@@ -11,6 +11,7 @@ use fundbond_protocol::{
     ConnectionId, Status, TaskId,
     api::{Accepted, FUND_API_PATH, StreamState, TaskLinks},
 };
+use fundbond_service_runtime::exit::chain;
 use fundbond_store::{Submission, Submitted};
 use jiff::Timestamp;
 use serde::{
@@ -19,6 +20,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
+use tracing::{Instrument as _, Span};
 
 use super::{
     Shared,
@@ -59,16 +61,16 @@ pub async fn start(State(pod): Shared, request: Request) -> Result<Response, Api
     let wanted = if body.len() <= SMALL_BODY {
         parse(&body)?
     } else {
-        tokio::task::spawn_blocking(move || parse(&body))
+        let span = Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| parse(&body)))
             .await
-            .map_err(|error| ApiError::Internal(format!("parsing a request: {error}")))??
+            .map_err(|_| ApiError::Panicked)??
     };
+    Span::current().record("correlationId", wanted.task.as_str());
     let (answer, answered) = oneshot::channel();
-    let accepting = tokio::spawn(async move { accept(&pod, wanted, answer).await });
-    let accepted = match answered.await {
-        Ok(answer) => answer?,
-        Err(_) => return Err(ApiError::Internal(format!("accepting a task: {:?}", accepting.await.err()))),
-    };
+    tokio::spawn(async move { accept(&pod, wanted, answer).await }.in_current_span());
+    // Only a panic leaves without an answer.
+    let accepted = answered.await.map_err(|_| ApiError::Panicked)??;
     Ok(super::json(StatusCode::ACCEPTED, &accepted))
 }
 
@@ -88,8 +90,11 @@ async fn accept(pod: &Pod, wanted: StartTask, answer: Answer) {
         Ok(submitted) => tell(answer, settle(pod, place, submission, parsed, submitted)),
         Err(error) => {
             let mut backoff = Backoff::default();
-            backoff.failed("submit", &error);
-            tell(answer, Err(error.into()));
+            // Told once: with the answer, or here where nobody takes it.
+            match answer.send(Err(error.into())) {
+                Err(Err(ApiError::Store(error))) => backoff.failed("submit", &error),
+                _ => backoff.failed_as_told(),
+            }
             // Nobody knows whether it was written down. If it was, it has to run: the client, who asks again,
             // will be told that it was accepted before.
             let submitted = tokio::select! {
@@ -97,7 +102,7 @@ async fn accept(pod: &Pod, wanted: StartTask, answer: Answer) {
                 () = pod.stopped.begun() => return,
             };
             if let Err(error) = settle(pod, place, submission, parsed, submitted) {
-                tracing::debug!(?error, "a submission in doubt was refused");
+                tracing::debug!(error = chain(&error), "a submission in doubt was refused");
             }
         }
     }
@@ -148,6 +153,8 @@ fn settle(
                 task: task.clone(),
                 connection: connection.clone(),
                 submission: Arc::new(submission),
+                // In the request's span, so that the run has its trace.
+                span: tracing::error_span!("task", correlationId = %task),
                 work: parsed.work,
             });
             pod.metrics.tasks_accepted.get_or_create(&OutcomeLabels { outcome: "new" }).inc();

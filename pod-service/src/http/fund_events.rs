@@ -128,13 +128,11 @@ async fn open(
         let message = format!("names {} tasks; at most {MAX_TASK_IDS} are possible", wanted.task_ids.len());
         return Err(ApiError::field("taskIds", message));
     }
-    tracing::debug!(
-        connection = %wanted.connection_id,
-        user_id = wanted.user_id.as_ref().map(UserId::as_str),
-        system = wanted.system.as_ref().map(UserId::as_str),
-        tasks = wanted.task_ids.len(),
-        "stream asked for"
-    );
+    let span = tracing::Span::current();
+    span.record("connectionId", wanted.connection_id.as_str());
+    span.record("userId", wanted.user_id.as_ref().map(UserId::as_str));
+    span.record("system", wanted.system.as_ref().map(UserId::as_str));
+    tracing::debug!(tasks = wanted.task_ids.len(), "stream asked for");
     let opening = stream::open(
         pod,
         Open {

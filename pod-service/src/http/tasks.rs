@@ -138,6 +138,7 @@ pub async fn cancel(
 
 async fn find(pod: &Pod, task: &str) -> Result<TaskRecord, ApiError> {
     let task: TaskId = extract::id("taskId", task)?;
+    tracing::Span::current().record("correlationId", task.as_str());
     pod.store.task(&task).await?.ok_or(ApiError::NoTask(task))
 }
 
