@@ -96,6 +96,11 @@ async fn both_hops_run_as_processes_log_each_request_and_end_on_sigterm() {
     soon("both hops to be ready", async { while get(gateway.admin, "/readyz", &[]).await.status != 200 {} })
         .await;
 
+    let admin_port = gateway.admin.port().to_string();
+    let healthcheck =
+        || program("gateway").args(["--admin-port", &admin_port, "healthcheck"]).output().unwrap();
+    assert_eq!(healthcheck().status.code(), Some(0));
+
     let route = [("x-cluster-route", "cluster1"), ("x-request-id", "r-1")];
     let got = get(gateway.service, "/api/x?secret=1", &route).await;
     assert_eq!((got.status, got.header("x-routed-to")), (200, "cluster1/pod-a-9090"));
@@ -115,4 +120,10 @@ async fn both_hops_run_as_processes_log_each_request_and_end_on_sigterm() {
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     line_with(&mut gateway.log, "drained");
     assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
+    let gone = healthcheck();
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&gone.stderr).starts_with("gateway: no answer from 127.0.0.1:"),
+        "{gone:?}"
+    );
 }
