@@ -4,6 +4,7 @@
 //! of `corpus/` and `regressions/` (`all-in-one/tests/it/fuzz.rs` takes this file in as a module), so that a find
 //! stays found without a fuzzer. A body never reads a clock, a file or a random number: its input alone decides.
 
+pub mod foreign_event;
 pub mod request_guard;
 pub mod route_file;
 pub mod sse_parser;
@@ -13,7 +14,8 @@ pub mod task_json;
 pub type Body = fn(&[u8]);
 
 /// Every target by name: the name of its corpus folder, and of its program for the fuzzer.
-pub const TARGETS: [(&str, Body); 4] = [
+pub const TARGETS: [(&str, Body); 5] = [
+    ("foreign_event", foreign_event::check),
     ("request_guard", request_guard::check),
     ("route_file", route_file::check),
     ("sse_parser", sse_parser::check),

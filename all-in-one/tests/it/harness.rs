@@ -47,6 +47,11 @@ impl Fundbond {
         cluster.pods.iter().map(|pod| pod.name.clone()).collect()
     }
 
+    /// Where a pod of a cluster serves.
+    pub(crate) fn pod_address(&self, cluster: &str, pod: usize) -> std::net::SocketAddr {
+        self.running.clusters().iter().find(|c| c.id.as_str() == cluster).unwrap().pods[pod].address
+    }
+
     /// A client through the gateway, with the route header of `cluster` where one is named.
     pub(crate) fn client(&self, cluster: Option<&str>) -> Client {
         let server = ServerUrl::of_address(self.running.gateway().address);
