@@ -14,6 +14,7 @@ pub mod address;
 pub mod bus;
 pub mod log;
 pub mod memory;
+pub mod observer;
 pub mod redis;
 pub mod registry;
 pub mod subscription;
@@ -23,6 +24,7 @@ pub use address::StoreAddress;
 pub use bus::{Bus, Emit, Emitted, Foreign, Taken};
 pub use log::{Entry, EntryKind, Outcome, ReadLimit, Reading, Snapshot};
 pub use memory::MemoryStore;
+pub use observer::{Observed, Observer, StepOutcome};
 pub use redis::RedisStore;
 pub use registry::{
     Asserted, Assertion, Closed, Finished, Generation, Holder, Node, Opened, Reasserted, Register,
@@ -60,5 +62,5 @@ pub enum StoreError {
 }
 
 /// Everything a pod needs from a store.
-pub trait Store: Registry + Bus + Tasks {}
-impl<T: Registry + Bus + Tasks> Store for T {}
+pub trait Store: Registry + Bus + Tasks + Observed {}
+impl<T: Registry + Bus + Tasks + Observed> Store for T {}

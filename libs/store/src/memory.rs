@@ -29,8 +29,8 @@ use jiff::Timestamp;
 use self::{data::Data, state::State};
 use crate::{
     Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, LOG_FLOOR, LOG_PER_TASK, Node,
-    ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted,
-    Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
+    Observed, ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError, Submission,
+    Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 
 /// What a [`MemoryStore`] is made with.
@@ -172,6 +172,8 @@ impl Registry for MemoryStore {
         Ok(self.lock().holder(connection))
     }
 }
+
+impl Observed for MemoryStore {}
 
 #[async_trait]
 impl Bus for MemoryStore {

@@ -33,8 +33,9 @@ use self::{
 };
 use crate::{
     Asserted, Assertion, Bus, Closed, Emit, Emitted, EntryKind, Finished, Foreign, Generation, Holder,
-    LOG_FLOOR, LOG_PER_TASK, Node, Opened, ReadLimit, Reading, Reasserted, Register, Registered, Registry,
-    StoreError, Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
+    LOG_FLOOR, LOG_PER_TASK, Node, Observed, Observer, Opened, ReadLimit, Reading, Reasserted, Register,
+    Registered, Registry, StoreError, Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery,
+    TaskRecord, Tasks,
 };
 
 /// Streams in one re-assertion script: a few milliseconds, in which the server does nothing else.
@@ -46,6 +47,17 @@ const SCANNED_A_PAGE: usize = 1_000;
 
 /// Rows in one command.
 const ROWS_A_COMMAND: usize = 512;
+
+/// The names of all steps, as an [`Observer`] hears them.
+pub const STEPS: [&str; Step::ALL.len() + 1] = {
+    let mut names = [link::PLAIN; Step::ALL.len() + 1];
+    let mut at = 0;
+    while at < Step::ALL.len() {
+        names[at] = Step::ALL[at].label();
+        at += 1;
+    }
+    names
+};
 
 /// What a [`RedisStore`] is made with.
 #[derive(Clone, Debug)]
@@ -133,6 +145,12 @@ impl RedisStore {
             "final" => Ok(Emitted::AfterFinal),
             other => Err(StoreError::Contract(format!("emit answered {other:?}"))),
         }
+    }
+}
+
+impl Observed for RedisStore {
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        self.commands.observe(observer);
     }
 }
 

@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId};
 use fundbond_store::{
-    Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, MemoryStore, Node, ReadLimit, Reading,
-    Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted, Subscription, Taken,
-    TaskPage, TaskQuery, TaskRecord, Tasks,
+    Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, MemoryStore, Node, Observed, ReadLimit,
+    Reading, Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted, Subscription,
+    Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 use tokio::sync::Semaphore;
 
@@ -151,6 +151,8 @@ impl Registry for TroubledStore {
         self.inner.holder(connection).await
     }
 }
+
+impl Observed for TroubledStore {}
 
 #[async_trait]
 impl Bus for TroubledStore {

@@ -4,7 +4,10 @@
 //! written. While the server is away, at most one attempt at a time is made to reach it, after growing waits;
 //! steps in between fail at once.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use redis::{
@@ -17,7 +20,7 @@ use super::{
     scripts::{self, Step},
     wait,
 };
-use crate::StoreError;
+use crate::{Observer, StepOutcome, StoreError};
 
 /// How long a connection may take to come about. A server in the same cluster takes a millisecond.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -25,6 +28,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a step may take. Longer than a stall of a disk that syncs, shorter than anybody waits: a
 /// connection that was cut silently is found by this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// The name of what is no script.
+pub(super) const PLAIN: &str = "plain";
 
 /// A connection, and whom it speaks to.
 #[derive(Clone)]
@@ -35,7 +41,7 @@ struct Link {
     /// The life of the server.
     run: String,
     /// The digest of each script, by [`Step`].
-    digests: std::sync::Arc<[String]>,
+    digests: Arc<[String]>,
 }
 
 /// The server is away.
@@ -73,6 +79,7 @@ pub(super) struct Commands {
     client: Client,
     scripts: Vec<String>,
     state: Mutex<Way>,
+    observer: OnceLock<Arc<dyn Observer>>,
 }
 
 struct Way {
@@ -91,7 +98,20 @@ impl Commands {
     pub(super) fn new(client: Client, log_floor: usize, log_per_task: usize) -> Self {
         let scripts = Step::ALL.map(|step| scripts::text(step, log_floor, log_per_task));
         let down = Down { until: Instant::now(), failures: 0, why: "not connected yet".into() };
-        Self { client, scripts: scripts.into(), state: Mutex::new(Way { serial: 0, link: Err(down) }) }
+        let state = Mutex::new(Way { serial: 0, link: Err(down) });
+        Self { client, scripts: scripts.into(), state, observer: OnceLock::new() }
+    }
+
+    /// Tells `observer` from now on; the first one stays.
+    pub(super) fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.observer.set(observer);
+    }
+
+    /// Tells the observer, if there is one.
+    pub(super) fn tell(&self, what: impl FnOnce(&dyn Observer)) {
+        if let Some(observer) = self.observer.get() {
+            what(&**observer);
+        }
     }
 
     /// Makes one step.
@@ -102,6 +122,18 @@ impl Commands {
 
     /// Makes several steps with one write; each has an answer of its own.
     pub(super) async fn steps(&self, calls: &[Call]) -> Vec<Result<Value, StoreError>> {
+        let begun = Instant::now();
+        let answers = self.unobserved(calls).await;
+        self.tell(|observer| {
+            let took = begun.elapsed();
+            for (call, answer) in calls.iter().zip(&answers) {
+                observer.step(call.step.label(), StepOutcome::of(answer), took);
+            }
+        });
+        answers
+    }
+
+    async fn unobserved(&self, calls: &[Call]) -> Vec<Result<Value, StoreError>> {
         let link = match self.link().await {
             Ok(link) => link,
             Err(error) => return calls.iter().map(|_| Err(again(&error))).collect(),
@@ -131,6 +163,13 @@ impl Commands {
 
     /// Makes what is no script: a pipeline of plain commands.
     pub(super) async fn plain<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let answer = self.plain_unobserved(pipeline).await;
+        self.tell(|observer| observer.step(PLAIN, StepOutcome::of(&answer), begun.elapsed()));
+        answer
+    }
+
+    async fn plain_unobserved<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
         let mut link = self.link().await?;
         match pipeline.query_async(&mut link.connection).await {
             Ok(answer) => Ok(answer),
@@ -152,7 +191,10 @@ impl Commands {
             Ok(_) => "the server's history changed".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.give_up(&link, why.clone()).await;
+        if self.give_up(&link, why.clone()).await {
+            // Told here: who asks only wants to know whether all is well.
+            tracing::warn!(error = why, "the connection to Redis is given up");
+        }
         Err(StoreError::Unreachable(why.into()))
     }
 
@@ -176,6 +218,7 @@ impl Commands {
         match self.connect(serial).await {
             Ok(link) => {
                 tracing::info!(run = link.run, "connected to Redis");
+                self.tell(|observer| observer.connected());
                 way.link = Ok(link.clone());
                 Ok(link)
             }
@@ -195,25 +238,28 @@ impl Commands {
         let connecting = async {
             let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
             let run = life(&mut connection).await?;
-            let mut link = Link { connection, serial, run, digests: std::sync::Arc::from([]) };
+            let mut link = Link { connection, serial, run, digests: Arc::from([]) };
             link.digests = link.load(&self.scripts).await?.into();
             Ok(link)
         };
         tokio::time::timeout(CONNECT_WITHIN, connecting).await.unwrap_or(Err(Unfit::Slow))
     }
 
+    /// `link` is of no use any more; the error is its caller's to tell.
     async fn lost(&self, link: &Link, error: &RedisError) {
         self.give_up(link, error.to_string()).await;
     }
 
-    /// Stops using `link`, unless somebody else has already.
-    async fn give_up(&self, link: &Link, why: String) {
+    /// Stops using `link`; false where somebody else has already.
+    async fn give_up(&self, link: &Link, why: String) -> bool {
         let mut way = self.state.lock().await;
-        if way.link.as_ref().is_ok_and(|current| current.serial == link.serial) {
-            tracing::warn!(error = why, "the connection to Redis is lost");
+        let in_use = way.link.as_ref().is_ok_and(|current| current.serial == link.serial);
+        if in_use {
+            self.tell(|observer| observer.disconnected());
             // The first attempt comes at once: most losses are restarts of one connection.
             way.link = Err(Down { until: Instant::now(), failures: 0, why });
         }
+        in_use
     }
 }
 

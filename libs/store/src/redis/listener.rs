@@ -3,7 +3,7 @@
 //! After each connection the subscription is confirmed before the pod is told to catch up. A probe that goes
 //! round through the server every ten seconds finds a connection that is open and dead.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use fundbond_protocol::{ForeignEvent, PodId, keys};
 use futures::StreamExt;
@@ -80,6 +80,7 @@ impl Listener {
             }
             let Some(again) = self.subscribe_again().await else { return };
             stream = again;
+            self.commands.tell(|observer| observer.subscribed_again());
             self.publisher.gap();
         }
     }
@@ -127,7 +128,7 @@ impl Listener {
                             self.publisher.gap();
                             if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
                                 complained = Some(Instant::now());
-                                tracing::warn!(pod = %self.pod, %error, "a message of the bus cannot be read");
+                                tracing::warn!(pod = %self.pod, error = &error as &dyn Error, "a message of the bus cannot be read");
                             }
                         }
                     }
@@ -166,7 +167,9 @@ impl Listener {
             }
             match subscribe(&self.client, &self.pod).await {
                 Ok(stream) => return Some(stream),
-                Err(error) => tracing::debug!(pod = %self.pod, %error, "not subscribed yet"),
+                Err(error) => {
+                    tracing::debug!(pod = %self.pod, error = &error as &dyn Error, "not subscribed yet");
+                }
             }
             tokio::time::sleep(wait::after(failures)).await;
         }

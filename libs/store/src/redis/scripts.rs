@@ -49,6 +49,26 @@ impl Step {
         Self::List,
     ];
 
+    /// Its name for people and metrics.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Heartbeat => "heartbeat",
+            Self::Leave => "leave",
+            Self::Bury => "bury",
+            Self::Register => "register",
+            Self::CatchUp => "catch-up",
+            Self::Finish => "finish",
+            Self::Close => "close",
+            Self::Reassert => "reassert",
+            Self::Emit => "emit",
+            Self::EmitHomeless => "emit-homeless",
+            Self::Foreign => "foreign",
+            Self::Submit => "submit",
+            Self::Task => "task",
+            Self::List => "list",
+        }
+    }
+
     fn source(self) -> &'static str {
         match self {
             Self::Heartbeat => include_str!("scripts/heartbeat.lua"),

@@ -9,5 +9,6 @@
 mod contract;
 mod interleavings;
 mod memory;
+mod observer;
 mod redis;
 mod scene;
