@@ -38,5 +38,6 @@ mod source;
 mod trace;
 
 pub use config::{Config, Role, RouteSource, Timeouts};
+pub use metrics::described as described_metrics;
 pub use server::{Bound, RunError, bind, run};
 pub use source::LoadError;

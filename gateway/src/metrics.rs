@@ -3,16 +3,18 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use arc_swap::ArcSwap;
-use fundbond_service_runtime::prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
-    metrics::{
-        counter::{ConstCounter, Counter},
-        family::Family,
-        gauge::{ConstGauge, Gauge},
-        histogram::Histogram,
+use fundbond_service_runtime::{
+    metrics::{About, Catalogue, Described, labelled, plain},
+    prometheus_client::{
+        collector::Collector,
+        encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+        metrics::{
+            counter::{ConstCounter, Counter},
+            family::Family,
+            gauge::{ConstGauge, Gauge},
+            histogram::Histogram,
+        },
     },
-    registry::Registry,
 };
 
 use crate::{endpoint::BREAKER_STATES, live::Live};
@@ -48,6 +50,88 @@ pub(crate) struct LimitLabels {
     pub(crate) limit: &'static str,
 }
 
+/// The label of almost everything.
+const ROUTE: (&str, &str) = ("route", "the name of a route, or `none` where no route took the request");
+
+const REQUESTS: About = labelled(
+    "fund_gateway_requests",
+    "Requests that ended, by route, method and class of status",
+    &[
+        ROUTE,
+        ("method", "GET, POST, PUT, DELETE, HEAD, OPTIONS, PATCH or OTHER"),
+        ("class", "1xx to 5xx, or `none` where the client left before an answer"),
+    ],
+);
+const SECONDS: About = labelled(
+    "fund_gateway_request_duration_seconds",
+    "Time to the whole answer, for streams to its head",
+    &[ROUTE],
+);
+const BYTES: About = labelled(
+    "fund_gateway_bytes",
+    "Body bytes, in from and out to clients",
+    &[ROUTE, ("direction", "in or out")],
+);
+const STREAMS: About = labelled("fund_gateway_streams_open", "Event streams open now", &[ROUTE]);
+const SHED: About =
+    labelled("fund_gateway_streams_shed", "Stream requests told to come back later, with 200", &[ROUTE]);
+const RETRIES: About = labelled(
+    "fund_gateway_connect_retries",
+    "Requests tried again on another endpoint or connection",
+    &[ROUTE],
+);
+const REFUSED: About = labelled(
+    "fund_gateway_requests_refused",
+    "Requests whose head or framing was refused, by the rule they break",
+    &[("rule", "the rule")],
+);
+const BUDGET_EXHAUSTED: About = labelled(
+    "fund_gateway_retry_budget_exhausted",
+    "Requests not tried again because too many of their route were",
+    &[ROUTE],
+);
+const LIMITED: About = labelled(
+    "fund_gateway_limited",
+    "Requests and streams beyond a limit, by route and limit",
+    &[ROUTE, ("limit", "rate, route-requests, route-streams, total-requests, total-streams or body")],
+);
+const CONNECTIONS: About = plain("fund_gateway_connections_open", "Client connections open now");
+const RELOADS: About = plain("fund_gateway_route_reloads", "Route tables applied, the first included");
+const RELOAD_FAILURES: About =
+    plain("fund_gateway_route_reload_failures", "Route file edits refused; the table before stayed");
+
+const GENERATION: About = plain("fund_gateway_route_generation", "Generation of the applied route table");
+const ENDPOINTS: About = labelled(
+    "fund_gateway_endpoints",
+    "Endpoints of a route by what their probes say",
+    &[ROUTE, ("state", "ready or unready")],
+);
+const BREAKERS: About = labelled(
+    "fund_gateway_breakers",
+    "Endpoints of a route by the state of their breakers",
+    &[ROUTE, ("state", "closed, open or probing")],
+);
+const BREAKER_CHANGES: About = labelled(
+    "fund_gateway_breaker_changes",
+    "Changes of endpoints' breakers, by the state they came to; endpoints without any are left out",
+    &[ROUTE, ("endpoint", "the name of an endpoint in the route file"), ("state", "closed, open or probing")],
+);
+
+/// Everything a gateway counts, for its reference page.
+pub fn described() -> Vec<Described> {
+    let mut catalogue = Catalogue::default();
+    Metrics::new(&mut catalogue);
+    catalogue.described().iter().copied().chain(COLLECTED).collect()
+}
+
+/// What a [`TableCollector`] reads.
+pub(crate) const COLLECTED: [Described; 4] = [
+    Described { about: GENERATION, kind: "gauge" },
+    Described { about: ENDPOINTS, kind: "gauge" },
+    Described { about: BREAKERS, kind: "gauge" },
+    Described { about: BREAKER_CHANGES, kind: "counter" },
+];
+
 type Seconds = Family<RouteLabel, Histogram, fn() -> Histogram>;
 
 /// Every metric of one gateway.
@@ -82,7 +166,7 @@ fn seconds() -> Histogram {
 
 impl Metrics {
     /// Registers everything.
-    pub(crate) fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(catalogue: &mut Catalogue) -> Self {
         let metrics = Self {
             requests: Family::default(),
             seconds: Family::new_with_constructor(seconds),
@@ -98,58 +182,18 @@ impl Metrics {
             reload_failures: Counter::<u64, AtomicU64>::default(),
         };
         let m = &metrics;
-        registry.register(
-            "fund_gateway_requests",
-            "Requests that ended, by route, method and class of status",
-            m.requests.clone(),
-        );
-        registry.register(
-            "fund_gateway_request_duration_seconds",
-            "Time to the whole answer, for streams to its head",
-            m.seconds.clone(),
-        );
-        registry.register("fund_gateway_bytes", "Body bytes, in from and out to clients", m.bytes.clone());
-        registry.register("fund_gateway_streams_open", "Event streams open now", m.streams.clone());
-        registry.register(
-            "fund_gateway_streams_shed",
-            "Stream requests told to come back later, with 200",
-            m.shed.clone(),
-        );
-        registry.register(
-            "fund_gateway_connect_retries",
-            "Requests tried again on another endpoint or connection",
-            m.retries.clone(),
-        );
-        registry.register(
-            "fund_gateway_requests_refused",
-            "Requests whose head or framing was refused, by the rule they break",
-            m.refusals.clone(),
-        );
-        registry.register(
-            "fund_gateway_retry_budget_exhausted",
-            "Requests not tried again because too many of their route were",
-            m.budget_exhausted.clone(),
-        );
-        registry.register(
-            "fund_gateway_limited",
-            "Requests and streams beyond a limit, by route and limit",
-            m.limited.clone(),
-        );
-        registry.register(
-            "fund_gateway_connections_open",
-            "Client connections open now",
-            m.connections.clone(),
-        );
-        registry.register(
-            "fund_gateway_route_reloads",
-            "Route tables applied, the first included",
-            m.reloads.clone(),
-        );
-        registry.register(
-            "fund_gateway_route_reload_failures",
-            "Route file edits refused; the table before stayed",
-            m.reload_failures.clone(),
-        );
+        catalogue.register(REQUESTS, m.requests.clone());
+        catalogue.register(SECONDS, m.seconds.clone());
+        catalogue.register(BYTES, m.bytes.clone());
+        catalogue.register(STREAMS, m.streams.clone());
+        catalogue.register(SHED, m.shed.clone());
+        catalogue.register(RETRIES, m.retries.clone());
+        catalogue.register(REFUSED, m.refusals.clone());
+        catalogue.register(BUDGET_EXHAUSTED, m.budget_exhausted.clone());
+        catalogue.register(LIMITED, m.limited.clone());
+        catalogue.register(CONNECTIONS, m.connections.clone());
+        catalogue.register(RELOADS, m.reloads.clone());
+        catalogue.register(RELOAD_FAILURES, m.reload_failures.clone());
         metrics
     }
 
@@ -198,16 +242,14 @@ impl Collector for TableCollector {
         let live = self.0.load();
         // A generation beyond 2^63 is legal and unheard of.
         let generation = ConstGauge::new(i64::try_from(live.table.generation()).unwrap_or(i64::MAX));
-        let help = "Generation of the applied route table";
-        generation.encode(encoder.encode_descriptor(
-            "fund_gateway_route_generation",
-            help,
-            None,
-            generation.metric_type(),
-        )?)?;
         let gauge_type = generation.metric_type();
-        let help = "Endpoints of a route by what their probes say";
-        let mut family = encoder.encode_descriptor("fund_gateway_endpoints", help, None, gauge_type)?;
+        generation.encode(encoder.encode_descriptor(
+            GENERATION.name,
+            GENERATION.help,
+            None,
+            gauge_type,
+        )?)?;
+        let mut family = encoder.encode_descriptor(ENDPOINTS.name, ENDPOINTS.help, None, gauge_type)?;
         for (route, endpoints) in live.table.routes().iter().zip(&live.endpoints) {
             let ready = endpoints.iter().filter(|e| e.is_ready()).count();
             for (state, count) in [("ready", ready), ("unready", endpoints.len() - ready)] {
@@ -221,9 +263,8 @@ impl Collector for TableCollector {
 }
 
 fn encode_breakers(live: &Live, encoder: &mut DescriptorEncoder) -> Result<(), std::fmt::Error> {
-    let help = "Endpoints of a route by the state of their breakers";
     let gauge_type = ConstGauge::new(0_i64).metric_type();
-    let mut family = encoder.encode_descriptor("fund_gateway_breakers", help, None, gauge_type)?;
+    let mut family = encoder.encode_descriptor(BREAKERS.name, BREAKERS.help, None, gauge_type)?;
     for (route, endpoints) in live.table.routes().iter().zip(&live.endpoints) {
         for (state, name) in BREAKER_STATES {
             let count = endpoints.iter().filter(|e| e.breaker_state() == state).count();
@@ -232,10 +273,9 @@ fn encode_breakers(live: &Live, encoder: &mut DescriptorEncoder) -> Result<(), s
                 .encode(family.encode_family(&labels)?)?;
         }
     }
-    let help =
-        "Changes of endpoints' breakers, by the state they came to; endpoints without any are left out";
     let counter_type = ConstCounter::new(0_u64).metric_type();
-    let mut family = encoder.encode_descriptor("fund_gateway_breaker_changes", help, None, counter_type)?;
+    let about = BREAKER_CHANGES;
+    let mut family = encoder.encode_descriptor(about.name, about.help, None, counter_type)?;
     for (route, endpoints) in live.table.routes().iter().zip(&live.endpoints) {
         for endpoint in endpoints {
             for (state, name) in BREAKER_STATES {

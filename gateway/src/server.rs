@@ -17,7 +17,7 @@ use fundbond_service_runtime::{
     admin::Admin,
     config::{BindError, EXIT_BAD_CONFIG},
     exit::{self, chain},
-    prometheus_client::registry::Registry,
+    metrics::Catalogue,
     telemetry::{self, LogArgs},
 };
 use hyper::{server::conn::http1, service::service_fn};
@@ -35,7 +35,7 @@ use crate::{
     guard::{Guarded, Limits},
     head::Peer,
     live::Live,
-    metrics::{Metrics, TableCollector},
+    metrics::{self, Metrics, TableCollector},
     record::Ledger,
     source::{FileSource, LoadError},
 };
@@ -119,15 +119,16 @@ pub async fn bind(config: Config) -> Result<Bound, RunError> {
         source,
     })?;
     let live = Arc::new(ArcSwap::from_pointee(Live::new(table, None, &config)));
-    let mut registry = Registry::default();
-    let ledger = Arc::new(Ledger::new(Metrics::new(&mut registry), config.access_log));
-    registry.register_collector(Box::new(TableCollector(live.clone())));
+    let mut catalogue = Catalogue::default();
+    let ledger = Arc::new(Ledger::new(Metrics::new(&mut catalogue), config.access_log));
+    catalogue.collect(&metrics::COLLECTED, TableCollector(live.clone()));
     let health = Health::waiting_for(&[ENDPOINTS]);
     health.started();
     let admin_address = config.admin;
     let gateway = Arc::new(Gateway::new(config, live, ledger));
     let pages = admin::router(gateway.clone());
-    let admin = Admin::bind(admin_address, health.clone(), Arc::new(registry), pages).await?;
+    let admin =
+        Admin::bind(admin_address, health.clone(), Arc::new(catalogue.into_registry()), pages).await?;
     Ok(Bound { listener, address, admin, health, gateway, file })
 }
 

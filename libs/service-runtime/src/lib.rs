@@ -14,6 +14,7 @@ pub mod exit;
 pub mod health;
 pub mod healthcheck;
 pub mod labels;
+pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
 
