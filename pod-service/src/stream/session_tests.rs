@@ -70,6 +70,7 @@ fn a_new_stream_says_connected_at_zero_and_then_the_live_events() {
     assert_eq!(session.want(), Want::Ended(End::Finished));
 }
 
+// Tells `conn_noid`: a client that is cut before the first event would come back from nowhere.
 #[test]
 fn connected_carries_the_place_where_replay_starts() {
     let (mut session, mut out) = (session(), Vec::new());
@@ -78,6 +79,7 @@ fn connected_carries_the_place_where_replay_starts() {
     assert_eq!(said(&out), ["k1.4 CONNECTED", "k1.5 SUBTASK_COMPLETED", "k1.6 SUBTASK_COMPLETED"]);
 }
 
+// Tells `reset_noid`.
 #[test]
 fn a_reset_alone_carries_the_new_position_and_the_states() {
     let (mut session, mut out) = (session(), Vec::new());
@@ -94,6 +96,7 @@ fn a_reset_alone_carries_the_new_position_and_the_states() {
     assert!(serde_json::from_str::<serde_json::Value>(&events[1].data).is_ok());
 }
 
+// Tells `no_gap`.
 #[test]
 fn an_event_beyond_the_next_is_not_written_but_read() {
     let (mut session, mut out) = (session(), Vec::new());
@@ -125,12 +128,73 @@ fn a_late_message_does_not_hide_the_newest_that_was_heard() {
     assert!(matches!(session.want(), Want::CatchUp(p) if p.offset == 2), "3 was heard");
 }
 
+// Tells `no_epoch_check`.
 #[test]
 fn an_event_of_another_epoch_is_never_written_live() {
     let (mut session, mut out) = (session(), Vec::new());
     session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
     assert!(!session.event(&epoch("k2"), &entry(1, "t", EntryKind::Event), true, &mut out));
     assert!(matches!(session.want(), Want::CatchUp(_)));
+}
+
+// Tells `stale_buffer`: what was kept for later would ask for a page for ever.
+#[test]
+fn an_event_of_a_history_that_is_over_costs_one_page_and_no_more() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(1, None, vec![entry(1, "t", EntryKind::Event)]), &[]), NOW, &mut out);
+    assert!(!session.event(&epoch("k0"), &entry(9, "t", EntryKind::Event), true, &mut out));
+    let mut pages = 0;
+    while let Want::CatchUp(position) = session.want() {
+        assert_eq!(position.to_string(), "k1.1");
+        session.caught_up(reading(1, None, vec![]), NOW, &mut out);
+        pages += 1;
+        assert!(pages <= 2, "one page for the event, and one to know that it was old");
+    }
+    assert_eq!(session.want(), Want::Nothing);
+    assert_eq!(said(&out), ["k1.0 CONNECTED", "k1.1 SUBTASK_COMPLETED"]);
+}
+
+// Tells `reset_forgets`: only the pod can tell the store of it again.
+#[test]
+fn a_reset_without_a_task_does_not_forget_it() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, Some(1), vec![]), &[("t", false)]), NOW, &mut out);
+    session.gap();
+    let outcome = Outcome::Reset { at: 0, snapshot: Vec::new() };
+    session.caught_up(Reading { epoch: epoch("k2"), end: 0, open: None, outcome }, NOW, &mut out);
+    assert_eq!(said(&out), ["k1.0 CONNECTED", "k2.0 RESET"]);
+    assert!(session.tasks().eq([&task("t")]));
+}
+
+// Tells `reassert_blind`: its attachment was missed, and nobody says it twice.
+#[test]
+fn a_re_assertion_brings_a_task_that_was_missed() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, Some(1), vec![]), &[("t", false)]), NOW, &mut out);
+    let open = vec![task("t"), task("u")];
+    session.asserted(Asserted::Held { epoch: epoch("k1"), end: 0, open }, NOW, &mut out);
+    assert!(session.tasks().eq([&task("t"), &task("u")]));
+    session.event(&epoch("k1"), &entry(1, "t", EntryKind::Final), true, &mut out);
+    assert_eq!(session.want(), Want::Nothing, "u is open");
+}
+
+// Tells `no_tail`: the last message was lost, and no later one shows it.
+#[test]
+fn a_re_assertion_that_shows_a_difference_is_followed_by_a_page() {
+    let answers = [
+        ("k1", 1, &["t"][..], false),
+        ("k1", 2, &["t"], true),
+        ("k2", 1, &["t"], true),
+        ("k1", 1, &[], true),
+    ];
+    for (history, end, open, differs) in answers {
+        let (mut session, mut out) = (session(), Vec::new());
+        let page = vec![entry(1, "t", EntryKind::Event)];
+        session.registered(opened(reading(1, Some(1), page), &[("t", false)]), NOW, &mut out);
+        let open = open.iter().map(|name| task(name)).collect();
+        session.asserted(Asserted::Held { epoch: epoch(history), end, open }, NOW, &mut out);
+        assert_eq!(session.is_behind(), differs, "{history}.{end}");
+    }
 }
 
 #[test]
@@ -169,6 +233,7 @@ fn a_refused_re_assertion_ends_the_stream_unless_its_own_end_is_being_asked() {
     assert_eq!(session.want(), Want::Ended(End::Replaced), "somebody did take it over");
 }
 
+// Tells `no_xseen`.
 #[test]
 fn a_newer_registration_that_overtakes_our_own_answer_wins() {
     let (mut session, mut out) = (session(), Vec::new());
@@ -186,6 +251,7 @@ fn a_stream_that_never_had_a_task_stays_open() {
     assert_eq!(said(&out), ["k1.0 CONNECTED", "k1.0 HEARTBEAT"]);
 }
 
+// Tells `close_local`.
 #[test]
 fn a_finish_that_is_refused_reads_on_and_asks_again() {
     let (mut session, mut out) = (session(), Vec::new());

@@ -1,7 +1,5 @@
 //! What happens between a question to the store and its answer.
 
-use std::sync::Arc;
-
 use fundbond_protocol::{ConnectionId, TaskId};
 use fundbond_store::{Bus as _, Registry as _, Tasks as _, memory::Restart};
 use http::Request;
@@ -9,14 +7,9 @@ use http_body_util::Full;
 use serde_json::json;
 
 use crate::{
-    client::{TestPod, TestStream, post, send, settings, within},
-    troubled::TroubledStore,
+    client::{TestPod, TestStream, post, send, within},
+    troubled::{TroubledStore, pod},
 };
-
-async fn pod() -> (TestPod, Arc<TroubledStore>) {
-    let store = Arc::new(TroubledStore::default());
-    (TestPod::with(settings(), store.clone()).await, store)
-}
 
 fn steps(task: &str) -> Request<Full<bytes::Bytes>> {
     post("/api/fund-api", &json!({"correlationId": task, "kind": "steps", "count": 1}))
@@ -79,6 +72,7 @@ async fn a_task_whose_acceptance_was_written_down_unheard_runs_all_the_same() {
     pod.stop().await;
 }
 
+// Tells `no_ledger`.
 #[tokio::test]
 async fn a_store_that_forgot_learns_again_what_was_accepted_and_how_it_ended() {
     let (pod, store) = pod().await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
 mod api;
+mod barriers;
 mod between;
 mod client;
 mod drain;

@@ -1,4 +1,5 @@
-//! A store whose steps can be held up and made to fail, so that a test stands in the middle of one.
+//! A store whose steps can be held up and made to fail, and whose messages can be held up and lost, so that a test
+//! stands in the middle of what usually takes no time.
 
 use std::{
     collections::HashMap,
@@ -8,19 +9,26 @@ use std::{
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId};
 use fundbond_store::{
-    Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, MemoryStore, Node, Observed, ReadLimit,
-    Reading, Reasserted, Register, Registered, Registry, StoreError, Submission, Submitted, Subscription,
-    Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
+    Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, MemoryStore, Message, Node, Observed,
+    Publisher, ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError, Submission,
+    Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 use tokio::sync::Semaphore;
 
-use crate::client::within;
+use crate::client::{TestPod, settings, within};
 
 /// The in-memory store behind a server that may be slow or away.
 #[derive(Default)]
 pub struct TroubledStore {
     pub inner: MemoryStore,
     troubles: Mutex<HashMap<&'static str, Trouble>>,
+    wire: Arc<Wire>,
+}
+
+/// A pod on a store that can be troubled.
+pub async fn pod() -> (TestPod, Arc<TroubledStore>) {
+    let store = Arc::new(TroubledStore::default());
+    (TestPod::with(settings(), store.clone()).await, store)
 }
 
 #[derive(Clone)]
@@ -33,14 +41,38 @@ enum Trouble {
     Unheard(usize),
 }
 
-/// Answers that wait.
+/// The way of the messages from the store into the pods.
+#[derive(Default)]
+struct Wire(Mutex<WireTrouble>);
+
+#[derive(Clone, Default)]
+enum WireTrouble {
+    #[default]
+    None,
+    /// A message that is meant waits, and all that follow it.
+    Held(fn(&Message) -> bool, Arc<Hold>),
+    /// What is meant is lost.
+    Losing(fn(&Message) -> bool),
+}
+
+/// Answers or messages that wait.
 pub struct Hold {
     arrived: Semaphore,
     released: Semaphore,
 }
 
 impl Hold {
-    /// Waits until `count` answers wait here.
+    fn new() -> Arc<Self> {
+        Arc::new(Self { arrived: Semaphore::new(0), released: Semaphore::new(0) })
+    }
+
+    /// Waits here until released.
+    async fn pass(&self) {
+        self.arrived.add_permits(1);
+        self.released.acquire().await.unwrap().forget();
+    }
+
+    /// Waits until `count` wait here.
     pub async fn reached(&self, count: u32) {
         within("a held step", self.arrived.acquire_many(count)).await.unwrap().forget();
     }
@@ -54,7 +86,7 @@ impl Hold {
 impl TroubledStore {
     /// Holds up the answers to `step` from now on.
     pub fn hold(&self, step: &'static str) -> Arc<Hold> {
-        let hold = Arc::new(Hold { arrived: Semaphore::new(0), released: Semaphore::new(0) });
+        let hold = Hold::new();
         self.troubles.lock().unwrap().insert(step, Trouble::Held(hold.clone()));
         hold
     }
@@ -67,6 +99,19 @@ impl TroubledStore {
     /// Does the next `times` calls of `step`, and loses their answers.
     pub fn lose_answers(&self, step: &'static str, times: usize) {
         self.troubles.lock().unwrap().insert(step, Trouble::Unheard(times));
+    }
+
+    /// Holds up the next message that is meant, and all that follow it, on their way into a pod. Takes the place of
+    /// what was asked of the way before; who waits goes on waiting.
+    pub fn hold_messages(&self, meant: fn(&Message) -> bool) -> Arc<Hold> {
+        let hold = Hold::new();
+        *self.wire.0.lock().unwrap() = WireTrouble::Held(meant, hold.clone());
+        hold
+    }
+
+    /// Loses the messages that are meant from now on.
+    pub fn lose_messages(&self, meant: fn(&Message) -> bool) {
+        *self.wire.0.lock().unwrap() = WireTrouble::Losing(meant);
     }
 
     async fn step<T>(
@@ -96,10 +141,31 @@ impl TroubledStore {
             return Err(StoreError::Unreachable("the answer of this store was lost".into()));
         }
         if let Some(hold) = trouble {
-            hold.arrived.add_permits(1);
-            hold.released.acquire().await.unwrap().forget();
+            hold.pass().await;
         }
         answer
+    }
+}
+
+impl Wire {
+    /// Carries messages into a pod until either end is gone.
+    async fn carry(self: Arc<Self>, mut from: Subscription, to: Publisher) {
+        let mut messages = Vec::new();
+        while from.recv_many(&mut messages, 1).await > 0 {
+            for message in messages.drain(..) {
+                let trouble = self.0.lock().unwrap().clone();
+                match trouble {
+                    WireTrouble::Losing(meant) if meant(&message) => continue,
+                    WireTrouble::Held(meant, hold) if meant(&message) => hold.pass().await,
+                    _ => {}
+                }
+                if message == Message::Gap {
+                    to.gap();
+                } else if !to.publish(message) {
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -157,7 +223,10 @@ impl Observed for TroubledStore {}
 #[async_trait]
 impl Bus for TroubledStore {
     async fn subscribe(&self, pod: &PodId) -> Result<Subscription, StoreError> {
-        self.step("subscribe", self.inner.subscribe(pod)).await
+        let from = self.step("subscribe", self.inner.subscribe(pod)).await?;
+        let (to, subscription) = Subscription::new();
+        tokio::spawn(self.wire.clone().carry(from, to));
+        Ok(subscription)
     }
 
     async fn emit(&self, event: &Emit) -> Result<Emitted, StoreError> {
