@@ -1,27 +1,7 @@
 //! What every store must do, as scenarios. A store runs them all with one line, [`contract_suite`].
 //!
-//! Each rule exists because a simpler one fails. These are the simpler ones, with the scenarios that tell
-//! them from the right one:
-//!
-//! | naive rule | what it does | scenario |
-//! |---|---|---|
-//! | `epoch_counter` | counts epochs instead of taking the time | `restart::an_epoch_never_comes_back_…` |
-//! | `no_run_epoch` | keeps the epoch over a restart | `restart::a_restart_ends_every_history_…` |
-//! | `moveback_dup` | appends a returning task's events again | `attach::a_task_that_comes_back_…` |
-//! | `merge_silent` | ignores that not all events came along | `attach::a_task_with_more_events_than_are_kept_…` |
-//! | `move_on_resume` | lets a resume take tasks from others | `register::a_resume_takes_no_task_…` |
-//! | `raise_off` | raises the offset inside an epoch | `reassert::a_position_ahead_of_the_log_…` |
-//! | `future_keeps` | keeps the epoch for a position from the future | `replay::a_position_from_the_future_…` |
-//! | `reassert_final` | takes a pod's word for a task's end | `reassert::a_lost_task_comes_back_open_…` |
-//! | `reassert_unfenced` | lets an older holder assert itself | `reassert::an_older_holder_…` |
-//! | `reassert_notasks` | forgets tasks that are asserted | `reassert::a_store_that_lost_everything_…` |
-//! | `reassert_revives` | leaves the generation at the end of a stream | `ending::…_cannot_be_revived` |
-//! | `finish_strict` | takes lost data for a takeover | `ending::a_finish_that_the_store_cannot_judge_…` |
-//! | `close_nogen` | closes what the pod holds, however it came by it | `ending::a_late_close_…` |
-//! | `fresh_trim_silent` | starts where the log starts | `replay::a_reader_from_a_start_that_is_gone_…` |
-//! | `reset_nosnap` | resets without saying how the tasks stand | `replay::an_evicted_position_…` |
-//! | `no_final_guard` | logs what comes after the final event | `emit::nothing_is_logged_after_the_final_…` |
-//! | `no_hint` | lets an event of a forgotten task go nowhere | `emit::an_event_of_a_forgotten_task_…` |
+//! Each rule exists because a simpler one fails. [`naive`](crate::naive) lists the simpler ones, with the scenarios
+//! that tell them from the right one.
 
 pub(crate) mod attach;
 pub(crate) mod emit;
@@ -95,6 +75,7 @@ macro_rules! contract_suite {
             ending {
                 a_stream_ends_when_nothing_is_open_and_everything_is_read
                 a_stream_with_something_open_or_unread_goes_on
+                a_task_comes_before_the_end_of_its_stream_or_is_told_that_it_came_after
                 a_stream_that_never_had_a_task_does_not_end
                 a_stream_that_somebody_took_does_not_end_here
                 a_stream_whose_pod_took_a_new_id_leaves_nothing_behind

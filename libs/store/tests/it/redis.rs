@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use fundbond_protocol::PodId;
 use fundbond_store::{RedisStore, Store, redis::Config};
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
 use crate::scene::{DEADLINE, Fixture, LOG_FLOOR, Loss, connection};
@@ -18,11 +19,14 @@ use crate::scene::{DEADLINE, Fixture, LOG_FLOOR, Loss, connection};
 pub(crate) struct Server {
     folder: TempDir,
     process: Mutex<Option<Child>>,
+    /// What commands go over, from the first to the death of the process.
+    line: tokio::sync::Mutex<Option<MultiplexedConnection>>,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let server = Self { folder: TempDir::new().unwrap(), process: Mutex::new(None) };
+        let folder = TempDir::new().unwrap();
+        let server = Self { folder, process: Mutex::default(), line: tokio::sync::Mutex::default() };
         server.launch();
         server
     }
@@ -58,12 +62,25 @@ impl Server {
         }
     }
 
-    /// Sends one command over a connection of its own.
+    /// Sends one command, apart from what the store under test sends.
     pub(crate) async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
-        let mut connection = redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        let mut line = self.line.lock().await;
+        if line.is_none() {
+            // The library would give up after half a second, which a save on a busy disk may take.
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(DEADLINE))
+                .set_response_timeout(Some(DEADLINE));
+            let client = redis::Client::open(self.url())?;
+            *line = Some(client.get_multiplexed_async_connection_with_config(&config).await?);
+        }
+        let connection = line.as_mut().expect("it was made");
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
-        command.query_async(&mut connection).await
+        let answer = command.query_async(connection).await;
+        if answer.is_err() {
+            *line = None;
+        }
+        answer
     }
 
     /// Waits until the server answers.

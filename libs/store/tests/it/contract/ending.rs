@@ -1,8 +1,8 @@
 //! How a stream ends, and what must not end it.
 
-use fundbond_store::{Asserted, Closed, Finished};
+use fundbond_store::{Asserted, Closed, Finished, Submitted};
 
-use crate::scene::{Loss, Scene, at, holder};
+use crate::scene::{Loss, Scene, at, connection, holder};
 
 pub(crate) async fn a_stream_ends_when_nothing_is_open_and_everything_is_read(scene: &Scene) {
     let pod = scene.pod("a").await;
@@ -25,6 +25,24 @@ pub(crate) async fn a_stream_with_something_open_or_unread_goes_on(scene: &Scene
     assert_eq!(scene.finish(&me, &"1.2".parse().unwrap()).await, Finished::More, "another history");
     assert_eq!(scene.holder_of("c").await, Some(pod));
     assert_eq!(scene.finish(&me, &at(epoch, 2)).await, Finished::Closed);
+}
+
+// Tells `close_local` and `no_told`: the pod may not have heard of the first, nor the client of the end. Whichever
+// comes first, somebody knows: the stream goes on, or the answer says that it is closed.
+pub(crate) async fn a_task_comes_before_the_end_of_its_stream_or_is_told_that_it_came_after(scene: &Scene) {
+    let pod = scene.pod("a").await;
+    let stream = scene.open(&pod, "c", &["t"]).await;
+    let me = holder("c", &pod, &stream);
+    let end = |offset| at(&stream.reading.epoch, offset);
+    scene.emit("t", "end", "c").await;
+    let accepted = |stream_open| Submitted::New { connection: connection("c"), stream_open };
+    assert_eq!(scene.submit("before", "c").await, accepted(true));
+    assert_eq!(scene.finish(&me, &end(1)).await, Finished::More);
+    scene.emit("before", "end", "c").await;
+    assert_eq!(scene.finish(&me, &end(2)).await, Finished::Closed);
+    assert_eq!(scene.submit("after", "c").await, accepted(false));
+    let again = scene.resume(&pod, "c", end(2), &[]).await;
+    assert_eq!(again.reading.open, Some(1), "and its client is not sent away");
 }
 
 pub(crate) async fn a_stream_that_never_had_a_task_does_not_end(scene: &Scene) {

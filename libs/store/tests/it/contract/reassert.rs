@@ -92,6 +92,10 @@ pub(crate) async fn a_position_ahead_of_the_log_ends_the_history_and_raises_noth
     let ahead = at(&stream.reading.epoch, 4);
     let (epoch, end, _) = held(scene.reassert(&holder("c", &pod, &stream), ahead.clone(), &["t"]).await);
     assert_ne!(epoch, stream.reading.epoch);
+    assert_eq!(end, 1);
+    // Nor inside an epoch that somebody else may be reading already.
+    let again = scene.reassert(&holder("c", &pod, &stream), ahead.clone(), &["t"]).await;
+    assert_eq!(held(again), (epoch.clone(), end, vec!["t".to_owned()]));
     let reading = scene.read("c", &ahead).await;
     assert_eq!((reset(&reading).0, states(reset(&reading).1)), (end, vec!["t:0".to_owned()]));
     scene.emit("t", "1", "c").await;

@@ -6,7 +6,7 @@ use fundbond_store::Message;
 
 use crate::scene::{Loss, Scene, at, entries, reset, short, states, told};
 
-// Tells `no_run_epoch`.
+// Tells `no_run_epoch` and `same_run`.
 pub(crate) async fn a_restart_ends_every_history_and_keeps_the_offset(scene: &Scene) {
     let pod = scene.pod("a").await;
     let stream = scene.open(&pod, "c", &["t", "u"]).await;
@@ -68,6 +68,7 @@ pub(crate) async fn events_after_a_restart_are_read_on(scene: &Scene) {
     assert_eq!(short(entries(&rest)), ["3 t:2", "4 t:end"]);
 }
 
+// Tells `no_resub_catch`: a pod that is not told of the gap cannot know of it.
 pub(crate) async fn every_pod_hears_of_a_gap(scene: &Scene) {
     let (one, two) = (scene.pod("a").await, scene.pod("b").await);
     let (mut one_ear, mut two_ear) = (scene.listen(&one).await, scene.listen(&two).await);
@@ -76,6 +77,7 @@ pub(crate) async fn every_pod_hears_of_a_gap(scene: &Scene) {
     two_ear.until(|message| *message == Message::Gap).await;
 }
 
+// Tells `no_resub_catch` as well.
 pub(crate) async fn a_cut_subscription_is_told_and_loses_no_event(scene: &Scene) {
     let pod = scene.pod("a").await;
     let mut ear = scene.listen(&pod).await;

@@ -92,6 +92,7 @@ pub(crate) async fn a_task_belongs_to_the_stream_that_asked_for_it_first(scene: 
     assert_eq!(record.connection, connection("page"));
 }
 
+// Tells `no_told`.
 pub(crate) async fn a_submission_says_whether_the_stream_is_open(scene: &Scene) {
     let pod = scene.pod("a").await;
     let stream = scene.open(&pod, "c", &[]).await;
