@@ -22,6 +22,7 @@ mod stream;
 mod work;
 
 pub use config::{Config, Settings};
+pub use metrics::described as described_metrics;
 
 use std::{
     net::SocketAddr,
@@ -39,7 +40,7 @@ use fundbond_store::{Store, StoreError, Subscription};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{identity::Identity, metrics::Metrics, pod::Pod, runner::Runner};
+use crate::{identity::Identity, pod::Pod, runner::Runner};
 
 /// Time after the drain's deadline for the last words: final events of tasks that ran out of time, and the
 /// last bytes of streams.
@@ -90,7 +91,10 @@ impl PodService {
             source,
         })?;
         let health = Health::waiting_for(&["drain", "store"]);
-        let (metrics, registry) = Metrics::new();
+        let streams = Arc::default();
+        let (metrics, catalogue) = metrics::of(&streams);
+        let registry = Arc::new(catalogue.into_registry());
+        store.observe(metrics.store.clone());
         let admin_port = admin_port(config.port, config.admin_port);
         let admin =
             Admin::bind((config.host, admin_port).into(), health.clone(), registry, axum::Router::new())
@@ -103,7 +107,7 @@ impl PodService {
             identity,
             cluster: config.cluster_id,
             store,
-            streams: Arc::default(),
+            streams,
             foreign,
             runner,
             metrics,
@@ -207,7 +211,6 @@ async fn watch_gauges(pod: Arc<Pod>) {
             () = pod.stopped.begun() => return,
         }
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        pod.metrics.streams.set(count(pod.streams.len()));
         let running = pod.metrics.tasks_running.get();
         pod.metrics.tasks_waiting.set((count(pod.runner.busy()) - running).max(0));
     }

@@ -1,18 +1,32 @@
 //! What a pod counts. Base units, and never an id as a label.
 
+mod about;
+mod store;
+
 use std::sync::Arc;
 
 use fundbond_protocol::Status;
-use fundbond_service_runtime::prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
+use fundbond_service_runtime::{
+    metrics::{Catalogue, Described},
+    prometheus_client::{
+        collector::Collector,
+        encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+        metrics::{
+            counter::Counter,
+            family::Family,
+            gauge::{ConstGauge, Gauge},
+            histogram::{Histogram, exponential_buckets},
+        },
     },
-    registry::{Registry, Unit},
 };
+use jiff::{SignedDuration, Timestamp};
+
+pub use store::StoreMetrics;
+
+use crate::stream::hub::Streams;
+
+/// A lag beyond this is none: an event that was said again into a store that had forgotten it, or a clock that is off.
+const LONGEST_LAG: SignedDuration = SignedDuration::from_hours(1);
 
 /// Label of stream opens and of accepted tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,7 +67,7 @@ impl EventLabels {
     }
 }
 
-/// Labels of finished tasks.
+/// Labels of ended tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TaskLabels {
     /// Kind of work.
@@ -80,14 +94,14 @@ pub struct Metrics {
     pub stream_opens: Family<OutcomeLabels, Counter>,
     /// Streams ended, by why.
     pub stream_ends: Family<EndLabels, Counter>,
-    /// Open streams.
-    pub streams: Gauge,
     /// Pages read by streams that were behind.
     pub stream_catch_ups: Counter,
     /// Live streams told that history is gone.
     pub stream_resets: Counter,
     /// Live events written.
     pub events_written: Family<EventLabels, Counter>,
+    /// How long live events took.
+    event_lag: Histogram,
     /// Foreign events that were this pod's to take, by what became of them.
     pub foreign_events: Family<OutcomeLabels, Counter>,
     /// Foreign messages that cannot become events.
@@ -98,79 +112,149 @@ pub struct Metrics {
     pub renewals: Counter,
     /// Tasks accepted, new or repeated.
     pub tasks_accepted: Family<OutcomeLabels, Counter>,
-    /// Tasks ended.
-    pub tasks_ended: Family<TaskLabels, Counter>,
     /// Tasks running.
     pub tasks_running: Gauge,
     /// Tasks waiting for a runner.
     pub tasks_waiting: Gauge,
     /// From accepted to final event.
-    pub task_seconds: Histogram,
+    pub task_seconds: Family<TaskLabels, Histogram, fn() -> Histogram>,
     /// HTTP answers.
     pub http_requests: Family<HttpLabels, Counter>,
+    /// What the store does.
+    pub store: Arc<StoreMetrics>,
+}
+
+/// 10 ms to about 3 hours: a bond in a moment, a fund with a thousand shocks in a while.
+fn task_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.01, 4.0, 11))
+}
+
+/// 0.5 ms (times are told to the millisecond) to 16 s in factors of two.
+fn event_lag() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_5, 2.0, 16))
 }
 
 impl Metrics {
     /// Makes and registers them.
-    pub fn new() -> (Self, Arc<Registry>) {
+    pub fn new(catalogue: &mut Catalogue) -> Self {
         let metrics = Self {
             stream_opens: Family::default(),
             stream_ends: Family::default(),
-            streams: Gauge::default(),
             stream_catch_ups: Counter::default(),
             stream_resets: Counter::default(),
             events_written: Family::default(),
+            event_lag: event_lag(),
             foreign_events: Family::default(),
             foreign_unusable: Family::default(),
             bus_gaps: Counter::default(),
             renewals: Counter::default(),
             tasks_accepted: Family::default(),
-            tasks_ended: Family::default(),
             tasks_running: Gauge::default(),
             tasks_waiting: Gauge::default(),
-            // 10 ms to about 3 hours: a bond in a moment, a fund with a thousand shocks in a while.
-            task_seconds: Histogram::new(exponential_buckets(0.01, 4.0, 11)),
+            task_seconds: Family::new_with_constructor(task_seconds),
             http_requests: Family::default(),
+            store: Arc::new(StoreMetrics::new(catalogue)),
         };
-        let mut registry = Registry::with_prefix("fund");
-        let r = &mut registry;
-        r.register("stream_opens", "Stream requests by outcome", metrics.stream_opens.clone());
-        r.register("stream_ends", "Ended streams by reason", metrics.stream_ends.clone());
-        r.register("streams_open", "Open streams", metrics.streams.clone());
-        r.register(
-            "stream_catch_ups",
-            "Log pages read by streams that were behind",
-            metrics.stream_catch_ups.clone(),
-        );
-        r.register("stream_resets", "Live streams told that history is gone", metrics.stream_resets.clone());
-        r.register("events_written", "Live events written to streams", metrics.events_written.clone());
-        r.register(
-            "foreign_events",
-            "Events of other publishers that were this pod's to take, by what became of them",
-            metrics.foreign_events.clone(),
-        );
-        r.register(
-            "foreign_unusable",
-            "Messages of other publishers that cannot become events, by what is wrong",
-            metrics.foreign_unusable.clone(),
-        );
-        r.register("bus_gaps", "Times messages from the store were missed", metrics.bus_gaps.clone());
-        r.register(
-            "pod_renewals",
-            "Times the pod was declared dead and took a new id",
-            metrics.renewals.clone(),
-        );
-        r.register("tasks_accepted", "Accepted tasks, new or repeated", metrics.tasks_accepted.clone());
-        r.register("tasks_ended", "Ended tasks by kind and final status", metrics.tasks_ended.clone());
-        r.register("tasks_running", "Tasks running now", metrics.tasks_running.clone());
-        r.register("tasks_waiting", "Accepted tasks that wait for a runner", metrics.tasks_waiting.clone());
-        r.register_with_unit(
-            "task_duration",
-            "From accepted to final event",
-            Unit::Seconds,
-            metrics.task_seconds.clone(),
-        );
-        r.register("http_requests", "Answered requests", metrics.http_requests.clone());
-        (metrics, Arc::new(registry))
+        catalogue.register(about::STREAM_OPENS, metrics.stream_opens.clone());
+        catalogue.register(about::STREAM_ENDS, metrics.stream_ends.clone());
+        catalogue.register(about::STREAM_CATCH_UPS, metrics.stream_catch_ups.clone());
+        catalogue.register(about::STREAM_RESETS, metrics.stream_resets.clone());
+        catalogue.register(about::EVENTS_WRITTEN, metrics.events_written.clone());
+        catalogue.register(about::EVENT_LAG, metrics.event_lag.clone());
+        catalogue.register(about::FOREIGN_EVENTS, metrics.foreign_events.clone());
+        catalogue.register(about::FOREIGN_UNUSABLE, metrics.foreign_unusable.clone());
+        catalogue.register(about::BUS_GAPS, metrics.bus_gaps.clone());
+        catalogue.register(about::RENEWALS, metrics.renewals.clone());
+        catalogue.register(about::TASKS_ACCEPTED, metrics.tasks_accepted.clone());
+        catalogue.register(about::TASKS_RUNNING, metrics.tasks_running.clone());
+        catalogue.register(about::TASKS_WAITING, metrics.tasks_waiting.clone());
+        catalogue.register(about::TASK_SECONDS, metrics.task_seconds.clone());
+        catalogue.register(about::HTTP_REQUESTS, metrics.http_requests.clone());
+        metrics
+    }
+
+    /// An event was written to its stream.
+    pub fn written(&self, json: &str, now: Timestamp) {
+        let Some(lag) = emitted_at(json).map(|at| now.duration_since(at)) else { return };
+        if lag <= LONGEST_LAG {
+            // Two machines' clocks may make it look as if it came before it was sent.
+            self.event_lag.observe(lag.max(SignedDuration::ZERO).as_secs_f64());
+        }
+    }
+}
+
+/// The time in an event of a pod. Such an event ends with its time and its pod: looked at from its end, however large
+/// its result, and much quicker than reading all of it.
+fn emitted_at(json: &str) -> Option<Timestamp> {
+    let (front, _) = json.rsplit_once(r#"","podId":""#)?;
+    let (_, time) = front.rsplit_once(r#","timestamp":""#)?;
+    time.parse().ok()
+}
+
+/// Reads the open streams at each scrape: what is not counted twice cannot drift.
+#[derive(Debug)]
+pub struct StreamsCollector(pub Arc<Streams>);
+
+impl Collector for StreamsCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let values = [self.0.len(), self.0.queue_bytes()];
+        for (described, value) in about::COLLECTED.iter().zip(values) {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            let about = described.about;
+            gauge.encode(encoder.encode_descriptor(about.name, about.help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The metrics of the pod that holds `streams`.
+pub fn of(streams: &Arc<Streams>) -> (Metrics, Catalogue) {
+    let mut catalogue = Catalogue::default();
+    let metrics = Metrics::new(&mut catalogue);
+    catalogue.collect(&about::COLLECTED, StreamsCollector(streams.clone()));
+    (metrics, catalogue)
+}
+
+/// Everything a pod counts, for its reference page.
+pub fn described() -> Vec<Described> {
+    of(&Arc::default()).1.described().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use fundbond_protocol::{PodId, TaskEvent, TaskId};
+
+    use super::*;
+
+    #[test]
+    fn an_event_of_a_pod_tells_its_time_from_its_end() {
+        let task = TaskId::parse("t").unwrap();
+        let now: Timestamp = "2026-06-15T12:00:00.123Z".parse().unwrap();
+        let event = TaskEvent::of_task(&task, "1", Status::PROCESSING, now)
+            .with_message(r#"","podId":"no,"timestamp":"1970-01-01T00:00:00Z"#)
+            .with_progress(1, 2)
+            .from_pod(&PodId::parse("pod-a-9090~abcdefgh").unwrap());
+        assert_eq!(emitted_at(&event.to_json()), Some(now), "{}", event.to_json());
+        let mut nobodys = event;
+        nobodys.pod_id = None;
+        assert_eq!(emitted_at(&nobodys.to_json()), None);
+        assert_eq!(emitted_at(r#"{"timestamp":"soon","podId":"p"}"#), None);
+    }
+
+    #[test]
+    fn an_old_event_and_a_clock_that_is_ahead_spoil_no_figures() {
+        let metrics = Metrics::new(&mut Catalogue::default());
+        let written = |at: &str| {
+            let json = format!(r#"{{"eventId":"e","timestamp":"{at}","podId":"p"}}"#);
+            metrics.written(&json, "2026-06-15T12:00:00Z".parse().unwrap());
+        };
+        for at in ["2026-06-15T11:59:59.75Z", "2026-06-15T12:00:07Z", "2026-06-15T09:00:00Z"] {
+            written(at);
+        }
+        let mut text = String::new();
+        let mut registry = fundbond_service_runtime::prometheus_client::registry::Registry::default();
+        registry.register("lag", "", metrics.event_lag.clone());
+        fundbond_service_runtime::prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("lag_sum 0.25\n") && text.contains("lag_count 2\n"), "{text}");
     }
 }

@@ -189,9 +189,8 @@ async fn run(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
     let (status, end) = speaker.conclude(ended).await;
     pod.runner.recall.ended(&speaker.task, end);
     pod.metrics.tasks_running.dec();
-    pod.metrics.tasks_ended.get_or_create(&TaskLabels { kind, status }).inc();
     let seconds = accepted.elapsed().as_secs_f64();
-    pod.metrics.task_seconds.observe(seconds);
+    pod.metrics.task_seconds.get_or_create(&TaskLabels { kind, status }).observe(seconds);
     tracing::info!(kind, status, seconds, "task ended");
     pod.runner.stops().remove(&speaker.task);
 }

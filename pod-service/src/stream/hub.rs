@@ -129,6 +129,11 @@ impl Streams {
         self.lock().by_connection.values().flat_map(|held| &held.streams).cloned().collect()
     }
 
+    /// Bytes that wait for clients.
+    pub fn queue_bytes(&self) -> usize {
+        self.all().iter().map(|stream| stream.lock().queue.waiting()).sum()
+    }
+
     /// Every stream may have missed something.
     pub fn gap(&self) {
         for stream in self.all() {
@@ -215,6 +220,7 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
         return;
     }
     let mut gap = false;
+    let mut written = None;
     {
         let mut table = pod.streams.lock();
         for message in batch.drain(..) {
@@ -230,6 +236,7 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
                         wrote
                     });
                     if wrote > 0 {
+                        written.get_or_insert_with(|| entry.json.clone());
                         pod.metrics
                             .events_written
                             .get_or_create(&EventLabels::of(&entry.status))
@@ -262,6 +269,9 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
                 Message::Gap => gap = true,
             }
         }
+    }
+    if let Some(json) = written {
+        pod.metrics.written(&json, Timestamp::now());
     }
     if gap {
         pod.metrics.bus_gaps.inc();

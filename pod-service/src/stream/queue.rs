@@ -53,7 +53,8 @@ impl Queue {
         self.waiting() <= QUEUE_BYTES / 2
     }
 
-    fn waiting(&self) -> usize {
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
         self.leaving.len() + self.buffer.len()
     }
 
