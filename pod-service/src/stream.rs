@@ -3,6 +3,8 @@
 //! Three parties share a stream under one short lock: the hub writes live events, the HTTP body takes
 //! bytes, and a driver task does everything that waits (pages, the finish question, timers, the drain).
 
+#[cfg(test)]
+mod claim_tests;
 pub mod foreign;
 pub mod hub;
 pub mod queue;
