@@ -3,8 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use fundbond_store::redis::Config;
 
-use crate::workload::{WORKLOADS, Workload};
+use crate::{
+    redis::naive::BATCH,
+    workload::{WORKLOADS, Workload},
+};
 
 /// Measures pod-service beside a plain axum SSE server, over loopback, each in a process of its own.
 #[derive(Parser, Clone, Debug)]
@@ -27,20 +31,146 @@ pub enum Command {
         #[arg(long, default_value_t = 0)]
         port: u16,
     },
+    /// Serve as a pod of the naive design: hear of every event and ask for each whose it is.
+    PeerNaive {
+        /// The Redis they all share.
+        #[arg(long)]
+        redis: String,
+    },
+    /// Measure what a proxy keeps in memory for an idle stream, beside the pod behind it.
+    Hop(HopOptions),
+    /// Measure how long an event takes to its client over four pods and a Redis, beside the naive design.
+    Delivery(DeliveryOptions),
+    /// Measure what an event costs the Redis, beside the naive design, with more and more pods.
+    Redis(RedisOptions),
 }
 
-/// What to measure.
+/// What of a hop to measure.
 #[derive(Args, Clone, Debug)]
-pub struct Measure {
+pub struct HopOptions {
+    /// How often, and how it is printed.
+    #[command(flatten)]
+    pub print: Print,
+    /// Streams open at once; each takes two descriptors of the proxy.
+    #[arg(long, default_value_t = 2_500, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=2_900))]
+    pub streams: usize,
+    /// Measure this pod-service instead of building one.
+    #[arg(long, value_name = "PATH")]
+    pub pod_binary: Option<PathBuf>,
+    /// Measure this cluster-proxy instead of building one.
+    #[arg(long, value_name = "PATH")]
+    pub proxy_binary: Option<PathBuf>,
+}
+
+/// What of delivery to measure.
+#[derive(Args, Clone, Debug)]
+pub struct DeliveryOptions {
+    /// How often, and how it is printed.
+    #[command(flatten)]
+    pub print: Print,
+    /// How the store is set up.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// Events a second.
+    #[arg(long, value_delimiter = ',', default_values_t = [5_000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rates: Vec<u32>,
+    /// Seconds of load that count, in each round of each design [default: 5, with --quick 2].
+    #[arg(long, value_parser = seconds)]
+    pub seconds: Option<Duration>,
+    /// Measure this pod-service instead of building one.
+    #[arg(long, value_name = "PATH")]
+    pub pod_binary: Option<PathBuf>,
+}
+
+impl DeliveryOptions {
+    /// Rounds. Five are enough that one slow round moves no median.
+    pub fn rounds(&self) -> u32 {
+        self.print.rounds(5)
+    }
+
+    /// Load that counts, in each round: at 5,000 events a second 250 of them are beyond the 99th percentile.
+    pub fn window(&self) -> Duration {
+        self.seconds.unwrap_or(Duration::from_secs(if self.print.quick { 2 } else { 5 }))
+    }
+}
+
+/// What of the Redis to measure.
+#[derive(Args, Clone, Debug)]
+pub struct RedisOptions {
+    /// How often, and how it is printed.
+    #[command(flatten)]
+    pub print: Print,
+    /// How the store is set up.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// Numbers of pods.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16], value_parser = clap::value_parser!(u16).range(1..=256))]
+    pods: Vec<u16>,
+    /// Events that a pod of the naive design asks for in one write, at most.
+    #[arg(long, default_value_t = BATCH, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    naive_batch: u16,
+}
+
+impl RedisOptions {
+    /// Rounds. Five are enough that one slow round moves no median.
+    pub fn rounds(&self) -> u32 {
+        self.print.rounds(5)
+    }
+
+    /// Events that a naive pod asks for at once.
+    pub fn naive_batch(&self) -> usize {
+        self.naive_batch.into()
+    }
+
+    /// Numbers of pods, in the order of the report.
+    pub fn pods(&self) -> impl Iterator<Item = usize> {
+        self.pods.iter().copied().map(usize::from)
+    }
+}
+
+/// How the product's store is set up.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct StoreOptions {
+    /// Milliseconds an event waits in the product's store for others to share a write with [default: as in a pod].
+    #[arg(long, value_name = "MS")]
+    gather: Option<u64>,
+}
+
+impl StoreOptions {
+    /// A store at `url`.
+    pub fn config(self, url: &str) -> Config {
+        let usual = Config::at(url);
+        Config { gather: self.gather.map_or(usual.gather, Duration::from_millis), ..usual }
+    }
+}
+
+/// How often to measure, and how to print it.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Print {
     /// One short round: a look, not a measurement.
     #[arg(long)]
     pub quick: bool,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Rounds of each workload; figures are medians over them [default: 3, with --quick 1].
+    /// Rounds of each workload; figures are medians over them [with --quick 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: Option<u32>,
+}
+
+impl Print {
+    /// Rounds: as asked for, else so many as usual.
+    pub fn rounds(self, usual: u32) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { usual })
+    }
+}
+
+/// What to measure.
+#[derive(Args, Clone, Debug)]
+pub struct Measure {
+    /// How often, and how it is printed.
+    #[command(flatten)]
+    pub print: Print,
     /// Seconds of load that count, in each round of each server [default: 2.5, with --quick 1].
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<Duration>,
@@ -67,9 +197,9 @@ impl Measure {
     /// Fills in the defaults. Three rounds are the fewest with a median; all workloads together then take about
     /// two and a half minutes.
     pub fn plan(&self) -> Plan {
-        let (rounds, window) = if self.quick { (1, 1_000) } else { (3, 2_500) };
+        let window = if self.print.quick { 1_000 } else { 2_500 };
         Plan {
-            rounds: self.rounds.unwrap_or(rounds),
+            rounds: self.print.rounds(3),
             window: self.seconds.unwrap_or(Duration::from_millis(window)),
             workloads: if self.only.is_empty() { WORKLOADS.to_vec() } else { self.only.clone() },
         }

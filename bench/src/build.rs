@@ -10,18 +10,28 @@ use tokio::process::Command;
 
 use crate::error::BenchError;
 
-/// What is run, as a person would type it.
-const COMMAND: &str = "cargo build --release --package fundbond-pod-service --bin pod-service";
-
 /// Builds `pod-service` as it is now, optimised, and says where it is.
 ///
 /// # Errors
 /// Where cargo cannot be run, or the build fails.
 pub async fn pod_service() -> Result<PathBuf, BenchError> {
+    built("cargo build --release --package fundbond-pod-service --bin pod-service").await
+}
+
+/// The same for `cluster-proxy`.
+///
+/// # Errors
+/// Where cargo cannot be run, or the build fails.
+pub async fn cluster_proxy() -> Result<PathBuf, BenchError> {
+    built("cargo build --release --package fundbond-gateway --bin cluster-proxy").await
+}
+
+/// Runs what a person would type.
+async fn built(words: &'static str) -> Result<PathBuf, BenchError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(COMMAND.split(' ').skip(1))
+        .args(words.split(' ').skip(1))
         .arg("--message-format=json-render-diagnostics")
         // Wherever the measurement was started, the pod is the one of this checkout.
         .arg("--manifest-path")
@@ -35,11 +45,11 @@ pub async fn pod_service() -> Result<PathBuf, BenchError> {
             command.env_remove(name);
         }
     }
-    let output = command.output().await.map_err(|source| BenchError::Cargo { command: COMMAND, source })?;
+    let output = command.output().await.map_err(|source| BenchError::Cargo { command: words, source })?;
     if !output.status.success() {
-        return Err(BenchError::Build { command: COMMAND, status: output.status });
+        return Err(BenchError::Build { command: words, status: output.status });
     }
-    executable(&String::from_utf8_lossy(&output.stdout)).ok_or(BenchError::NoBinary(COMMAND))
+    executable(&String::from_utf8_lossy(&output.stdout)).ok_or(BenchError::NoBinary(words))
 }
 
 /// The binary that cargo's messages name.

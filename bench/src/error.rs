@@ -6,7 +6,7 @@ use crate::{
     client::ClientError,
     fleet::StreamError,
     machine::{KernelError, LimitError},
-    server::Side,
+    redis::designs::Broken,
 };
 
 /// Why there is no report.
@@ -46,7 +46,7 @@ pub enum BenchError {
         status: ExitStatus,
     },
     /// The build made no binary.
-    #[error("`{0}` built no executable called pod-service")]
+    #[error("`{0}` built no executable")]
     NoBinary(&'static str),
     /// The machine does not say what it is.
     #[error(transparent)]
@@ -55,41 +55,61 @@ pub enum BenchError {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// A server did not start.
-    #[error("cannot start {side} ({})", .program.display())]
+    #[error("cannot start {name} ({})", .program.display())]
     Start {
         /// Which.
-        side: Side,
+        name: &'static str,
         /// From what file.
         program: PathBuf,
         /// Why.
         source: io::Error,
     },
     /// A server started but never said where it serves.
-    #[error("{side} did not say where it serves; its last words: {words}")]
+    #[error("{name} did not say where it serves; its last words: {words}")]
     NotServing {
         /// Which.
-        side: Side,
+        name: &'static str,
         /// The end of its log.
         words: String,
     },
     /// A server did not end.
-    #[error("cannot end {side}")]
+    #[error("cannot end {name}")]
     End {
         /// Which.
-        side: Side,
+        name: &'static str,
         /// Why.
         source: io::Error,
     },
     /// Something went wrong while a server was measured.
-    #[error("{side}, {workload} (its last words: {words})")]
+    #[error("{name}, {workload} (its last words: {words})")]
     Run {
         /// Which.
-        side: Side,
+        name: &'static str,
         /// Doing what.
         workload: &'static str,
         /// The end of its log.
         words: String,
         /// Why.
+        source: Box<RunError>,
+    },
+    /// The servers cannot be given what they need.
+    #[error("cannot prepare a folder and a port for the servers")]
+    Folder(#[source] io::Error),
+    /// There is no Redis to measure with.
+    #[error("cannot run redis-server (Debian: apt-get install redis-server)")]
+    RedisStart(#[source] io::Error),
+    /// The Redis ended at once.
+    #[error("redis-server ended with {0} before it answered")]
+    RedisEnded(ExitStatus),
+    /// The Redis does not answer.
+    #[error("redis-server does not answer")]
+    Redis(#[from] redis::RedisError),
+    /// Something went wrong while events were sent.
+    #[error("{what}")]
+    Load {
+        /// What was measured.
+        what: String,
+        /// Why it was not.
         source: Box<RunError>,
     },
     /// The report cannot be written.
@@ -114,12 +134,44 @@ pub enum RunError {
         /// For how long.
         limit: Duration,
     },
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] fundbond_store::StoreError),
+    /// The store's address is none.
+    #[error(transparent)]
+    Address(#[from] fundbond_store::redis::AddressError),
+    /// The Redis cannot answer.
+    #[error("redis-server did not answer")]
+    Redis(#[from] redis::RedisError),
+    /// What a Redis sent is not what it should be.
+    #[error("a message cannot be read")]
+    Message(#[from] redis::ParsingError),
+    /// A name of ours is not one.
+    #[error(transparent)]
+    Name(#[from] fundbond_protocol::IdError),
+    /// A design of events does not keep its word.
+    #[error(transparent)]
+    Broken(#[from] Broken),
     /// The kernel's figures cannot be read.
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// A task of this program panicked.
     #[error("a task of the client broke off")]
     Panicked(#[from] tokio::task::JoinError),
+    /// Events were sent that nobody read.
+    #[error("{due} events were sent, {came} were read")]
+    Missing {
+        /// How many were sent.
+        due: u64,
+        /// How many were read.
+        came: u64,
+    },
+    /// Events cannot be sent as fast as they are due.
+    #[error("a task is more than {events} events behind its schedule")]
+    Behind {
+        /// How many.
+        events: usize,
+    },
     /// No event came, so there is nothing to divide by.
     #[error("no event was delivered")]
     NoEvents,

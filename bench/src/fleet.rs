@@ -27,6 +27,7 @@ use tokio::{
 use crate::{
     client::{Client, ClientError, StartSteps},
     error::RunError,
+    schedule::{Schedule, Slot},
     verify::{Taken, Verifier, Violation, task_name},
 };
 
@@ -113,6 +114,7 @@ impl Seen {
 #[derive(Debug)]
 pub struct Handle {
     connection: ConnectionId,
+    index: usize,
     steps: u32,
     started: AtomicU64,
     finished: Notify,
@@ -143,7 +145,27 @@ impl Handle {
     }
 }
 
-/// Open streams of one server.
+/// From when a latency is counted.
+#[derive(Clone, Debug)]
+enum Clock {
+    /// From the time in the event, which has whole milliseconds.
+    Stamps,
+    /// From when its sender should have sent it.
+    Schedule(Arc<Schedule>),
+}
+
+/// The task that a stream is opened with.
+#[derive(Clone, Copy, Debug)]
+enum FirstTask {
+    /// None.
+    None,
+    /// One that is never started: a stream ends once all its tasks have, and this keeps it open in between.
+    Keeper,
+    /// The stream's first, which runs elsewhere.
+    Own,
+}
+
+/// Open streams of one server, or of several.
 #[derive(Debug)]
 pub struct Fleet {
     readers: JoinSet<StreamError>,
@@ -157,17 +179,44 @@ impl Fleet {
     /// # Errors
     /// Where one cannot be opened.
     pub async fn open(client: &Client, count: usize, steps: Option<u32>) -> Result<Self, RunError> {
+        let first = if steps.is_some() { FirstTask::Keeper } else { FirstTask::None };
+        let clients = std::slice::from_ref(client);
+        Self::open_on(clients, count, first, steps.unwrap_or(0), &Clock::Stamps).await
+    }
+
+    /// Opens `count` streams in turn on these servers, for tasks that are run elsewhere and never end; their
+    /// latencies are from when their events were due.
+    ///
+    /// # Errors
+    /// Where one cannot be opened.
+    pub async fn open_scheduled(
+        clients: &[Client],
+        count: usize,
+        schedule: Arc<Schedule>,
+    ) -> Result<Self, RunError> {
+        Self::open_on(clients, count, FirstTask::Own, u32::MAX, &Clock::Schedule(schedule)).await
+    }
+
+    async fn open_on(
+        clients: &[Client],
+        count: usize,
+        first: FirstTask,
+        steps: u32,
+        clock: &Clock,
+    ) -> Result<Self, RunError> {
         let latencies = Histogram::new_with_bounds(1, SLOWEST_MICROS, 3);
         // The bounds are constants that the crate takes; a test would show where not.
         let latencies = Mutex::new(latencies.unwrap_or_else(|error| unreachable!("{error}")));
         let seen = Arc::new(Seen { events: AtomicU64::new(0), bytes: AtomicU64::new(0), latencies });
-        let opening = stream::iter(0..count).map(|index| open(client, index, steps)).buffered(OPENS_AT_ONCE);
+        let clients = clients.iter().cycle().take(count).enumerate();
+        let opening =
+            stream::iter(clients).map(|(index, client)| open(client, index, first)).buffered(OPENS_AT_ONCE);
         let opened: Vec<_> = within("opening the streams", opening.try_collect()).await??;
         let mut readers = JoinSet::new();
-        let handles = opened.into_iter().map(|(connection, body)| {
+        let handles = opened.into_iter().enumerate().map(|(index, (connection, body))| {
             let (started, finished) = (AtomicU64::new(0), Notify::new());
-            let handle = Arc::new(Handle { connection, steps: steps.unwrap_or(0), started, finished });
-            readers.spawn(read(body, handle.clone(), seen.clone()));
+            let handle = Arc::new(Handle { connection, index, steps, started, finished });
+            readers.spawn(read(body, handle.clone(), seen.clone(), clock.clone()));
             handle
         });
         let handles = handles.collect();
@@ -218,14 +267,17 @@ async fn within<T>(what: &'static str, work: impl Future<Output = T>) -> Result<
 async fn open(
     client: &Client,
     index: usize,
-    steps: Option<u32>,
+    first: FirstTask,
 ) -> Result<(ConnectionId, Incoming), OpenError> {
     let connection = ConnectionId::parse(format!("bench-{index}"))?;
-    // A stream ends once all its tasks have; this one is never started and keeps it open in between.
-    let keeper = steps.map(|_| TaskId::parse(format!("bench-{index}.keep"))).transpose()?;
+    let first = match first {
+        FirstTask::None => None,
+        FirstTask::Keeper => Some(TaskId::parse(format!("{connection}.keep"))?),
+        FirstTask::Own => Some(TaskId::parse(format!("{connection}.0"))?),
+    };
     let wanted = OpenStream {
         connection_id: connection.clone(),
-        task_ids: keeper.into_iter().collect(),
+        task_ids: first.into_iter().collect(),
         user_id: None,
         system: None,
         events: Vec::new(),
@@ -252,7 +304,7 @@ impl From<OpenError> for RunError {
 }
 
 /// Reads a stream for as long as it is worth it.
-async fn read(mut body: Incoming, handle: Arc<Handle>, seen: Arc<Seen>) -> StreamError {
+async fn read(mut body: Incoming, handle: Arc<Handle>, seen: Arc<Seen>, clock: Clock) -> StreamError {
     let stream = || handle.connection.clone();
     let mut verifier = Verifier::new(handle.connection.as_str(), handle.steps);
     let mut parser = Parser::new(MAX_EVENT);
@@ -268,7 +320,7 @@ async fn read(mut body: Incoming, handle: Arc<Handle>, seen: Arc<Seen>) -> Strea
         if let Err(source) = parser.feed(bytes, &mut items) {
             return StreamError::Parse { stream: stream(), source };
         }
-        if let Err(source) = take(&mut verifier, &mut items, &handle, &seen) {
+        if let Err(source) = take(&mut verifier, &mut items, &handle, &seen, &clock) {
             return StreamError::Violation { stream: stream(), source };
         }
     }
@@ -280,20 +332,29 @@ fn take(
     items: &mut Vec<Item>,
     handle: &Handle,
     seen: &Seen,
+    clock: &Clock,
 ) -> Result<(), Violation> {
-    let now = Timestamp::now();
+    let (now, moment) = (Timestamp::now(), std::time::Instant::now());
     let mut latencies = None;
     for item in items.drain(..) {
         let Item::Event(event) = item else { continue };
-        let (made, is_final) = match verifier.take(&event)? {
+        let (made, step, is_final) = match verifier.take(&event)? {
             Taken::Aside => continue,
-            Taken::Event(made) => (made, false),
-            Taken::Final(made) => (made, true),
+            Taken::Event(made, step) => (made, step, false),
+            Taken::Final(made) => (made, None, true),
         };
         seen.events.fetch_add(1, Ordering::Relaxed);
-        // Times are rounded to milliseconds, so an event may seem to come half a millisecond too early.
-        let micros = u64::try_from(now.duration_since(made).as_micros()).unwrap_or(0);
-        latencies.get_or_insert_with(|| seen.latencies()).saturating_record(micros);
+        let micros = match clock {
+            // Times are rounded to milliseconds, so an event may seem to come half a millisecond too early.
+            Clock::Stamps => Some(u64::try_from(now.duration_since(made).as_micros()).unwrap_or(0)),
+            Clock::Schedule(schedule) => {
+                let due = step.and_then(|step| schedule.due(Slot { stream: handle.index, step }));
+                due.and_then(|due| u64::try_from(moment.saturating_duration_since(due).as_micros()).ok())
+            }
+        };
+        if let Some(micros) = micros {
+            latencies.get_or_insert_with(|| seen.latencies()).saturating_record(micros);
+        }
         if is_final {
             handle.finished.notify_one();
         }

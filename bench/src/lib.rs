@@ -1,11 +1,14 @@
-//! Side-by-side measurements: a real `pod-service` process against a plain axum SSE server.
+//! Side-by-side measurements: real processes of the product against what a good engineer builds without its
+//! promises.
 //!
-//! Flow: [`args`] -> [`build`] the pod -> for each [`workload`], round by round, pod and peer in turn: start a
-//! fresh [`server`] process -> open a [`fleet`] of streams -> load it and [`verify`] every event -> read what the
-//! kernel says the process cost -> [`stats`] -> [`report`].
+//! Flow: [`args`] -> [`build`] what is measured -> round by round, ours and theirs in turn: fresh [`server`]
+//! processes -> a [`fleet`] of streams -> load, and [`verify`] every event -> read what the kernel says it cost
+//! -> [`stats`] -> [`report`]. What is measured: a pod beside a plain axum SSE server ([`side_by_side`],
+//! [`workload`], [`peer`]); an event's cost for the Redis beside a naive design ([`redis`]); an event's way to
+//! its client over four pods ([`delivery`], [`peer_naive`]); an idle stream's cost for a proxy ([`hop`]).
 //!
-//! Both servers speak the same HTTP, so one client drives both, and it lives in this process: its CPU time is
-//! in nobody's figure. The [`peer`] is this binary again, in a process of its own.
+//! All sides speak the same HTTP, so one client drives them, and it lives in this process: its CPU time is in
+//! nobody's figure. Peers are this binary again, in processes of their own.
 //!
 //! Never: a verdict on a time (machines differ; the reader compares ratios), or a figure of a run that lost,
 //! repeated or reordered an event (that is an error and exit code 1).
@@ -13,12 +16,19 @@
 pub mod args;
 pub mod build;
 pub mod client;
+pub mod delivery;
 pub mod error;
 pub mod fleet;
+pub mod hop;
 pub mod machine;
+pub mod pace;
 pub mod peer;
+pub mod peer_naive;
+pub mod redis;
 pub mod report;
+pub mod schedule;
 pub mod server;
+pub mod side_by_side;
 pub mod stats;
 pub mod verify;
 pub mod workload;
@@ -35,24 +45,17 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use args::{Command, Measure};
-use machine::Machine;
-use report::Report;
-use server::{Programs, Side};
-use stats::Pairs;
+use args::Command;
 
 /// Exit code of a process whose configuration is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_BAD_CONFIG: u8 = 64;
 
 /// Runs what was asked for and turns its end into an exit code.
 pub async fn main(options: Options) -> ExitCode {
-    let result = match options.command {
-        Some(Command::PeerAxumSse { port }) => peer::run(port).await.map_err(BenchError::Peer),
-        None => tokio::select! {
-            result = measure(&options.measure) => result,
-            // Dropping the measurement ends the servers it started.
-            error = interrupted() => Err(error),
-        },
+    let result = tokio::select! {
+        result = measure(&options) => result,
+        // Dropping the measurement ends the servers it started.
+        error = interrupted() => Err(error),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,34 +66,25 @@ pub async fn main(options: Options) -> ExitCode {
     }
 }
 
-async fn measure(options: &Measure) -> Result<(), BenchError> {
+async fn measure(options: &Options) -> Result<(), BenchError> {
+    let served = match &options.command {
+        Some(Command::PeerAxumSse { port }) => Some(peer::run(*port).await),
+        Some(Command::PeerNaive { redis }) => Some(peer_naive::run(redis).await),
+        _ => None,
+    };
+    if let Some(served) = served {
+        return served.map_err(BenchError::Peer);
+    }
     if cfg!(debug_assertions) {
         return Err(BenchError::DebugBuild);
     }
-    machine::raise_descriptor_limit()?;
-    let pod = match &options.pod_binary {
-        Some(path) => path.clone(),
-        None => build::pod_service().await?,
+    let (report, json) = match &options.command {
+        Some(Command::Delivery(options)) => (delivery::measure(options).await?, options.print.json),
+        Some(Command::Hop(options)) => (hop::measure(options).await?, options.print.json),
+        Some(Command::Redis(options)) => (redis::measure(options).await?, options.print.json),
+        _ => (side_by_side::measure(&options.measure).await?, options.measure.print.json),
     };
-    let peer = std::env::current_exe().map_err(BenchError::OwnPath)?;
-    let programs = Programs { pod, peer };
-    let machine = Machine::look()?;
-    let plan = options.plan();
-    say(&format!("{machine}; {} round(s), pod and peer in turn", plan.rounds));
-
-    let mut report = Report::new(machine, &plan);
-    for workload in &plan.workloads {
-        let mut pairs = Pairs::default();
-        for round in 1..=plan.rounds {
-            for side in Side::BOTH {
-                let sample = workload::run(&programs, side, workload, plan.window).await?;
-                say(&format!("{} · round {round}/{} · {side}: {sample}", workload.title(), plan.rounds));
-                pairs.add(side, sample);
-            }
-        }
-        report.add(workload, &pairs);
-    }
-    let text = if options.json { report.json() } else { report.table() };
+    let text = if json { report.json() } else { report.table() };
     writeln!(std::io::stdout(), "{text}").map_err(BenchError::Output)
 }
 

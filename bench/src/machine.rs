@@ -127,6 +127,42 @@ pub fn cpu_time(process: u32) -> Result<Duration, KernelError> {
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
+/// What the machine's processors have done since it started, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    idle: u64,
+    niced: u64,
+    all: u64,
+}
+
+impl Shares {
+    /// Asks the kernel.
+    ///
+    /// # Errors
+    /// Where it does not say.
+    pub fn look() -> Result<Self, KernelError> {
+        const PATH: &str = "/proc/stat";
+        shares(&read(PATH)?).ok_or_else(|| missing(PATH, "cpu"))
+    }
+
+    /// Percent idle, and percent used at low priority, from here to `later`.
+    pub fn until(&self, later: &Self) -> (f64, f64) {
+        // Two looks within a tick differ by nothing.
+        let all = later.all.saturating_sub(self.all).max(1) as f64;
+        let percent = |from: u64, to: u64| to.saturating_sub(from) as f64 / all * 100.0;
+        (percent(self.idle, later.idle), percent(self.niced, later.niced))
+    }
+}
+
+/// The first line of `/proc/stat`: user, nice, system, idle, waiting for disks, interrupts, stolen.
+fn shares(stat: &str) -> Option<Shares> {
+    let ticks: Vec<u64> =
+        stat.strip_prefix("cpu ")?.lines().next()?.split_whitespace().map_while(|n| n.parse().ok()).collect();
+    // The last two of ten are of guests, and in user and nice already.
+    let all = ticks.iter().take(8).sum();
+    Some(Shares { niced: *ticks.get(1)?, idle: ticks.get(3)? + ticks.get(4)?, all })
+}
+
 /// Memory of a process that is in RAM, in bytes. Without what the kernel keeps for its sockets.
 ///
 /// # Errors
@@ -175,6 +211,14 @@ mod tests {
         let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 2 3 4 700 55 9 9 20 0 3 0 100 1 1";
         assert_eq!(cpu_ticks(stat), Some(755));
         assert_eq!(cpu_ticks("42 (short) S 1"), None);
+    }
+
+    #[test]
+    fn what_the_processors_did_is_told_in_percent() {
+        let before = shares("cpu  10 20 30 40 0 0 0 0 5 5\ncpu0 1 2 3 4 0 0 0 0 0 0\n").unwrap();
+        let after = shares("cpu  20 50 40 85 5 0 0 0 5 5\n").unwrap();
+        assert_eq!(before.until(&after), (50.0, 30.0));
+        assert_eq!(before.until(&before), (0.0, 0.0));
     }
 
     #[test]

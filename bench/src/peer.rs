@@ -37,15 +37,29 @@ use tokio::{net::TcpListener, sync::mpsc};
 use crate::client::StartSteps;
 
 /// Events that may wait in one stream; a task that is faster than its reader waits.
-const CHANNEL: usize = 256;
+pub(crate) const CHANNEL: usize = 256;
 
 /// The pod id in every event: as long as a real one, so that both sides move the same bytes.
 const POD_ID: &str = "pod-peer-9090~peerpeer";
 
+/// What waits in a stream: the event, encoded.
+#[derive(Debug)]
+pub struct Said {
+    /// The SSE event name.
+    pub status: String,
+    /// The event.
+    pub json: String,
+}
+
+impl Said {
+    fn of(event: &TaskEvent) -> Self {
+        Self { status: event.status.to_string(), json: event.to_json() }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Peer {
-    streams: Arc<Mutex<HashMap<ConnectionId, mpsc::Sender<TaskEvent>>>>,
-    epoch: Epoch,
+    streams: Arc<Mutex<HashMap<ConnectionId, mpsc::Sender<Said>>>>,
     pod: PodId,
 }
 
@@ -65,33 +79,43 @@ pub async fn run(port: u16) -> io::Result<()> {
 /// # Errors
 /// Where its own id is none, which a test would show.
 pub async fn serve(listener: TcpListener) -> io::Result<()> {
-    let micros = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
-    let peer = Peer {
-        streams: Arc::default(),
-        epoch: Epoch::from_micros(micros),
-        pod: PodId::parse(POD_ID).map_err(io::Error::other)?,
-    };
+    let peer = Peer { streams: Arc::default(), pod: PodId::parse(POD_ID).map_err(io::Error::other)? };
     let router =
         Router::new().route(FUND_EVENTS_PATH, post(open)).route(FUND_API_PATH, post(start)).with_state(peer);
+    accept(listener, router).await
+}
+
+/// Serves a peer's routes.
+pub(crate) async fn accept(listener: TcpListener, router: Router) -> io::Result<()> {
     // A pod sets it, too; failure only costs latency.
     let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
     axum::serve(listener, router).await
 }
 
 async fn open(State(peer): State<Peer>, Json(wanted): Json<OpenStream>) -> Response {
-    let (sender, mut receiver) = mpsc::channel(CHANNEL);
-    let now = Timestamp::now();
-    let connected = TaskEvent::of_stream(&wanted.connection_id, 1, Status::CONNECTED, now)
-        .with_message("stream open")
-        .from_pod(&peer.pod);
+    let (sender, receiver) = mpsc::channel(CHANNEL);
+    let response = stream_of(&wanted.connection_id, &peer.pod, receiver);
     peer.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.connection_id, sender);
+    response
+}
+
+/// A stream that says it is open, and then what comes, numbered.
+pub(crate) fn stream_of(
+    connection: &ConnectionId,
+    pod: &PodId,
+    mut receiver: mpsc::Receiver<Said>,
+) -> Response {
+    let now = Timestamp::now();
+    let epoch = Epoch::from_micros(u64::try_from(now.as_microsecond()).unwrap_or_default());
+    let connected =
+        TaskEvent::of_stream(connection, 1, Status::CONNECTED, now).with_message("stream open").from_pod(pod);
     let events = stream::poll_fn(move |context| receiver.poll_recv(context));
-    let epoch = peer.epoch;
-    let numbered = stream::iter([connected]).chain(events).enumerate().map(move |(offset, event)| {
-        let position = Position { epoch: epoch.clone(), offset: offset as u64 };
-        let frame = Event::default().id(position.to_string()).event(event.status.as_str());
-        Ok::<_, Infallible>(frame.data(event.to_json()))
-    });
+    let numbered =
+        stream::iter([Said::of(&connected)]).chain(events).enumerate().map(move |(offset, said)| {
+            let position = Position { epoch: epoch.clone(), offset: offset as u64 };
+            let frame = Event::default().id(position.to_string()).event(said.status);
+            Ok::<_, Infallible>(frame.data(said.json))
+        });
     Sse::new(numbered).keep_alive(KeepAlive::default()).into_response()
 }
 
@@ -113,12 +137,12 @@ async fn start(State(peer): State<Peer>, Json(task): Json<StartSteps>) -> Respon
 async fn count(
     task: &StartSteps,
     pod: &PodId,
-    stream: &mpsc::Sender<TaskEvent>,
-) -> Result<(), mpsc::error::SendError<TaskEvent>> {
+    stream: &mpsc::Sender<Said>,
+) -> Result<(), mpsc::error::SendError<Said>> {
     let StartSteps { correlation_id: id, count, delay_ms, .. } = task;
     let event = |step: &str, status| TaskEvent::of_task(id, step, status, Timestamp::now()).from_pod(pod);
     let begin = event("processing", Status::PROCESSING).with_message(format!("counting to {count}"));
-    stream.send(begin).await?;
+    stream.send(Said::of(&begin)).await?;
     for step in 1..=*count {
         if *delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(*delay_ms)).await;
@@ -126,11 +150,11 @@ async fn count(
         let event = event(&step.to_string(), Status::SUBTASK_COMPLETED)
             .with_message(format!("step {step} of {count}"))
             .with_progress(step.into(), (*count).into());
-        stream.send(event).await?;
+        stream.send(Said::of(&event)).await?;
     }
     let end = event("final", Status::COMPLETED)
         .with_message(format!("counted to {count}"))
         .with_result(json!({ "count": count }))
         .into_final();
-    stream.send(end).await
+    stream.send(Said::of(&end)).await
 }

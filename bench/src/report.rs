@@ -6,26 +6,24 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::{
-    args::Plan,
+    error::BenchError,
     machine::Machine,
-    server::Side,
-    stats::{Compared, Figures, Pairs},
-    workload::Workload,
+    say,
+    stats::{Compared, Figures, Pairs, Side},
 };
 
-/// What a reader must know before quoting a figure.
-const NOTES: [&str; 5] = [
-    "Quote ratios. Absolute figures wobble by tens of percent from machine to machine and run to run: client \
-     and server share the cores, so flat-out rates are those of both together.",
-    "CPU is user and system time of the server process, from the kernel; requests and everything else it does \
-     in that time are in it. The client is another process. Paced streams are measured between two heartbeats, \
-     which would add one event in fifty.",
-    "Every event was checked: contiguous offsets, steps in order, one final a task. A lost or repeated event \
-     fails the run.",
-    "Latency is from an event's timestamp, which has whole milliseconds, to its reading: a single one is right \
-     to half a millisecond, and what is below one is no more than that.",
-    "The peer keeps nothing: no log, no resume, no idempotency, no takeover. The ratio is the price of these.",
-];
+/// What a report is about.
+#[derive(Clone, Debug)]
+pub struct Heading {
+    /// Rounds of each workload.
+    pub rounds: u32,
+    /// What a round is, as `2.5 s`.
+    pub each: String,
+    /// The product, and what it is measured against.
+    pub columns: [&'static str; 2],
+    /// What a reader must know before quoting a figure.
+    pub notes: &'static [&'static str],
+}
 
 /// What was measured, on what.
 #[derive(Clone, Debug, Serialize)]
@@ -33,7 +31,8 @@ const NOTES: [&str; 5] = [
 pub struct Report {
     machine: Machine,
     rounds: u32,
-    window_seconds: f64,
+    each: String,
+    columns: [&'static str; 2],
     workloads: Vec<Measured>,
     notes: Vec<String>,
 }
@@ -48,28 +47,38 @@ struct Measured {
 }
 
 impl Report {
-    /// A report without figures yet.
-    pub fn new(machine: Machine, plan: &Plan) -> Self {
-        let mut notes: Vec<_> = NOTES.map(str::to_owned).into();
+    /// A report of this machine as it is now, without figures yet; says so on stderr.
+    ///
+    /// # Errors
+    /// Where the machine does not say what it is.
+    pub fn begin(heading: Heading) -> Result<Self, BenchError> {
+        let machine = Machine::look()?;
+        let [ours, peer] = heading.columns;
+        say(&format!("{machine}; {} round(s), {ours} and {peer} in turn", heading.rounds));
+        Ok(Self::new(machine, heading))
+    }
+
+    fn new(machine: Machine, heading: Heading) -> Self {
+        let Heading { rounds, each, columns, notes } = heading;
+        let mut notes: Vec<_> = notes.iter().map(|&note| note.to_owned()).collect();
         if machine.is_busy() {
             let load = machine.load;
             notes.push(format!("The machine was busy (load {load:.1}) before the measurement began."));
         }
-        if plan.rounds < 3 {
-            notes.push(format!("{} round(s) only: a look, not a measurement.", plan.rounds));
+        if rounds < 3 {
+            notes.push(format!("{rounds} round(s) only: a look, not a measurement."));
         }
-        let window_seconds = plan.window.as_secs_f64();
-        Self { machine, rounds: plan.rounds, window_seconds, workloads: Vec::new(), notes }
+        Self { machine, rounds, each, columns, workloads: Vec::new(), notes }
     }
 
-    /// Adds a workload's runs.
-    pub fn add(&mut self, workload: &Workload, pairs: &Pairs) {
-        self.workloads.push(Measured {
-            name: workload.name,
-            title: workload.title(),
-            streams: workload.streams,
-            figures: pairs.compare(),
-        });
+    /// What a side is called.
+    pub fn column(&self, side: Side) -> &'static str {
+        self.columns[usize::from(side == Side::Peer)]
+    }
+
+    /// Adds the runs of a workload.
+    pub fn add(&mut self, name: &'static str, title: String, streams: usize, pairs: &Pairs) {
+        self.workloads.push(Measured { name, title, streams, figures: pairs.compare() });
     }
 
     /// For programs.
@@ -82,8 +91,8 @@ impl Report {
     pub fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        let [pod, peer] = Side::BOTH.map(|side| side.to_string());
-        table.set_header(["WORKLOAD", "MEASURE", &pod, "(range)", &peer, "(range)", "RATIO"].map(Cell::new));
+        let [ours, peer] = self.columns;
+        table.set_header(["WORKLOAD", "MEASURE", ours, "(range)", peer, "(range)", "RATIO"].map(Cell::new));
         for workload in &self.workloads {
             for (index, compared) in workload.figures.iter().enumerate() {
                 let title = if index == 0 { workload.title.as_str() } else { "" };
@@ -97,8 +106,8 @@ impl Report {
             }
         }
         let mut text = format!(
-            "{}\n{} round(s) of {:.1} s, pod and peer in turn; medians\n\n",
-            self.machine, self.rounds, self.window_seconds
+            "{}\n{} round(s) of {}, {ours} and {peer} in turn; medians\n\n",
+            self.machine, self.rounds, self.each
         );
         for line in table.lines() {
             text.push_str(line.trim_end());
@@ -148,17 +157,18 @@ pub fn grouped(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        stats::{Measure, Sample},
-        workload::WORKLOADS,
-    };
-    use std::time::Duration;
+    use crate::stats::{Measure, Sample};
 
     fn report() -> Report {
         let machine =
             Machine { cores: 2, processor: None, memory_bytes: 24 << 30, kernel: "6.1.0".into(), load: 1.5 };
-        let plan = Plan { rounds: 1, window: Duration::from_secs(1), workloads: WORKLOADS.to_vec() };
-        let mut report = Report::new(machine, &plan);
+        let heading = Heading {
+            rounds: 1,
+            each: "1 s".into(),
+            columns: ["pod-service", "axum-sse"],
+            notes: &["a note"],
+        };
+        let mut report = Report::new(machine, heading);
         let mut pairs = Pairs::default();
         for (side, rate) in [(Side::Pod, 120_000.0), (Side::Peer, 240_000.0)] {
             let mut sample = Sample::default();
@@ -166,7 +176,7 @@ mod tests {
             sample.set(Measure::CpuMicros, 6e5 / rate);
             pairs.add(side, sample);
         }
-        report.add(&WORKLOADS[1], &pairs);
+        report.add("flat-1000", "1,000 streams, flat out".into(), 1_000, &pairs);
         report
     }
 
@@ -175,6 +185,7 @@ mod tests {
         let table = report().table();
         for words in [
             "2 cores (unnamed processor), 24 GiB, Linux 6.1.0, load 1.5 at the start",
+            "1 round(s) of 1 s, pod-service and axum-sse in turn",
             "1,000 streams, flat out  events/s",
             "120,000",
             "0.50",

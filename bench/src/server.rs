@@ -2,9 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -28,42 +27,74 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// Lines of a server's log kept for an error: enough for a panic and what led to it.
 const LAST_WORDS: usize = 10;
 
-/// Which of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// `pod-service`.
-    Pod,
-    /// This binary as an axum SSE server.
-    Peer,
-}
-
-impl Side {
-    /// Both, in the order they take turns.
-    pub const BOTH: [Self; 2] = [Self::Pod, Self::Peer];
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pod => "pod-service",
-            Self::Peer => "axum-sse",
-        })
-    }
-}
-
-/// Where the programs are.
+/// A program to run as a server, with what it is told.
 #[derive(Clone, Debug)]
-pub struct Programs {
-    /// `pod-service`.
-    pub pod: PathBuf,
-    /// This binary.
-    pub peer: PathBuf,
+pub struct Program {
+    name: &'static str,
+    path: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Program {
+    fn new(name: &'static str, path: &Path, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self { name, path: path.to_owned(), arguments }
+    }
+
+    /// `pod-service` on any ports, which keeps everything in its memory.
+    pub fn pod(path: &Path) -> Self {
+        let ports = ["--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--log-format", "json"];
+        Self::new("pod-service", path, &ports)
+    }
+
+    /// The same with so many tasks at once.
+    #[must_use]
+    pub fn with_tasks(self, tasks: usize) -> Self {
+        self.with(&["--task-concurrency", &tasks.to_string()])
+    }
+
+    /// The same with its data on a Redis.
+    #[must_use]
+    pub fn with_store(self, url: &str) -> Self {
+        self.with(&["--store", url])
+    }
+
+    /// The same with its probes on this port.
+    #[must_use]
+    pub fn with_admin_port(mut self, port: u16) -> Self {
+        if let Some(at) = self.arguments.iter().position(|argument| argument == "--admin-port") {
+            self.arguments[at + 1] = port.to_string();
+        }
+        self
+    }
+
+    /// `cluster-proxy` on any ports, with the routes of this file.
+    pub fn proxy(path: &Path, routes: &Path) -> Self {
+        let ports = ["--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--log-format", "json"];
+        Self::new("cluster-proxy", path, &ports).with(&["--routes", &routes.display().to_string()])
+    }
+
+    /// This binary as a plain axum SSE server.
+    pub fn plain(path: &Path) -> Self {
+        Self::new("axum-sse", path, &["peer-axum-sse", "--port", "0"])
+    }
+
+    /// This binary as a pod of the naive design.
+    pub fn naive(path: &Path, url: &str) -> Self {
+        Self::new("naive", path, &["peer-naive", "--redis", url])
+    }
+
+    #[must_use]
+    fn with(mut self, more: &[&str]) -> Self {
+        self.arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        self
+    }
 }
 
 /// A running server. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Server {
-    side: Side,
+    name: &'static str,
     child: Child,
     process: u32,
     address: SocketAddr,
@@ -71,19 +102,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one and waits until it serves. `tasks` is how many it must run at once; `None` leaves that to it.
+    /// Starts one and waits until it serves.
     ///
     /// # Errors
     /// Where the program cannot be started, or ends, or says nothing.
-    pub async fn start(programs: &Programs, side: Side, tasks: Option<usize>) -> Result<Self, BenchError> {
-        let (program, mut command) = match side {
-            Side::Pod => (programs.pod.clone(), pod_command(programs, tasks)),
-            Side::Peer => {
-                let mut command = Command::new(&programs.peer);
-                command.args(["peer-axum-sse", "--port", "0"]);
-                (programs.peer.clone(), command)
-            }
-        };
+    pub async fn start(program: Program) -> Result<Self, BenchError> {
+        let Program { name, path, arguments } = program;
+        let mut command = Command::new(&path);
+        command.args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         // Neither side takes a setting from the shell of whoever measures.
         for (name, _) in std::env::vars_os() {
@@ -91,7 +117,7 @@ impl Server {
                 command.env_remove(name);
             }
         }
-        let failed = |source| BenchError::Start { side, program: program.clone(), source };
+        let failed = |source| BenchError::Start { name, program: path.clone(), source };
         let mut child = command.spawn().map_err(failed)?;
         let stderr = child.stderr.take().ok_or_else(|| failed(std::io::Error::other("no stderr")))?;
         let process = child.id().ok_or_else(|| failed(std::io::Error::other("it ended at once")))?;
@@ -99,12 +125,17 @@ impl Server {
         let mut lines = BufReader::new(stderr).lines();
         let serving = tokio::time::timeout(START_LIMIT, address_in(&mut lines, &words)).await;
         let Ok(Some(address)) = serving else {
-            return Err(BenchError::NotServing { side, words: said(&words) });
+            return Err(BenchError::NotServing { name, words: said(&words) });
         };
         // The log is read on, or the server would one day wait for a full pipe.
         let heard = words.clone();
         tokio::spawn(async move { while listen(&mut lines, &heard).await.is_some() {} });
-        Ok(Self { side, child, process, address, words })
+        Ok(Self { name, child, process, address, words })
+    }
+
+    /// What it is called in reports and errors.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Where it serves.
@@ -138,17 +169,8 @@ impl Server {
     /// # Errors
     /// Where the system does not let us.
     pub async fn stop(mut self) -> Result<(), BenchError> {
-        self.child.kill().await.map_err(|source| BenchError::End { side: self.side, source })
+        self.child.kill().await.map_err(|source| BenchError::End { name: self.name, source })
     }
-}
-
-fn pod_command(programs: &Programs, tasks: Option<usize>) -> Command {
-    let mut command = Command::new(&programs.pod);
-    command.args(["--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--log-format", "json"]);
-    if let Some(tasks) = tasks {
-        command.arg("--task-concurrency").arg(tasks.to_string());
-    }
-    command
 }
 
 /// Reads the log until a line names an address.

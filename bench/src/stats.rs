@@ -4,7 +4,19 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::server::Side;
+/// Which of the two that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The product.
+    Pod,
+    /// What it is measured against.
+    Peer,
+}
+
+impl Side {
+    /// Both, in the order they take turns.
+    pub const BOTH: [Self; 2] = [Self::Pod, Self::Peer];
+}
 
 /// A figure that can be read off a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -14,14 +26,28 @@ pub enum Measure {
     EventsPerSecond,
     /// CPU time of the server for each of them, in microseconds.
     CpuMicros,
+    /// CPU time of the Redis for each of them, in microseconds.
+    RedisMicros,
     /// Half of the events came at most so many milliseconds after they were made.
     LatencyP50,
     /// And 99 of 100 of them.
     LatencyP99,
+    /// Half of the events were read at most so many milliseconds after they were due.
+    DeliveryP50,
+    /// And 99 of 100 of them.
+    DeliveryP99,
+    /// And 999 of 1,000 of them.
+    DeliveryP999,
+    /// 99 of 100 were handed over at most so many milliseconds after they were due.
+    EmitP99,
     /// Bytes of SSE for each of them: a check that both sides say the same.
     EventBytes,
     /// Memory of the server for each open stream, in kilobytes (1,000 bytes).
     StreamKilobytes,
+    /// How much of the machine was idle, in percent.
+    IdlePercent,
+    /// How much of it worked for others at low priority, in percent.
+    NicedPercent,
 }
 
 impl Measure {
@@ -30,25 +56,36 @@ impl Measure {
         match self {
             Self::EventsPerSecond => "events/s",
             Self::CpuMicros => "CPU µs/event",
+            Self::RedisMicros => "Redis CPU µs/event",
             Self::LatencyP50 => "latency p50, ms",
             Self::LatencyP99 => "latency p99, ms",
+            Self::DeliveryP50 => "delivery p50, ms",
+            Self::DeliveryP99 => "delivery p99, ms",
+            Self::DeliveryP999 => "delivery p99.9, ms",
+            Self::EmitP99 => "emit p99, ms",
             Self::EventBytes => "bytes/event",
             Self::StreamKilobytes => "kB/stream",
+            Self::IdlePercent => "CPU idle, %",
+            Self::NicedPercent => "CPU niced, %",
         }
     }
 
     /// Digits after the point that mean something.
     pub fn digits(self) -> usize {
         match self {
-            Self::EventsPerSecond | Self::EventBytes => 0,
-            Self::CpuMicros => 2,
-            Self::LatencyP50 | Self::LatencyP99 | Self::StreamKilobytes => 1,
+            Self::EventsPerSecond | Self::EventBytes | Self::IdlePercent | Self::NicedPercent => 0,
+            Self::CpuMicros | Self::DeliveryP50 | Self::DeliveryP99 | Self::DeliveryP999 | Self::EmitP99 => 2,
+            Self::RedisMicros | Self::LatencyP50 | Self::LatencyP99 | Self::StreamKilobytes => 1,
         }
     }
 
-    /// Whether a ratio of it means anything: latencies are rounded to milliseconds and below that are noise.
+    /// Whether a ratio of it means anything: latencies by time stamps are rounded to milliseconds and below that
+    /// are noise, and what the machine did besides is no figure of either side.
     pub fn has_ratio(self) -> bool {
-        !matches!(self, Self::LatencyP50 | Self::LatencyP99)
+        !matches!(
+            self,
+            Self::LatencyP50 | Self::LatencyP99 | Self::EmitP99 | Self::IdlePercent | Self::NicedPercent
+        )
     }
 }
 

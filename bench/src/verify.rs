@@ -46,8 +46,8 @@ pub enum Violation {
 pub enum Taken {
     /// About the stream; nobody waits for it.
     Aside,
-    /// One of a task's events, made at this time.
-    Event(Timestamp),
+    /// One of a task's events, made at this time: its first, or the step of this number.
+    Event(Timestamp, Option<u64>),
     /// A task's last event, made at this time.
     Final(Timestamp),
 }
@@ -153,7 +153,7 @@ impl Verifier {
             return Ok(Taken::Final(seen.timestamp));
         }
         self.said = Said::Step(due.1.unwrap_or(0));
-        Ok(Taken::Event(seen.timestamp))
+        Ok(Taken::Event(seen.timestamp, due.1))
     }
 
     fn is_speaker(&self, task: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::{
     client::Client,
     error::{BenchError, RunError},
     fleet::{Fleet, Handle},
-    server::{Programs, Server, Side},
+    server::{Program, Server},
     stats::{Measure, Sample},
 };
 
@@ -76,6 +76,12 @@ pub enum Shape {
 }
 
 impl Workload {
+    /// Tasks a pod must run at once for it; `None` leaves that to the pod. By default a pod runs a task a core,
+    /// but paced tasks mostly wait, and each needs a runner to wait in.
+    pub fn tasks_at_once(&self) -> Option<usize> {
+        matches!(self.shape, Shape::Paced { .. }).then_some(self.streams)
+    }
+
     /// For people.
     pub fn title(&self) -> String {
         let Self { streams, shape, .. } = self;
@@ -98,24 +104,17 @@ impl Workload {
 ///
 /// # Errors
 /// Where anything goes wrong, be it a single event.
-pub async fn run(
-    programs: &Programs,
-    side: Side,
-    workload: &Workload,
-    window: Duration,
-) -> Result<Sample, BenchError> {
-    // By default a pod runs a task a core. Paced tasks mostly wait, and each needs a runner to wait in.
-    let tasks = matches!(workload.shape, Shape::Paced { .. }).then_some(workload.streams);
-    let server = Server::start(programs, side, tasks).await?;
+pub async fn run(program: Program, workload: &Workload, window: Duration) -> Result<Sample, BenchError> {
+    let server = Server::start(program).await?;
     let client = Client::new(server.address());
     let sample = match workload.shape {
         Shape::FlatOut { steps } => flat_out(&server, &client, workload.streams, steps, window).await,
         Shape::Paced { delay } => paced(&server, &client, workload.streams, delay, window).await,
         Shape::Idle => idle(&server, &client, workload.streams).await,
     };
-    let words = server.last_words();
+    let (name, words) = (server.name(), server.last_words());
     server.stop().await?;
-    sample.map_err(|error| BenchError::Run { side, workload: workload.name, words, source: Box::new(error) })
+    sample.map_err(|error| BenchError::Run { name, workload: workload.name, words, source: Box::new(error) })
 }
 
 async fn flat_out(

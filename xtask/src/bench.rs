@@ -2,15 +2,20 @@
 
 use crate::{process, say, tools};
 use anyhow::Result;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
-/// `bonds [FILTER]` is the calculation alone, other arguments are those of `fundbond-bench`, none is both.
+/// The measurements of `fundbond-bench` in the order of docs/benchmarks.md: beside a plain SSE server, then its
+/// subcommands.
+const MEASUREMENTS: [&[&str]; 4] = [&[], &["redis"], &["delivery"], &["hop"]];
+
+/// `bonds [FILTER]` is the calculation alone, other arguments are those of `fundbond-bench`, none is everything.
 pub fn run(arguments: &[OsString]) -> Result<()> {
     tools::c_compiler()?;
+    tools::redis_server()?;
     match arguments.split_first() {
         None => {
             calculation(&[])?;
-            side_by_side(&[])
+            MEASUREMENTS.iter().try_for_each(|words| side_by_side(words))
         }
         Some((first, filter)) if first == "bonds" => calculation(filter),
         Some(_) => side_by_side(arguments),
@@ -27,7 +32,7 @@ fn calculation(filter: &[OsString]) -> Result<()> {
     )
 }
 
-fn side_by_side(arguments: &[OsString]) -> Result<()> {
+fn side_by_side(arguments: &[impl AsRef<OsStr>]) -> Result<()> {
     say::section("bench: side by side");
     let mut command = process::cargo(["run", "--release", "--package", "fundbond-bench"]);
     process::run(command.args(process::lock_flag()).arg("--").args(arguments))
