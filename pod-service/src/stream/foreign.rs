@@ -68,7 +68,7 @@ impl Desk {
         if let Some(before) = speak(&self.dropped) {
             tracing::warn!(
                 events,
-                not_logged_before = before,
+                suppressed = before,
                 "foreign events were dropped: more are published than this pod can look at"
             );
         }
@@ -78,7 +78,7 @@ impl Desk {
     pub fn unusable(&self, metrics: &Metrics, why: &Unusable) {
         metrics.foreign_unusable.get_or_create(&ReasonLabels { reason: why.reason() }).inc();
         if let Some(before) = speak(&self.unusable) {
-            tracing::warn!(error = %why, not_logged_before = before, "a foreign event cannot be used");
+            tracing::warn!(error = %why, suppressed = before, "a foreign event cannot be used");
         }
     }
 }
@@ -116,7 +116,7 @@ pub async fn run(pod: Arc<Pod>, mut queue: Receiver) {
                     tracing::warn!(
                         correlationId = %event.task,
                         error = chain(&error),
-                        not_logged_before = before,
+                        suppressed = before,
                         "a foreign event was lost: the store did not take it"
                     );
                 }

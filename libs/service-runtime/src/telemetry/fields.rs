@@ -31,7 +31,7 @@ pub const COMMON: [LogField; 9] = [
 ];
 
 /// What lines say beyond that.
-pub const MORE: [LogField; 42] = [
+pub const MORE: [LogField; 44] = [
     field("target", "the part of the program that speaks; `--log` filters by it"),
     field("address", "where something listens or connects to"),
     field("admin", "where probes and metrics are"),
@@ -46,6 +46,7 @@ pub const MORE: [LogField; 42] = [
     field("end", "how a request ended: `complete`, the problem it was answered with, or who broke off"),
     field("endpoint", "the endpoint of a route"),
     field("endpoints", "endpoints, by name or by number"),
+    field("events", "how many events"),
     field("failures", "failures in a row so far"),
     field("generation", "the generation of the route table"),
     field("kind", "the kind of task, or of problem"),
@@ -70,6 +71,7 @@ pub const MORE: [LogField; 42] = [
     field("state", "what the breaker of an endpoint came to"),
     field("status", "the status of an answer, or of a final event"),
     field("streams", "how many streams"),
+    field("suppressed", "how many such lines were not written since the last one"),
     field("system", "which system opened the stream, where the client said so"),
     field("tasks", "how many tasks"),
     field("what", "the step that failed"),
