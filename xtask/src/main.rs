@@ -41,6 +41,15 @@ enum Chore {
     },
     /// Look for inputs that break a parser; what it finds fails loudly.
     Fuzz(xtask::fuzz::Arguments),
+    /// Make the container images from what this machine has, where no registry can be reached.
+    Images {
+        /// Also the one of nginx.
+        #[arg(long)]
+        nginx: bool,
+    },
+    /// Run the system of docker-compose.yaml with such images.
+    #[command(subcommand)]
+    Compose(xtask::compose::Chore),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +60,8 @@ fn main() -> ExitCode {
         Chore::Test { arguments } => xtask::test::run(&arguments),
         Chore::Bench { arguments } => xtask::bench::run(&arguments),
         Chore::Fuzz(arguments) => xtask::fuzz::run(&arguments),
+        Chore::Images { nginx } => xtask::images::run(nginx),
+        Chore::Compose(chore) => xtask::compose::run(&chore),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

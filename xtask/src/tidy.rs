@@ -7,6 +7,8 @@
 pub mod adr;
 pub mod arrows;
 pub mod clocks;
+pub mod containers;
+pub mod dockerfiles;
 pub mod facts;
 pub mod leaks;
 pub mod manifests;
@@ -111,6 +113,8 @@ impl Repository {
         violations.extend(leaks::check(&self.files, &self.root.to_string_lossy()));
         violations.extend(adr::check(&self.files));
         violations.extend(sleeps::check_scripts(&self.files));
+        violations.extend(dockerfiles::check(&self.members, &self.files));
+        violations.extend(containers::check(&self.files));
         let source_rules: [fn(&Source) -> Vec<Violation>; 4] =
             [clocks::check, spelling::check, queues::check, sleeps::check];
         for source in &sources {

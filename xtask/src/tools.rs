@@ -70,6 +70,31 @@ pub fn redis_server() -> Result<()> {
         .context("redis-server is installed, but the service that came with it cannot be stopped")
 }
 
+/// Docker's command line.
+pub fn docker_client() -> Result<()> {
+    let fix = "no `docker`: install Docker (docs.docker.com/engine/install, or `apt-get install docker.io`)";
+    found_or_installed("docker", &["docker.io"], fix)
+}
+
+/// Docker's daemon, where no service manager keeps one.
+pub fn docker_daemon() -> Result<()> {
+    let fix = "no `dockerd`: install Docker's engine (docs.docker.com/engine/install, or `apt-get install docker.io`)";
+    found_or_installed("dockerd", &["docker.io"], fix)?;
+    // Name resolution inside container networks is set up with it.
+    let fix = "no `iptables`: install it, for example with `apt-get install iptables`";
+    found_or_installed("iptables", &["iptables"], fix)
+}
+
+/// nginx, whose image is made from it.
+pub fn nginx() -> Result<()> {
+    if process::exists("nginx", "-v")? {
+        return Ok(());
+    }
+    let fix = "no `nginx`: install it, for example with `apt-get install nginx`";
+    install_with_apt(&["nginx"], fix)?;
+    if process::exists("nginx", "-v")? { Ok(()) } else { bail!("{fix}") }
+}
+
 /// rustfmt and clippy, which a minimal toolchain lacks.
 pub fn rust_components() -> Result<()> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
