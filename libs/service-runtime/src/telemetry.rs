@@ -11,7 +11,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, registry, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt as _, registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
 
 /// Shape of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +65,7 @@ pub fn init(args: &LogArgs) -> Result<(), TelemetryError> {
         .map_err(|source| TelemetryError::Filter { filter: args.filter.clone(), source })?;
     let terminal = std::io::stderr().is_terminal();
     let format = args.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let registry = registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Json => registry.with(json::JsonLines::new(std::io::stderr)).try_init(),
         LogFormat::Text => {
@@ -75,6 +78,15 @@ pub fn init(args: &LogArgs) -> Result<(), TelemetryError> {
     SPEAKS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     panic::set_hook(Box::new(told));
     Ok(())
+}
+
+/// What writes each event to `writer` as a JSON line, as [`init`] does to standard error.
+pub fn json_lines<S, W>(writer: W) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'lookup> LookupSpan<'lookup>,
+    W: for<'writer> MakeWriter<'writer> + 'static,
+{
+    json::JsonLines::new(writer)
 }
 
 /// Whether every line on standard error is to be a JSON object.

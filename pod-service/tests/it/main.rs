@@ -9,6 +9,8 @@ mod client;
 mod drain;
 mod foreign;
 mod hostile;
+mod logs;
+mod metrics;
 mod openapi;
 mod promises;
 mod resume;
