@@ -2,11 +2,28 @@
 
 use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
-use clap::{Args, builder::RangedU64ValueParser};
+use clap::{Args, Parser, builder::RangedU64ValueParser};
 use fundbond_protocol::ClusterId;
-use fundbond_service_runtime::config::duration;
+use fundbond_service_runtime::{config::duration, telemetry::LogArgs};
+use fundbond_store::StoreAddress;
 
-/// Flags of `pod-service`. Flag over environment over default.
+/// Runs fund calculations and streams their progress.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "pod-service", version)]
+pub struct Program {
+    #[command(flatten)]
+    /// The pod.
+    pub config: Config,
+    /// Where tasks and events are kept: `memory`, or redis://[user:password@]host[:port][/db] to work together
+    /// with other pods. Passwords belong into the environment, not on the command line.
+    #[arg(long, env = "FUND_STORE", hide_env_values = true, default_value = "memory")]
+    pub store: StoreAddress,
+    #[command(flatten)]
+    /// Its logs.
+    pub log: LogArgs,
+}
+
+/// A pod's place and behaviour. Flag over environment over default.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
     /// Address to listen on.

@@ -46,7 +46,7 @@ fn described() -> OpenApiRouter<Arc<Pod>> {
 }
 
 /// The OpenAPI document of every route.
-fn document() -> OpenApi {
+pub fn document() -> OpenApi {
     openapi::complete(described().into_openapi())
 }
 

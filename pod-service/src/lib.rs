@@ -21,7 +21,8 @@ mod server;
 mod stream;
 mod work;
 
-pub use config::{Config, Settings};
+pub use config::{Config, Program, Settings};
+pub use http::document as openapi;
 pub use metrics::described as described_metrics;
 
 use std::{

@@ -2,24 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use fundbond_pod_service::{Config, PodService};
+use fundbond_pod_service::{PodService, Program};
 use fundbond_service_runtime::{Shutdown, config, exit, healthcheck, telemetry};
-use fundbond_store::StoreAddress;
-
-/// Runs fund calculations and streams their progress.
-#[derive(Parser, Debug)]
-#[command(version)]
-struct Program {
-    #[command(flatten)]
-    config: Config,
-    /// Where tasks and events are kept: `memory`, or redis://[user:password@]host[:port][/db] to work together
-    /// with other pods. Passwords belong into the environment, not on the command line.
-    #[arg(long, env = "FUND_STORE", hide_env_values = true, default_value = "memory")]
-    store: StoreAddress,
-    #[command(flatten)]
-    log: telemetry::LogArgs,
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
