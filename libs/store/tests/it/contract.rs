@@ -120,6 +120,7 @@ macro_rules! contract_suite {
                 a_foreign_event_of_a_task_is_logged_like_any_other
                 a_foreign_event_is_its_tasks_latest_in_a_reset
                 a_foreign_final_ends_its_task
+                a_task_of_which_somebody_else_spoke_first_is_forgotten_like_any_other
                 a_foreign_event_of_no_task_is_about_the_connection
                 a_foreign_event_for_a_generation_that_is_gone_is_refused
                 a_foreign_event_is_refused_where_its_task_does_not_belong

@@ -28,8 +28,9 @@ if holder then
   call('PUBLISH', '@channel@' .. string.match(holder, '^([^:]+)'),
     'E\t' .. home .. '\t' .. meta[2] .. '\t' .. off .. '\t' .. ARGV[7])
 end
--- Lifetimes are refreshed when the first minute is gone, or a key is new.
-if not state[3] or call('TTL', state_key) < @fresh@ then
+-- Lifetimes are refreshed when the first minute is gone, or a key is new: the state with the task's first event, the
+-- seen ids with our own first, which a foreign event may precede.
+if not state[3] or call('TTL', '@seen@' .. task) < @fresh@ then
   for _, key in ipairs({state_key, '@alias@' .. task, '@seen@' .. task, '@rows@' .. task}) do
     call('EXPIRE', key, @ttl@)
   end

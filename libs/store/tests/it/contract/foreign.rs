@@ -2,7 +2,8 @@
 
 use fundbond_protocol::{ForeignEvent, LastEventId};
 use fundbond_store::{
-    Assertion, Emitted, EntryKind, Foreign, Generation, Message, Opened, Outcome, Reasserted, Taken,
+    Assertion, Emitted, EntryKind, Foreign, Generation, Message, Opened, Outcome, RETENTION, Reasserted,
+    Taken,
 };
 use jiff::Timestamp;
 
@@ -79,6 +80,16 @@ pub(crate) async fn a_foreign_final_ends_its_task(scene: &Scene) {
     assert_eq!(entries(&reading)[0].kind, EntryKind::Final);
     assert_eq!(scene.emit("t", "end", "c").await, Emitted::AfterFinal);
     assert_eq!(take(scene, last, "c", &stream).await, Taken::AfterFinal);
+}
+
+pub(crate) async fn a_task_of_which_somebody_else_spoke_first_is_forgotten_like_any_other(scene: &Scene) {
+    let pod = scene.pod("a").await;
+    let stream = scene.open(&pod, "c", &["t"]).await;
+    let first = r#"{"correlationId":"t","status":"TEST"}"#;
+    assert_eq!(take(scene, first, "c", &stream).await, Taken::Logged);
+    scene.run("t", 1, "c").await;
+    scene.fixture.advance(RETENTION).await;
+    assert_eq!(scene.emit("t", "0", "c").await, Emitted::Logged, "its events are not remembered for ever");
 }
 
 pub(crate) async fn a_foreign_event_of_no_task_is_about_the_connection(scene: &Scene) {
