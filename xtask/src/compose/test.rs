@@ -31,22 +31,31 @@ const DOCKERS_OWN: [&str; 6] =
 pub(super) fn run() -> Result<()> {
     let start = Instant::now();
     let found_running = daemon::answers()?;
+    let shown = build_and_show();
+    if !found_running {
+        daemon::stop()?;
+    }
+    shown?;
+    say::line(&format!("compose test: passed in {:.0} s", start.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+fn build_and_show() -> Result<()> {
     let docker = Docker::ready()?;
     let built = images::build(&docker, true)?;
     let mut system =
         System { docker, workspace: workspace()?, programs: built.programs, server: String::new() };
+    say::section("compose test");
+    system.remove().context("what an interrupted test left cannot be removed")?;
     let shown = system.show();
     if shown.is_err() {
         say::section("compose test: the last words of the containers");
         process::run(system.compose().args(["logs", "--tail", "20"]))?;
     }
     let removed = system.remove();
-    if !found_running {
-        daemon::stop()?;
-    }
     shown?;
     removed?;
-    say::line(&format!("compose test: passed in {:.0} s", start.elapsed().as_secs_f64()));
+    passed("`down` left no container, network or volume");
     Ok(())
 }
 
@@ -62,7 +71,6 @@ struct System {
 
 impl System {
     fn show(&mut self) -> Result<()> {
-        say::section("compose test");
         let start = Instant::now();
         self.up()?;
         passed(&format!("every container is healthy, {:.1} s after `up`", start.elapsed().as_secs_f64()));
@@ -73,7 +81,12 @@ impl System {
         self.up().context("the killed pod does not come back")?;
         passed("`up` brought the killed pod back");
         self.redis_and_its_replica_hold_the_same()?;
-        self.everything_drains_in_time()
+        let finished = self.finished_tasks()?;
+        self.everything_drains_in_time()?;
+        self.up()?;
+        ensure!(self.finished_tasks()? == finished, "tasks that had ended are gone after a restart");
+        passed("after another `up`, every finished task is still known");
+        Ok(())
     }
 
     fn compose(&self) -> Command {
@@ -257,6 +270,15 @@ impl System {
         Ok(())
     }
 
+    fn finished_tasks(&self) -> Result<String> {
+        // A new `up` may publish another port.
+        let mut list = self.fundctl(&self.address("gateway", 8000)?, "cluster1");
+        let tasks =
+            process::output(list.args(["task", "list", "--status", "completed", "--output", "json"]))?;
+        ensure!(tasks.contains("COMPLETED"), "no task is known to have ended: {tasks}");
+        Ok(tasks)
+    }
+
     fn everything_drains_in_time(&self) -> Result<()> {
         let start = Instant::now();
         process::output(self.compose().arg("stop"))?;
@@ -278,7 +300,6 @@ impl System {
             let left = process::output(command.args(list).args(["--quiet", "--filter", &label]))?;
             ensure!(left.trim().is_empty(), "`down` left something: docker {}: {left}", list.join(" "));
         }
-        passed("`down` left no container, network or volume");
         Ok(())
     }
 }

@@ -27,7 +27,10 @@ pub fn start() -> Result<()> {
     let folder = folder()?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let log = folder.join("log");
-    say::line(&format!("no Docker daemon runs: starting one, its log is {}", log.display()));
+    say::line(&format!(
+        "no Docker daemon runs: starting one, which `cargo xtask compose down` ends; its log is {}",
+        log.display()
+    ));
     let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
     let mut child = Command::new("dockerd")
         .arg("--data-root")

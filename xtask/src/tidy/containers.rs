@@ -8,10 +8,12 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 const COMPOSE: &str = "docker-compose.yaml";
-/// (program, folder of its sources); every program also reads what the runtime reads.
-const SOURCES: [(&str, &str); 3] =
+/// (service, folder of its sources); every service also reads what the runtime reads.
+const SERVICES: [(&str, &str); 3] =
     [("gateway", "gateway/src/"), ("cluster-proxy", "gateway/src/"), ("pod-service", "pod-service/src/")];
 const RUNTIME: &str = "libs/service-runtime/src/";
+/// The same for what serves nobody.
+const CLIENT: (&str, &str) = ("fundctl", "cli/src/");
 /// Where containers see the folder of route files, and where it is here.
 const ROUTES: (&str, &str) = ("/etc/fundbond/", "docker/routes/");
 /// Who may be reached from outside.
@@ -125,15 +127,23 @@ impl Service<'_> {
         }
         let asks = texts(&self.says["healthcheck"]["test"]);
         let program = format!("/{}", stage.name);
-        if self.sources().is_some() && asks != ["CMD", &program, "healthcheck"] {
+        if self.is_ours() && asks != ["CMD", &program, "healthcheck"] {
             wrong.push(format!("its healthcheck is [CMD, {program}, healthcheck]"));
         }
         wrong
     }
 
-    /// Where the program's sources are, if it is one of ours.
-    fn sources(&self) -> Option<&'static str> {
-        SOURCES.iter().find(|(program, _)| *program == self.target()).map(|(_, folder)| *folder)
+    /// Whether it runs a service of ours.
+    fn is_ours(&self) -> bool {
+        SERVICES.iter().any(|(program, _)| *program == self.target())
+    }
+
+    /// The variables that its program reads.
+    fn known_variables(&self) -> BTreeSet<&str> {
+        let programs = SERVICES.iter().chain([&CLIENT]);
+        let sources = programs.filter(|(program, _)| *program == self.target()).map(|(_, folder)| *folder);
+        let runtime = self.is_ours().then_some(RUNTIME);
+        sources.chain(runtime).flat_map(|folder| declared_variables(self.files, folder)).collect()
     }
 
     fn environment(&self, name: &str) -> Option<&str> {
@@ -142,14 +152,16 @@ impl Service<'_> {
 
     fn unknown_variables(&self) -> Vec<String> {
         let Some(variables) = self.says["environment"].as_object() else { return Vec::new() };
-        let known = self.sources().map(|folder| read_variables(self.files, folder)).unwrap_or_default();
+        let known = self.known_variables();
         let unknown = variables.keys().filter(|name| !known.contains(name.as_str()));
         unknown.map(|name| format!("{} does not read the variable {name}", self.target())).collect()
     }
 
     /// Docker kills what has not ended after its grace: that must be longer than the drain.
     fn short_grace(&self) -> Option<String> {
-        self.sources()?;
+        if !self.is_ours() {
+            return None;
+        }
         let seconds = |text: Option<&str>| text?.strip_suffix('s')?.parse::<u32>().ok();
         let drain = seconds(self.environment("FUND_DRAIN_GRACE"));
         let grace = seconds(self.says["stop_grace_period"].as_str());
@@ -196,14 +208,10 @@ fn texts(value: &Value) -> Vec<&str> {
     list(value).filter_map(Value::as_str).collect()
 }
 
-/// The variables that sources below `folder` and the runtime declare: `env = "NAME"`.
-fn read_variables<'a>(files: &'a [TextFile], folder: &str) -> BTreeSet<&'a str> {
-    let ours = files.iter().filter(|file| {
-        file.extension() == "rs" && (file.path.starts_with(folder) || file.path.starts_with(RUNTIME))
-    });
-    ours.flat_map(|file| file.text.split("env = \"").skip(1))
-        .filter_map(|rest| rest.split('"').next())
-        .collect()
+/// The variables that sources below `folder` declare: `env = "NAME"`.
+fn declared_variables<'a>(files: &'a [TextFile], folder: &str) -> impl Iterator<Item = &'a str> {
+    let sources = files.iter().filter(move |file| file.extension() == "rs" && file.path.starts_with(folder));
+    sources.flat_map(|file| file.text.split("env = \"").skip(1)).filter_map(|rest| rest.split('"').next())
 }
 
 #[cfg(test)]
