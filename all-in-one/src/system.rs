@@ -265,7 +265,11 @@ async fn bind_pod(
         settings: config.settings.clone(),
     };
     let address = config.address(pod.port);
-    PodService::bind(pod, store).await.map_err(|source| StartError::Pod { address, source })
+    let failed = |source| StartError::Pod { address, source };
+    let mut pod = PodService::bind(pod, store).await.map_err(failed)?;
+    // A person who names a Redis that is not there wants to be told, not to wait for it.
+    pod.introduce().await.map_err(failed)?;
+    Ok(pod)
 }
 
 async fn bind_proxy(

@@ -75,6 +75,9 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
     let span = span_of(request.headers(), &id);
     let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
+        if let ApiError::Store(error) = &*error {
+            pod.doubt_store(error);
+        }
         let allow = response.headers_mut().remove(axum::http::header::ALLOW);
         response = span.in_scope(|| error.to_response(&id));
         if let Some(allow) = allow {

@@ -41,7 +41,12 @@ use fundbond_store::{Store, StoreError, Subscription};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{identity::Identity, pod::Pod, runner::Runner};
+use crate::{
+    backoff::Backoff,
+    identity::Identity,
+    pod::{Pod, STORE},
+    runner::Runner,
+};
 
 /// Time after the drain's deadline for the last words: final events of tasks that ran out of time, and the
 /// last bytes of streams.
@@ -67,20 +72,21 @@ pub enum RunError {
     Admin(#[source] std::io::Error),
 }
 
-/// A pod that listens and is known to its store, but does not serve yet.
+/// A pod that listens, but does not serve yet.
 #[derive(Debug)]
 pub struct PodService {
     pod: Arc<Pod>,
     listener: TcpListener,
     address: SocketAddr,
     admin: Admin,
-    subscription: Subscription,
+    /// Its ears, where it is known to its store already.
+    subscription: Option<Subscription>,
     jobs: runner::Jobs,
     foreign: stream::foreign::Receiver,
 }
 
 impl PodService {
-    /// Binds the addresses, takes an id, and makes the pod known to `store`.
+    /// Binds the addresses and takes an id. The store may still be away.
     ///
     /// # Errors
     /// See [`RunError`].
@@ -91,7 +97,7 @@ impl PodService {
             address: (config.host, config.port).into(),
             source,
         })?;
-        let health = Health::waiting_for(&["drain", "store"]);
+        let health = Health::waiting_for(&["drain", STORE]);
         let streams = Arc::default();
         let (metrics, catalogue) = metrics::of(&streams);
         let registry = Arc::new(catalogue.into_registry());
@@ -117,11 +123,19 @@ impl PodService {
             draining: Shutdown::new(),
             stopped: Shutdown::new(),
             reassert: tokio::sync::Notify::new(),
+            doubt: tokio::sync::Notify::new(),
         });
-        // Health before the first registration, and ears before the first event.
-        pod.revive().await?;
-        let subscription = pod.store.subscribe(&pod.identity.id()).await?;
-        Ok(Self { pod, listener, address, admin, subscription, jobs, foreign: taken })
+        Ok(Self { pod, listener, address, admin, subscription: None, jobs, foreign: taken })
+    }
+
+    /// Makes the pod known to its store now. [`serve`](Self::serve) does it otherwise, and waits unready for a store
+    /// that is away; this is for whoever would rather not start then.
+    ///
+    /// # Errors
+    /// [`RunError::Store`].
+    pub async fn introduce(&mut self) -> Result<(), RunError> {
+        self.subscription = Some(introduce(&self.pod).await?);
+        Ok(())
     }
 
     /// Where it serves.
@@ -149,9 +163,8 @@ impl PodService {
         let deadline = CancellationToken::new();
         let (closing, after) = (Shutdown::new(), Shutdown::new());
         let mut background = JoinSet::new();
-        background.spawn(stream::hub::run(pod.clone(), subscription));
+        background.spawn(live(pod.clone(), subscription));
         background.spawn(stream::foreign::run(pod.clone(), foreign));
-        background.spawn(pod.clone().keep_alive());
         background.spawn(runner::recall::run(pod.clone()));
         background.spawn(watch_gauges(pod.clone()));
         let mut workers = runner::start(&pod, jobs, &deadline);
@@ -180,6 +193,41 @@ impl PodService {
             Err(error) => Err(RunError::Admin(std::io::Error::other(error))),
         }
     }
+}
+
+/// Health before the first registration, and ears before the first event.
+async fn introduce(pod: &Pod) -> Result<Subscription, StoreError> {
+    pod.revive().await?;
+    pod.store.subscribe(&pod.identity.id()).await
+}
+
+/// The same, however long the store is away.
+async fn meet(pod: &Pod) -> Subscription {
+    let mut backoff = Backoff::default();
+    loop {
+        match introduce(pod).await {
+            Ok(subscription) => return subscription,
+            Err(error) => {
+                pod.health.degrade(STORE, chain(&error));
+                backoff.failed("introduction", &error);
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+/// Hears the store and repeats to it what the pod holds, once it was there for the first time, until the pod stops.
+async fn live(pod: Arc<Pod>, introduced: Option<Subscription>) {
+    let subscription = tokio::select! {
+        subscription = async { if let Some(known) = introduced { known } else { meet(&pod).await } } => subscription,
+        () = pod.stopped.begun() => return,
+    };
+    // Streams that were opened before the pod had ears may have missed something.
+    pod.streams.gap();
+    let mut life = JoinSet::new();
+    life.spawn(stream::hub::run(pod.clone(), subscription));
+    life.spawn(pod.keep_alive());
+    while life.join_next().await.is_some() {}
 }
 
 /// Waits until streams and tasks are gone, or the grace is over.

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use fundbond_protocol::{ClusterId, PodId, TaskId};
 use fundbond_service_runtime::{Health, Shutdown};
 use fundbond_store::{Node, Reasserted, Store, StoreError};
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     backoff::Backoff,
@@ -20,8 +23,15 @@ use crate::{
 /// counts as dead, so that two lost heartbeats do no harm.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
+/// Failed steps of others make for no more heartbeats than this: many requests fail at once.
+const DOUBT_EVERY: Duration = Duration::from_secs(1);
+
 /// Assertions in one step: a script of a few milliseconds, so that it does not hold up others.
 const REASSERT_BATCH: usize = 500;
+
+/// The condition of readiness that says whether the store is reached. Its absence degrades a pod and does not take it
+/// out: every pod lacks the same store, open streams are here and nowhere else, and a clear answer is better than none.
+pub const STORE: &str = "store";
 
 /// One pod.
 pub struct Pod {
@@ -49,6 +59,8 @@ pub struct Pod {
     pub stopped: Shutdown,
     /// Wakes [`keep_alive`](Self::keep_alive) early.
     pub(crate) reassert: Notify,
+    /// The same, where that did not happen a moment ago.
+    pub(crate) doubt: Notify,
 }
 
 impl Pod {
@@ -79,6 +91,14 @@ impl Pod {
         self.reassert.notify_one();
     }
 
+    /// Somebody else's step failed with `error`: finds out whether the store is away, so that readiness says so before
+    /// the next heartbeat.
+    pub fn doubt_store(&self, error: &StoreError) {
+        if let StoreError::Unreachable(_) = error {
+            self.doubt.notify_one();
+        }
+    }
+
     /// Stops the run of a task that somebody ended.
     pub fn stop_task(&self, task: &TaskId) {
         self.runner.stop(task);
@@ -88,18 +108,19 @@ impl Pod {
     pub async fn keep_alive(self: Arc<Self>) {
         let mut backoff = Backoff::default();
         loop {
+            let begun = Instant::now();
             let step = async {
                 self.revive().await?;
                 self.reassert_all().await
             };
             let wait = match step.await {
                 Ok(()) => {
-                    self.health.set("store", true, "reachable");
+                    self.health.set(STORE, true, "reachable");
                     backoff.reset();
                     HEARTBEAT
                 }
                 Err(error) => {
-                    self.health.set("store", false, fundbond_service_runtime::exit::chain(&error));
+                    self.health.degrade(STORE, fundbond_service_runtime::exit::chain(&error));
                     backoff.failed("heartbeat", &error);
                     Duration::ZERO
                 }
@@ -108,6 +129,7 @@ impl Pod {
                 () = self.stopped.begun() => return,
                 () = async { backoff.wait().await; tokio::time::sleep(wait).await } => {}
                 () = self.reassert.notified(), if !wait.is_zero() => {}
+                () = async { sleep_until(begun + DOUBT_EVERY).await; self.doubt.notified().await }, if !wait.is_zero() => {}
             }
         }
     }

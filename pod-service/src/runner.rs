@@ -311,6 +311,7 @@ impl Speaker<'_> {
                 Ok(Emitted::AfterFinal) => return Err(Stopped::Told),
                 Err(error) => {
                     backoff.failed("emit", &error);
+                    self.pod.doubt_store(&error);
                     backoff.wait().await;
                 }
             }

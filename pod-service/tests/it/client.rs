@@ -38,7 +38,19 @@ impl TestPod {
         Self::with(settings(), Arc::new(MemoryStore::new())).await
     }
 
+    /// A pod that has met its store.
     pub async fn with(settings: Settings, store: Arc<dyn Store>) -> Self {
+        let mut service = Self::bind(settings, store).await;
+        service.introduce().await.unwrap();
+        Self::serve(service)
+    }
+
+    /// A pod that meets its store when that is there.
+    pub async fn waiting(settings: Settings, store: Arc<dyn Store>) -> Self {
+        Self::serve(Self::bind(settings, store).await)
+    }
+
+    async fn bind(settings: Settings, store: Arc<dyn Store>) -> PodService {
         let config = Config {
             host: [127, 0, 0, 1].into(),
             port: 0,
@@ -47,7 +59,10 @@ impl TestPod {
             cluster_id: ClusterId::parse("cluster1").unwrap(),
             settings,
         };
-        let service = PodService::bind(config, store).await.unwrap();
+        PodService::bind(config, store).await.unwrap()
+    }
+
+    fn serve(service: PodService) -> Self {
         let (address, admin) = (service.address(), service.admin_address());
         let shutdown = Shutdown::new();
         let serving = tokio::spawn(service.serve(shutdown.clone()));
