@@ -12,7 +12,7 @@ use fundbond_protocol::{ClusterId, ConnectionId, TaskEvent, TaskId, api::OpenStr
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 /// Longer than anything a test waits for on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,7 +31,12 @@ impl Fundbond {
 
     /// The same as `config` says.
     pub(crate) async fn start_with(config: SystemConfig) -> Self {
-        let running = System::start(config).await.unwrap();
+        Self::start_on(&Handle::current(), config).await
+    }
+
+    /// The same on the threads of `runtime`.
+    pub(crate) async fn start_on(runtime: &Handle, config: SystemConfig) -> Self {
+        let running = runtime.spawn(System::start(config)).await.unwrap().unwrap();
         fundbond::ready(&ServerUrl::of_address(running.gateway().admin)).await.unwrap();
         Self { running }
     }
@@ -50,6 +55,13 @@ impl Fundbond {
     /// Where a pod of a cluster serves.
     pub(crate) fn pod_address(&self, cluster: &str, pod: usize) -> std::net::SocketAddr {
         self.running.clusters().iter().find(|c| c.id.as_str() == cluster).unwrap().pods[pod].address
+    }
+
+    /// Clients of the admin servers of the gateway, and of each pod.
+    pub(crate) fn admins(&self) -> (Client, Vec<Client>) {
+        let client = |address| Client::new(ServerUrl::of_address(address), None);
+        let pods = self.running.clusters().iter().flat_map(|cluster| &cluster.pods);
+        (client(self.running.gateway().admin), pods.map(|pod| client(pod.admin)).collect())
     }
 
     /// A client through the gateway, with the route header of `cluster` where one is named.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use fundbond::SystemConfig;
+use fundbond_fault_proxy::{FaultProxy, Upstream};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -37,6 +38,12 @@ impl Redis {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A proxy in front of it that can do what networks do; connections that listen to the bus are marked.
+    pub(crate) fn proxied(&self) -> FaultProxy {
+        // As the protocol frames the word: no script that is loaded or event that is said has it.
+        FaultProxy::marking(Upstream::Unix(self.path("redis.sock")), b"\r\nSUBSCRIBE\r\n").unwrap()
     }
 
     /// A system on any free ports whose pods meet here.
