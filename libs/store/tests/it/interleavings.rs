@@ -24,7 +24,7 @@ use self::{
 };
 use crate::redis::Server;
 
-/// Two seconds in a debug build. The broken rules that this test can tell fall within the first 550 seeds.
+/// Two seconds in a debug build. The naive rules of the store that chance can tell fall within the first 1,600 seeds.
 const INTERLEAVINGS: u64 = 2_000;
 
 fn setting(name: &str, default: u64) -> u64 {

@@ -82,13 +82,19 @@ impl World {
     fn check_the_end(&self, client: &Client, ended: &BTreeSet<TaskId>, violations: &mut Vec<String>) {
         let connection = &client.connection;
         let mut bad = |what: String| violations.push(format!("{connection}: {what}"));
+        let holder = now(self.store.holder(connection)).map(|(pod, _)| pod);
         if let Some(stream) = client.stream.map(|stream| &self.streams[stream])
             && stream.phase == Phase::Live
+            && holder.as_ref() != Some(&self.pods[stream.pod].id)
         {
-            let holder = now(self.store.holder(connection)).map(|(pod, _)| pod);
-            if holder.as_ref() != Some(&self.pods[stream.pod].id) {
-                bad(format!("is live on {}, held by {holder:?}", self.pods[stream.pod].id));
-            }
+            bad(format!("is live on {}, held by {holder:?}", self.pods[stream.pod].id));
+        }
+        // What a dead pod held stays until somebody sweeps it.
+        let living = |pod: &usize| self.pods[*pod].up && Some(&self.pods[*pod].id) == holder.as_ref();
+        if let Some(pod) = (0..self.pods.len()).find(living)
+            && self.streams_of(pod, connection).is_empty()
+        {
+            bad(format!("is held by {holder:?}, which has no such stream"));
         }
         let Some(here) = reached(&client.frames) else { return bad("never heard anything".into()) };
         let rest = now(self.store.catch_up(connection, &here, ReadLimit::default()));

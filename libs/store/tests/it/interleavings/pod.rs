@@ -395,7 +395,7 @@ impl World {
         }
     }
 
-    fn streams_of(&self, pod: usize, connection: &ConnectionId) -> Vec<usize> {
+    pub(super) fn streams_of(&self, pod: usize, connection: &ConnectionId) -> Vec<usize> {
         let streams = self.pods[pod].streams.iter().copied();
         streams.filter(|stream| self.streams[*stream].connection == *connection).collect()
     }
