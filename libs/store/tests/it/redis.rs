@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use fundbond_protocol::PodId;
-use fundbond_store::{RedisStore, Store, redis::Config};
+use fundbond_store::{RedisStore, Registry as _, Store, redis::Config};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
@@ -159,11 +159,23 @@ struct Redis {
     store: Arc<RedisStore>,
 }
 
+/// Waits until the store has its connection, which it gives itself little time for: less than a busy machine may take.
+pub(crate) async fn connected(store: &RedisStore) {
+    let connecting = async {
+        while store.holder(&connection("any")).await.is_err() {
+            // sleep-ok: the store waits before it connects again.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, connecting).await.expect("the store connects in time");
+}
+
 async fn redis_fixture() -> Redis {
     let server = Server::start();
     server.ready().await;
     let config = Config { log_floor: LOG_FLOOR, ..Config::at(server.url()) };
     let store = Arc::new(RedisStore::new(&config).unwrap());
+    connected(&store).await;
     Redis { server, store }
 }
 
@@ -179,13 +191,7 @@ impl Fixture for Redis {
 
     async fn restart(&self, loss: Loss) {
         self.server.restart(loss).await;
-        let answering = async {
-            while fundbond_store::Registry::holder(&*self.store, &connection("any")).await.is_err() {
-                // sleep-ok: the store waits before it connects again.
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, answering).await.expect("the store comes back in time");
+        connected(&self.store).await;
     }
 
     async fn advance(&self, time: Duration) {

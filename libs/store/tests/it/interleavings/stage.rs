@@ -11,7 +11,7 @@ use std::{
 
 use fundbond_protocol::{TaskId, keys};
 use fundbond_store::{
-    MemoryStore, RedisStore, Registry, Store, StoreError,
+    MemoryStore, RedisStore, Store, StoreError,
     memory::{Backup, Config, Restart},
     redis,
 };
@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use crate::{
-    redis::Server,
+    redis::{Server, connected},
     scene::{DEADLINE, Loss, task},
 };
 
@@ -88,6 +88,7 @@ impl Stage {
             ..redis::Config::at(server.url())
         };
         let store = Arc::new(RedisStore::new(&config).unwrap());
+        settled(connected(&store));
         settled(server.command::<()>(&["FLUSHALL"])).unwrap();
         Self::Redis { server: server.clone(), store, backed_up: false, fences: 0 }
     }
@@ -148,19 +149,16 @@ impl Stage {
                     return false;
                 }
                 settled(server.replace_life(loss));
+                settled(connected(store));
                 let back = async {
-                    // sleep-ok: connections of another thread have to come back.
-                    let pause = || tokio::time::sleep(Duration::from_millis(1));
-                    while store.holder(&crate::scene::connection("any")).await.is_err() {
-                        pause().await;
-                    }
                     loop {
                         let words = ["PUBSUB", "NUMSUB", keys::CONTROL_CHANNEL];
                         let (_, count): (String, usize) = server.command(&words).await.unwrap();
                         if count >= listening {
                             return;
                         }
-                        pause().await;
+                        // sleep-ok: connections of another thread have to come back.
+                        tokio::time::sleep(Duration::from_millis(1)).await;
                     }
                 };
                 settled(async { tokio::time::timeout(DEADLINE, back).await })
