@@ -10,6 +10,7 @@ use clap::Parser;
 use fundbond_pod_service::Settings;
 use fundbond_service_runtime::{
     config::duration,
+    cors::Origins,
     telemetry::{LogArgs, LogFormat},
 };
 use fundbond_store::StoreAddress;
@@ -56,6 +57,10 @@ pub struct Options {
     /// Time from Ctrl-C to the end: streams are sent away over its first half, tasks may use all of it
     #[arg(long, env = "FUND_DRAIN_GRACE", default_value = "10s", value_parser = duration, value_name = "TIME")]
     pub drain_grace: Duration,
+    /// Web pages that may call from a browser: `any`, `same` (none of another origin), or origins like
+    /// https://desk.example.com parted by commas. Gateways and pods of their own begin with `same`
+    #[arg(long, env = "FUND_CORS_ORIGINS", value_name = "ORIGINS", default_value_t = Origins::Any)]
+    pub cors_origins: Origins,
     /// What is logged to standard error; `info` shows every request
     #[arg(long = "log", env = "FUND_LOG", default_value = "warn", value_name = "FILTER")]
     pub log: String,
@@ -71,7 +76,11 @@ impl Options {
             host: self.host,
             ports: if self.ephemeral { Ports::Any } else { Ports::Standard { offset: self.port_offset } },
             store: self.redis.clone(),
-            settings: Settings { drain_grace: self.drain_grace, ..Settings::default() },
+            settings: Settings {
+                drain_grace: self.drain_grace,
+                cors_origins: self.cors_origins.clone(),
+                ..Settings::default()
+            },
         }
     }
 

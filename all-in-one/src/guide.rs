@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use fundbond_cli::args::DEFAULT_SERVER;
 use fundbond_protocol::headers;
 
+use fundbond_service_runtime::cors::Origins;
+
 use crate::{Shown, system::Cluster};
 
 /// Where everything listens, in one line a cluster.
@@ -13,6 +15,9 @@ pub(crate) fn started(shown: &Shown) -> String {
     for cluster in &shown.clusters {
         let pods: Vec<String> = cluster.pods.iter().map(|pod| pod.address.to_string()).collect();
         let _ = write!(text, "\n  {}: proxy {}, pods {}", cluster.id, cluster.proxy.address, pods.join(" "));
+    }
+    if shown.origins == Origins::Any {
+        text.push_str("\n  Web pages of any origin may call it; --cors-origins names those that may.");
     }
     text
 }

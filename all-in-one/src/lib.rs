@@ -25,7 +25,7 @@ use fundbond_cli::{
     error as cli_error,
 };
 use fundbond_protocol::ClusterId;
-use fundbond_service_runtime::{Shutdown, config::EXIT_BAD_CONFIG, exit, telemetry};
+use fundbond_service_runtime::{Shutdown, config::EXIT_BAD_CONFIG, cors::Origins, exit, telemetry};
 use http::{Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -112,7 +112,7 @@ async fn serve(options: Options) -> Result<Exit, Error> {
     let body = if options.no_demo { None } else { Some(read_portfolio(&options)?) };
     let shutdown = Shutdown::on_signals().map_err(Error::Signals)?;
     let mut running = System::start(options.system()).await?;
-    let shown = Shown::of(&running);
+    let shown = Shown::of(&running, options.cors_origins.clone());
     let result = tokio::select! {
         shown = show(&options, &shown, body, &shutdown) => shown,
         failure = running.failed() => Err(failure.into()),
@@ -137,14 +137,16 @@ struct Shown {
     gateway: ServerUrl,
     gateway_admin: ServerUrl,
     clusters: Vec<system::Cluster>,
+    origins: Origins,
 }
 
 impl Shown {
-    fn of(running: &Running) -> Self {
+    fn of(running: &Running, origins: Origins) -> Self {
         Self {
             gateway: ServerUrl::of_address(running.gateway().address),
             gateway_admin: ServerUrl::of_address(running.gateway().admin),
             clusters: running.clusters().to_vec(),
+            origins,
         }
     }
 }

@@ -294,7 +294,9 @@ async fn bind_gateway(
     let name = "gateway".to_owned();
     let routes =
         gateway_routes(clusters).map_err(|source| StartError::Routes { name: name.clone(), source })?;
-    let gateway = ProxyConfig::new(Role::Gateway, RouteSource::Static(routes));
+    let mut gateway = ProxyConfig::new(Role::Gateway, RouteSource::Static(routes));
+    // The hop that browsers speak to has the last word; pods say the same to whoever comes to them.
+    gateway.cors_origins = config.settings.cors_origins.clone();
     bind_hop(config, name, GATEWAY_PORT, gateway).await
 }
 

@@ -208,6 +208,16 @@ impl Failure {
     }
 }
 
+/// What the access log calls a preflight.
+pub(crate) const PREFLIGHT: &str = "preflight";
+
+/// The answer to a browser that asks what a page may do; what that is, its headers say.
+pub(crate) fn preflight() -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::whole(Vec::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// The slug of a head that is not passed on.
 pub(crate) const BAD_HEAD: &str = "bad-request-head";
 

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Parser};
 use fundbond_routing::{BreakerSettings, spec::Span};
-use fundbond_service_runtime::{config::admin_port, telemetry::LogArgs};
+use fundbond_service_runtime::{config::admin_port, cors::Origins, telemetry::LogArgs};
 use ipnet::IpNet;
 
 use crate::decide::RouteTable;
@@ -113,6 +113,8 @@ pub struct Config {
     pub drain_grace: Duration,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// Web pages that may call from a browser. Where some are named, what endpoints say of that is taken away.
+    pub cors_origins: Origins,
 }
 
 impl Config {
@@ -134,6 +136,7 @@ impl Config {
             first_sync_wait: Duration::from_secs(30),
             drain_grace: Duration::from_secs(10),
             access_log: true,
+            cors_origins: Origins::default(),
         }
     }
 }
@@ -231,6 +234,10 @@ pub struct Options {
     /// Whether each request is logged.
     #[arg(long, env = "FUND_ACCESS_LOG", default_value_t = true, action = clap::ArgAction::Set)]
     pub access_log: bool,
+    /// Web pages that may call from a browser: `same` (this hop says nothing, and passes on what endpoints say), `any`,
+    /// or origins like https://desk.example.com parted by commas.
+    #[arg(long, env = "FUND_CORS_ORIGINS", value_name = "ORIGINS", default_value_t)]
+    pub cors_origins: Origins,
 }
 
 impl Options {
@@ -261,6 +268,7 @@ impl Options {
             first_sync_wait: self.first_sync_wait.0,
             drain_grace: self.drain_grace.0,
             access_log: self.access_log,
+            cors_origins: self.cors_origins,
         }
     }
 }
@@ -315,6 +323,7 @@ mod tests {
         };
         check("--trusted-proxies=everybody", "10.0.0.0/8");
         check("--idle-timeout=soon", "250ms");
+        check("--cors-origins=desk.example.com", "https://desk.example.com");
         check("--connect-timeout=0s", "longer than nothing");
     }
 }

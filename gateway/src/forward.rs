@@ -36,6 +36,7 @@ impl Gateway {
     pub(crate) async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut parts, body) = request.into_parts();
         let (request_id, trace) = name(&mut parts.headers);
+        let cors = self.config.cors_origins.hear(&parts.method, &parts.headers);
         let record = Record::begin(
             self.ledger.clone(),
             request_id.clone(),
@@ -43,7 +44,13 @@ impl Gateway {
             parts.method.clone(),
             parts.uri.path(),
         );
-        let mut response = self.answer(peer, parts, body, record).await;
+        let mut response = if cors.is_preflight() {
+            // A browser does not send the header that names the route with it, so no hop behind could be asked.
+            own(answer::preflight(), record, answer::PREFLIGHT)
+        } else {
+            self.answer(peer, parts, body, record).await
+        };
+        cors.speak(response.headers_mut(), headers::EXPOSED);
         response.headers_mut().insert(REQUEST_ID, request_id.header());
         response
     }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
 use clap::{Args, Parser, builder::RangedU64ValueParser};
 use fundbond_protocol::ClusterId;
-use fundbond_service_runtime::{config::duration, telemetry::LogArgs};
+use fundbond_service_runtime::{config::duration, cors::Origins, telemetry::LogArgs};
 use fundbond_store::StoreAddress;
 
 /// Runs fund calculations and streams their progress.
@@ -73,6 +73,10 @@ pub struct Settings {
     /// Bytes of a request body.
     #[arg(long, env = "FUND_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
     pub max_body: usize,
+    /// Web pages that may call from a browser: `same` (only those of the service's own origin), `any`, or origins like
+    /// https://desk.example.com parted by commas. Behind a gateway that has such a list, the gateway's counts.
+    #[arg(long, env = "FUND_CORS_ORIGINS", value_name = "ORIGINS", default_value_t)]
+    pub cors_origins: Origins,
 }
 
 /// A queue of a million tasks is far beyond any memory, and far below what a channel can be made for.
@@ -107,6 +111,7 @@ impl Default for Settings {
             heartbeat_interval: fundbond_protocol::event::HEARTBEAT_INTERVAL,
             drain_grace: Duration::from_secs(30),
             max_body: 8 * 1024 * 1024,
+            cors_origins: Origins::default(),
         }
     }
 }
@@ -127,6 +132,7 @@ mod tests {
             "--heartbeat-interval=0s",
             "--max-stream-age=0ms",
             "--task-queue=0",
+            "--cors-origins=https://desk.example.com/",
             "--task-queue=18446744073709551615",
         ] {
             let error = <Program as clap::Parser>::try_parse_from(["pod-service", flag]).err().unwrap();

@@ -18,7 +18,7 @@ use axum::{
 };
 use fundbond_protocol::{
     ConnectionId, TraceId, TraceParent,
-    headers::{TRACEPARENT, X_POD_ID, X_REQUEST_ID},
+    headers::{EXPOSED, TRACEPARENT, X_POD_ID, X_REQUEST_ID},
 };
 
 use fundbond_service_runtime::labels::{class_label, method_label};
@@ -60,7 +60,7 @@ pub fn router(pod: Arc<Pod>) -> Router {
 }
 
 /// Gives every answer its request id (the caller's where it is legal, else a new one) and pod, turns errors
-/// into problems, and counts.
+/// into problems, tells browsers which pages may read it, and counts.
 async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
     let header = HeaderName::from_static(X_REQUEST_ID);
     let given = request
@@ -73,7 +73,12 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
     let method = method_label(request.method());
 
     let span = span_of(request.headers(), &id);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let cors = pod.settings.cors_origins.hear(request.method(), request.headers());
+    let mut response = if cors.is_preflight() {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).instrument(span.clone()).await
+    };
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
         if let ApiError::Store(error) = &*error {
             pod.doubt_store(error);
@@ -85,6 +90,7 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
         }
     }
     let headers = response.headers_mut();
+    cors.speak(headers, EXPOSED);
     for (name, value) in [(X_REQUEST_ID, id.as_str()), (X_POD_ID, pod.identity.id().display_id())] {
         // Both are of the id alphabet, so this cannot fail.
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -3,6 +3,7 @@
 // Clippy knows test functions, and takes their helpers for product code.
 #![allow(clippy::unwrap_used)]
 
+mod cors;
 mod foreign;
 mod fuzz;
 mod harness;

@@ -10,6 +10,7 @@ mod balance;
 mod breaker;
 mod clients;
 mod corpus;
+mod cors;
 mod drain;
 mod edits;
 mod failures;

@@ -39,3 +39,6 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Media type of everything else.
 pub const JSON: &str = "application/json";
+
+/// What a page of another origin may read of an answer's headers, beside those that browsers always show.
+pub const EXPOSED: &str = "x-request-id, x-routed-to, retry-after";

@@ -37,31 +37,37 @@ pub enum Origins {
     These(Arc<[String]>),
 }
 
-/// What a request is granted.
+/// What one request asked, and is told: say it with [`speak`](Self::speak), whatever the answer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Grant {
-    /// This hop has no say.
-    Unasked,
-    /// The request comes from no page, or from one that may not call.
-    Refused,
-    /// The page of this origin may read the answer.
-    Allowed(HeaderValue),
+pub struct Word(Option<Said>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    /// The origin whose page may read the answer, where there is one and it may.
+    allowed: Option<HeaderValue>,
+    /// The headers a page wants to send, where it asks first.
+    preflight: Option<Vec<HeaderValue>>,
 }
 
 impl Origins {
-    /// What a request with these headers is granted.
-    pub fn grant(&self, request: &HeaderMap) -> Grant {
+    /// What the request with this head is told.
+    pub fn hear(&self, method: &Method, request: &HeaderMap) -> Word {
         if *self == Self::Same {
-            return Grant::Unasked;
+            return Word(None);
         }
         let mut given = request.get_all(header::ORIGIN).iter();
-        match (given.next(), given.next()) {
-            // A copy: the value shares the memory of the whole request head, and the answer may live long.
-            (Some(origin), None) if self.allow(origin) => {
-                HeaderValue::from_bytes(origin.as_bytes()).map_or(Grant::Refused, Grant::Allowed)
-            }
-            _ => Grant::Refused,
-        }
+        let origin = match (given.next(), given.next()) {
+            (Some(one), None) => Some(one),
+            _ => None,
+        };
+        let asks_first = *method == Method::OPTIONS
+            && request.contains_key(header::ORIGIN)
+            && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let wanted = request.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        Word(Some(Said {
+            allowed: origin.filter(|origin| self.allow(origin)).and_then(copy),
+            preflight: asks_first.then(|| wanted.iter().filter_map(copy).collect()),
+        }))
     }
 
     fn allow(&self, origin: &HeaderValue) -> bool {
@@ -71,56 +77,42 @@ impl Origins {
             Self::These(origins) => origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
         }
     }
-
-    /// Whether the request only asks what a page may do, and is answered here: with 204 and [`Grant::permit`].
-    pub fn is_preflight(&self, method: &Method, request: &HeaderMap) -> bool {
-        *self != Self::Same
-            && method == Method::OPTIONS
-            && request.contains_key(header::ORIGIN)
-            && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-    }
 }
 
-impl Grant {
-    /// Tells the browser that the page may read the answer, `exposed` among its headers; takes away what hops behind
-    /// said about that.
-    pub fn dress(&self, answer: &mut HeaderMap, exposed: &'static str) {
-        if !self.speak(answer) {
-            return;
-        }
-        if let Self::Allowed(_) = self {
-            answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
-        }
+/// The value itself shares the memory of the whole request head, and the answer may live long.
+fn copy(value: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes()).ok()
+}
+
+impl Word {
+    /// Whether the request only asks what a page may do: answer 204 and look no further.
+    pub fn is_preflight(&self) -> bool {
+        self.0.as_ref().is_some_and(|said| said.preflight.is_some())
     }
 
-    /// Tells the browser that the page may do what it asked for with the preflight `request`.
-    pub fn permit(&self, request: &HeaderMap, answer: &mut HeaderMap) {
-        self.speak(answer);
-        let Self::Allowed(_) = self else { return };
-        answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-        answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
-        for names in request.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-            answer.append(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
-        }
-    }
-
-    /// What every answer says. False where this hop has no say.
-    fn speak(&self, answer: &mut HeaderMap) -> bool {
-        if *self == Self::Unasked {
-            return false;
-        }
+    /// Tells the browser what the page may do, and that it may read the answer and its headers `exposed`. Takes away
+    /// what hops behind said about that.
+    pub fn speak(self, answer: &mut HeaderMap, exposed: &'static str) {
+        let Some(Said { allowed, preflight }) = self.0 else { return };
         for name in SAID {
             answer.remove(name);
         }
-        // Also where nothing is granted: a cache must not give this answer to a page of another origin.
+        // Also where nothing is allowed: a cache must not give this answer to a page of another origin.
         if !varies_by_origin(answer) {
             answer.append(header::VARY, HeaderValue::from_static("Origin"));
         }
-        if let Self::Allowed(origin) = self {
-            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        let Some(origin) = allowed else { return };
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        let Some(wanted) = preflight else {
+            answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+            return;
+        };
+        answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+        answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
+        for names in wanted {
+            answer.append(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
         }
-        true
     }
 }
 
@@ -201,7 +193,9 @@ mod tests {
 
     fn dressed(origins: &str, request: &[(HeaderName, &str)], answer: &[(HeaderName, &str)]) -> Vec<String> {
         let mut answer = headers(answer);
-        origins.parse::<Origins>().unwrap().grant(&headers(request)).dress(&mut answer, EXPOSED);
+        let word = origins.parse::<Origins>().unwrap().hear(&Method::GET, &headers(request));
+        assert!(!word.is_preflight());
+        word.speak(&mut answer, EXPOSED);
         said(&answer)
     }
 
@@ -265,8 +259,10 @@ mod tests {
         let permitted = |origins: &str| {
             let origins: Origins = origins.parse().unwrap();
             let mut answer = HeaderMap::new();
-            origins.grant(&request).permit(&request, &mut answer);
-            (origins.is_preflight(&Method::OPTIONS, &request), said(&answer))
+            let word = origins.hear(&Method::OPTIONS, &request);
+            let preflight = word.is_preflight();
+            word.speak(&mut answer, EXPOSED);
+            (preflight, said(&answer))
         };
         let want = [
             "access-control-allow-credentials: true",
@@ -285,7 +281,7 @@ mod tests {
     fn only_what_a_browser_asks_before_a_call_is_a_preflight() {
         let origin = (header::ORIGIN, "http://localhost:4200");
         let method = (header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
-        let is = |method: Method, pairs: &[_]| Origins::Any.is_preflight(&method, &headers(pairs));
+        let is = |method: Method, pairs: &[_]| Origins::Any.hear(&method, &headers(pairs)).is_preflight();
         assert!(is(Method::OPTIONS, &[origin.clone(), method.clone()]));
         assert!(!is(Method::OPTIONS, std::slice::from_ref(&origin)));
         assert!(!is(Method::OPTIONS, std::slice::from_ref(&method)));
