@@ -14,6 +14,8 @@ mod scripts;
 mod wait;
 mod wire;
 
+pub use scripts::STEPS;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -47,17 +49,6 @@ const SCANNED_A_PAGE: usize = 1_000;
 
 /// Rows in one command.
 const ROWS_A_COMMAND: usize = 512;
-
-/// The names of all steps, as an [`Observer`] hears them.
-pub const STEPS: [&str; Step::ALL.len() + 1] = {
-    let mut names = [link::PLAIN; Step::ALL.len() + 1];
-    let mut at = 0;
-    while at < Step::ALL.len() {
-        names[at] = Step::ALL[at].label();
-        at += 1;
-    }
-    names
-};
 
 /// What a [`RedisStore`] is made with.
 #[derive(Clone, Debug)]

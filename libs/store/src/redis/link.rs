@@ -17,7 +17,7 @@ use redis::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    scripts::{self, Step},
+    scripts::{self, PLAIN, Step},
     wait,
 };
 use crate::{Observer, StepOutcome, StoreError};
@@ -28,9 +28,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a step may take. Longer than a stall of a disk that syncs, shorter than anybody waits: a
 /// connection that was cut silently is found by this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-
-/// The name of what is no script.
-pub(super) const PLAIN: &str = "plain";
 
 /// A connection, and whom it speaks to.
 #[derive(Clone)]

@@ -89,6 +89,20 @@ impl Step {
     }
 }
 
+/// The name of what is no script.
+pub(super) const PLAIN: &str = "plain";
+
+/// The names of all steps, as an [`Observer`](crate::Observer) hears them.
+pub const STEPS: [&str; Step::ALL.len() + 1] = {
+    let mut names = [PLAIN; Step::ALL.len() + 1];
+    let mut at = 0;
+    while at < Step::ALL.len() {
+        names[at] = Step::ALL[at].label();
+        at += 1;
+    }
+    names
+};
+
 /// The text of `step`, with its names and bounds filled in.
 pub(super) fn text(step: Step, log_floor: usize, log_per_task: usize) -> String {
     let retention = RETENTION.as_secs();
