@@ -18,6 +18,7 @@ pub mod images;
 pub mod lint;
 pub mod process;
 pub mod readers;
+pub mod reference;
 pub mod say;
 pub mod test;
 pub mod tidy;

@@ -39,6 +39,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Write the pages of docs/reference anew, from the code they are about.
+    Reference,
     /// Look for inputs that break a parser; what it finds fails loudly.
     Fuzz(xtask::fuzz::Arguments),
     /// Make the container images from what this machine has, where no registry can be reached.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Chore::Tidy => xtask::tidy::run(),
         Chore::Test { arguments } => xtask::test::run(&arguments),
         Chore::Bench { arguments } => xtask::bench::run(&arguments),
+        Chore::Reference => xtask::reference::run(),
         Chore::Fuzz(arguments) => xtask::fuzz::run(&arguments),
         Chore::Images { nginx } => xtask::images::run(nginx),
         Chore::Compose(chore) => xtask::compose::run(&chore),

@@ -11,6 +11,7 @@ pub mod containers;
 pub mod dockerfiles;
 pub mod facts;
 pub mod leaks;
+pub mod logs;
 pub mod manifests;
 pub mod queues;
 pub mod shape;
@@ -112,6 +113,7 @@ impl Repository {
         violations.extend(shape::check(&self.files));
         violations.extend(leaks::check(&self.files, &self.root.to_string_lossy()));
         violations.extend(adr::check(&self.files));
+        violations.extend(logs::check(&sources, &self.files));
         violations.extend(sleeps::check_scripts(&self.files));
         violations.extend(dockerfiles::check(&self.members, &self.files));
         violations.extend(containers::check(&self.files));

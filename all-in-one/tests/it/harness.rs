@@ -1,6 +1,6 @@
 //! A system in this process, and a client's view of it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use fundbond::{Running, System, SystemConfig};
@@ -55,6 +55,18 @@ impl Fundbond {
     /// Where a pod of a cluster serves.
     pub(crate) fn pod_address(&self, cluster: &str, pod: usize) -> std::net::SocketAddr {
         self.running.clusters().iter().find(|c| c.id.as_str() == cluster).unwrap().pods[pod].address
+    }
+
+    /// Admin addresses of the hops in front of a cluster.
+    pub(crate) fn proxies(&self, cluster: &str) -> [SocketAddr; 2] {
+        let cluster = self.running.clusters().iter().find(|c| c.id.as_str() == cluster).unwrap();
+        [self.running.gateway().admin, cluster.proxy.admin]
+    }
+
+    /// Admin addresses of the pods of a cluster.
+    pub(crate) fn pod_admins(&self, cluster: &str) -> Vec<SocketAddr> {
+        let cluster = self.running.clusters().iter().find(|c| c.id.as_str() == cluster).unwrap();
+        cluster.pods.iter().map(|pod| pod.admin).collect()
     }
 
     /// Clients of the admin servers of the gateway, and of each pod.

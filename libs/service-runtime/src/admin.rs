@@ -53,7 +53,7 @@ impl Admin {
             address,
             source,
         })?;
-        let mut common = Registry::with_prefix("fund");
+        let mut common = Registry::default();
         common.register_collector(health.collector());
         let router = Router::new()
             .route("/livez", get(async || "ok\n"))

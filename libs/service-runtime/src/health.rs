@@ -6,10 +6,21 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use crate::metrics::{Described, labelled};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, gauge::ConstGauge},
+};
+
+/// The conditions as a metric.
+pub const METRIC: Described = Described {
+    about: labelled(
+        "fund_condition",
+        "What readiness depends on: 1 for the state each condition is in",
+        &[("condition", "its name, as `/readyz?verbose` shows it"), ("state", "ok, degraded or failing")],
+    ),
+    kind: "gauge",
 };
 
 /// How one condition stands.
@@ -135,7 +146,7 @@ impl Health {
         text
     }
 
-    /// The same as metrics: `condition{condition="store",state="degraded"}` is 1 for the state each one is in.
+    /// The same as metrics: `fund_condition{condition="store",state="degraded"}` is 1 for the state each one is in.
     pub fn collector(&self) -> Box<dyn Collector> {
         Box::new(Conditions(self.clone()))
     }
@@ -146,8 +157,8 @@ struct Conditions(Health);
 
 impl Collector for Conditions {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let help = "What readiness depends on: 1 for the state each condition is in (ok, degraded, failing)";
-        let mut family = encoder.encode_descriptor("condition", help, None, MetricType::Gauge)?;
+        let about = METRIC.about;
+        let mut family = encoder.encode_descriptor(about.name, about.help, None, MetricType::Gauge)?;
         for (name, condition) in &self.0.state().conditions {
             for standing in Standing::ALL {
                 let labels = [("condition", *name), ("state", standing.label())];

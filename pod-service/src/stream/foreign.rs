@@ -78,7 +78,7 @@ impl Desk {
     pub fn unusable(&self, metrics: &Metrics, why: &Unusable) {
         metrics.foreign_unusable.get_or_create(&ReasonLabels { reason: why.reason() }).inc();
         if let Some(before) = speak(&self.unusable) {
-            tracing::warn!(error = %why, suppressed = before, "a foreign event cannot be used");
+            tracing::warn!(error = chain(why), suppressed = before, "a foreign event cannot be used");
         }
     }
 }
