@@ -31,6 +31,7 @@ fn early(session: &mut Session) -> Vec<String> {
     session.early().iter().map(|event| event.task.to_string()).collect()
 }
 
+// Tells `foreign_local`.
 #[test]
 fn a_session_takes_what_is_about_it_once_the_bus_said_that_it_has_the_stream() {
     let mut session = session();

@@ -63,7 +63,10 @@ const NAIVE: [Naive; 33] = [
     naive(
         "foreign_local",
         "takes foreign events for what the pod believes to hold",
-        &["contract::foreign::a_foreign_event_for_a_generation_that_is_gone_is_refused"],
+        &[
+            "contract::foreign::a_foreign_event_for_a_generation_that_is_gone_is_refused",
+            "stream::claim_tests::a_session_takes_what_is_about_it_once_the_bus_said_that_it_has_the_stream",
+        ],
     ),
     naive(
         "fresh_trim_silent",
