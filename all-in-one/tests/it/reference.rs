@@ -11,8 +11,10 @@ mod scrape;
 
 use std::{fmt::Write as _, path::PathBuf};
 
-/// Every page: its file, its title for the index, and what makes it.
-const PAGES: [(&str, &str, fn() -> String); 6] = [
+/// A page: its file, its title for the index, and what makes it.
+type Page = (&'static str, &'static str, fn() -> String);
+
+const PAGES: [Page; 6] = [
     ("configuration.md", "Configuration: every flag and variable of every program", configuration::page),
     ("routes.md", "The route file of the gateway and the cluster proxy", routes::page),
     ("api.md", "The API: calls, answers and problems", api::page),
@@ -76,7 +78,7 @@ fn title(title: &str, says: &str) -> String {
 fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let mut text = line(head.iter().map(|cell| (*cell).to_owned()).collect());
-    text.push_str(&format!("|{}\n", "---|".repeat(head.len())));
+    let _ = writeln!(text, "|{}", "---|".repeat(head.len()));
     for row in rows {
         assert_eq!(row.len(), head.len(), "{row:?}");
         text.push_str(&line(row.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect()));
