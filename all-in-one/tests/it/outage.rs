@@ -48,6 +48,8 @@ enum Goes {
     Gone,
     /// Nothing arrives any more in either direction, and nobody is told.
     Silent,
+    /// Nothing arrives for now. Afterwards all of it does: steps that were given up long ago and made again since.
+    Late,
 }
 
 impl Goes {
@@ -62,6 +64,7 @@ impl Goes {
                 proxy.strike(Which::All, Blow::Close);
             }
             Self::Silent => proxy.weather(Which::All, Weather::swallowing()),
+            Self::Late => proxy.weather(Which::All, Weather::holding()),
         }
     }
 
@@ -346,6 +349,11 @@ async fn a_redis_that_resets_every_connection_is_waited_for() {
 #[tokio::test]
 async fn a_redis_that_is_gone_is_waited_for() {
     println!("{}", goes_and_comes_back(Goes::Gone, "away-gone").await);
+}
+
+#[tokio::test]
+async fn a_redis_that_hears_everything_late_does_nothing_twice() {
+    println!("{}", goes_and_comes_back(Goes::Late, "away-late").await);
 }
 
 #[tokio::test]
