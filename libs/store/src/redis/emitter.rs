@@ -45,16 +45,19 @@ impl Emitter {
 async fn run(commands: Arc<Commands>, mut receiver: mpsc::Receiver<Job>, gather_for: Duration) {
     let mut jobs = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut jobs, BATCH).await > 0 {
-        let gather = async {
-            while jobs.len() < BATCH {
-                let room = BATCH - jobs.len();
-                if receiver.recv_many(&mut jobs, room).await == 0 {
-                    break;
+        if !gather_for.is_zero() {
+            let gather = async {
+                while jobs.len() < BATCH {
+                    let room = BATCH - jobs.len();
+                    if receiver.recv_many(&mut jobs, room).await == 0 {
+                        break;
+                    }
                 }
-            }
-        };
-        // Even with no time to wait, what is there already comes along. Taken or not, nothing is lost: what `recv_many` has taken it has put into `jobs`.
-        let _ = tokio::time::timeout(gather_for, gather).await;
+            };
+            // Taken or not, nothing is lost: what `recv_many` has taken it has put into `jobs`. With no time to
+            // wait there is no timer either: it would take a millisecond of its own.
+            let _ = tokio::time::timeout(gather_for, gather).await;
+        }
         let (calls, waiting): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.call, job.answer)).unzip();
         for (waiting, answer) in waiting.into_iter().zip(commands.steps(&calls).await) {
             // Whoever gave up waiting repeats the step; it is idempotent.
