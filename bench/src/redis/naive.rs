@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use fundbond_protocol::{PodId, TaskId, keys};
 use futures::StreamExt as _;
-use redis::{Client, RedisError, aio::MultiplexedConnection};
+use redis::{Client, IntoConnectionInfo as _, RedisError, aio::MultiplexedConnection, io::tcp::TcpSettings};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
@@ -48,7 +48,9 @@ pub struct Heard {
 impl NaivePod {
     /// Connects.
     pub async fn connect(url: &str, id: PodId) -> Result<Self, RedisError> {
-        let client = Client::open(url)?;
+        // As in the product's store.
+        let settings = TcpSettings::default().set_nodelay(true);
+        let client = Client::open(url.into_connection_info()?.set_tcp_settings(settings))?;
         let connection = client.get_multiplexed_async_connection().await?;
         Ok(Self { client, connection, id })
     }
