@@ -12,7 +12,7 @@ use redis::{Client, IntoConnectionInfo as _, RedisError, aio::MultiplexedConnect
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
-use super::{arrivals::Arrivals, designs::Broken, event};
+use super::{arrivals::Arrivals, designs::Broken, event, server::connect};
 use crate::error::RunError;
 
 /// Messages that a pod takes at once where not said, as many as a batch of the product's has.
@@ -51,7 +51,7 @@ impl NaivePod {
         // As in the product's store.
         let settings = TcpSettings::default().set_nodelay(true);
         let client = Client::open(url.into_connection_info()?.set_tcp_settings(settings))?;
-        let connection = client.get_multiplexed_async_connection().await?;
+        let connection = connect(&client).await?;
         Ok(Self { client, connection, id })
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Client, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::{
     process::{Child, Command},
@@ -21,6 +21,15 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// Between two looks whether it answers.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// How long an answer may take. The client's own half a second is less than a design may hold up the server for.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// A connection on which slow answers are no errors.
+pub(super) async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_LIMIT));
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
 
 /// A running server with nothing in it. Dropping it ends the process and removes its folder.
 #[derive(Debug)]
@@ -58,7 +67,7 @@ impl RedisServer {
         let client = Client::open(url.as_str())?;
         let deadline = Instant::now() + START_LIMIT;
         let control = loop {
-            match client.get_multiplexed_async_connection().await {
+            match connect(&client).await {
                 Ok(control) => break control,
                 Err(error) if Instant::now() > deadline => return Err(error.into()),
                 Err(_) => sleep(LOOK_AGAIN).await,
@@ -80,7 +89,7 @@ impl RedisServer {
     ///
     /// # Errors
     /// Where it is gone.
-    pub async fn cpu_time(&self) -> Result<Duration, redis::RedisError> {
+    pub async fn cpu_time(&self) -> Result<Duration, RedisError> {
         let mut control = self.control.clone();
         let info: String = redis::cmd("INFO").arg("cpu").query_async(&mut control).await?;
         let seconds = ["used_cpu_user:", "used_cpu_sys:"].map(|name| field(&info, name));
