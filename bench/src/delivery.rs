@@ -54,7 +54,8 @@ const NOTES: [&str; 5] = [
     "naive: the same stream of events to one channel; four axum-sse processes hear every one and ask for each \
      whose it is. No log, no resume, no state: the ratio is the price of these.",
     "emit p99 is how late the sender called emit: what the machine adds before the product has seen the event. \
-     CPU idle is of the whole machine during the load; CPU niced is used by what else runs here at low priority.",
+     CPU idle is of the whole machine during the load; CPU niced is used by what else runs here at low priority, \
+     and CPU stolen by other machines of the same host, whose turns last milliseconds.",
     "Every event was checked: contiguous offsets, steps in order. A lost or repeated event fails the run.",
 ];
 
@@ -213,9 +214,10 @@ impl Reading {
         sample.set(Measure::EventsPerSecond, events as f64 / (later.at - self.at).as_secs_f64());
         sample.set(Measure::CpuMicros, each(later.pods.saturating_sub(self.pods)));
         sample.set(Measure::RedisMicros, each(later.redis.saturating_sub(self.redis)));
-        let (idle, niced) = self.shares.until(&later.shares);
-        sample.set(Measure::IdlePercent, idle);
-        sample.set(Measure::NicedPercent, niced);
+        let percent = self.shares.until(&later.shares);
+        sample.set(Measure::IdlePercent, percent.idle);
+        sample.set(Measure::NicedPercent, percent.niced);
+        sample.set(Measure::StolenPercent, percent.stolen);
         Ok(sample)
     }
 }

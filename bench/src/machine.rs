@@ -132,7 +132,19 @@ pub fn cpu_time(process: u32) -> Result<Duration, KernelError> {
 pub struct Shares {
     idle: u64,
     niced: u64,
+    stolen: u64,
     all: u64,
+}
+
+/// What the processors did between two looks, in percent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percent {
+    /// Nothing.
+    pub idle: f64,
+    /// Work at low priority.
+    pub niced: f64,
+    /// Work of other machines: the host ran them while this one had something to do.
+    pub stolen: f64,
 }
 
 impl Shares {
@@ -145,12 +157,16 @@ impl Shares {
         shares(&read(PATH)?).ok_or_else(|| missing(PATH, "cpu"))
     }
 
-    /// Percent idle, and percent used at low priority, from here to `later`.
-    pub fn until(&self, later: &Self) -> (f64, f64) {
+    /// What happened from here to `later`.
+    pub fn until(&self, later: &Self) -> Percent {
         // Two looks within a tick differ by nothing.
         let all = later.all.saturating_sub(self.all).max(1) as f64;
         let percent = |from: u64, to: u64| to.saturating_sub(from) as f64 / all * 100.0;
-        (percent(self.idle, later.idle), percent(self.niced, later.niced))
+        Percent {
+            idle: percent(self.idle, later.idle),
+            niced: percent(self.niced, later.niced),
+            stolen: percent(self.stolen, later.stolen),
+        }
     }
 }
 
@@ -160,7 +176,9 @@ fn shares(stat: &str) -> Option<Shares> {
         stat.strip_prefix("cpu ")?.lines().next()?.split_whitespace().map_while(|n| n.parse().ok()).collect();
     // The last two of ten are of guests, and in user and nice already.
     let all = ticks.iter().take(8).sum();
-    Some(Shares { niced: *ticks.get(1)?, idle: ticks.get(3)? + ticks.get(4)?, all })
+    // Kernels without a host have no eighth.
+    let stolen = ticks.get(7).copied().unwrap_or(0);
+    Some(Shares { niced: *ticks.get(1)?, idle: ticks.get(3)? + ticks.get(4)?, stolen, all })
 }
 
 /// Memory of a process that is in RAM, in bytes. Without what the kernel keeps for its sockets.
@@ -216,9 +234,9 @@ mod tests {
     #[test]
     fn what_the_processors_did_is_told_in_percent() {
         let before = shares("cpu  10 20 30 40 0 0 0 0 5 5\ncpu0 1 2 3 4 0 0 0 0 0 0\n").unwrap();
-        let after = shares("cpu  20 50 40 85 5 0 0 0 5 5\n").unwrap();
-        assert_eq!(before.until(&after), (50.0, 30.0));
-        assert_eq!(before.until(&before), (0.0, 0.0));
+        let after = shares("cpu  20 40 40 85 5 0 0 10 5 5\n").unwrap();
+        assert_eq!(before.until(&after), Percent { idle: 50.0, niced: 20.0, stolen: 10.0 });
+        assert_eq!(before.until(&before), Percent { idle: 0.0, niced: 0.0, stolen: 0.0 });
     }
 
     #[test]

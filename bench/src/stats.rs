@@ -48,6 +48,8 @@ pub enum Measure {
     IdlePercent,
     /// How much of it worked for others at low priority, in percent.
     NicedPercent,
+    /// How much of it the host gave to other machines, in percent.
+    StolenPercent,
 }
 
 impl Measure {
@@ -67,13 +69,18 @@ impl Measure {
             Self::StreamKilobytes => "kB/stream",
             Self::IdlePercent => "CPU idle, %",
             Self::NicedPercent => "CPU niced, %",
+            Self::StolenPercent => "CPU stolen, %",
         }
     }
 
     /// Digits after the point that mean something.
     pub fn digits(self) -> usize {
         match self {
-            Self::EventsPerSecond | Self::EventBytes | Self::IdlePercent | Self::NicedPercent => 0,
+            Self::EventsPerSecond
+            | Self::EventBytes
+            | Self::IdlePercent
+            | Self::NicedPercent
+            | Self::StolenPercent => 0,
             Self::CpuMicros | Self::DeliveryP50 | Self::DeliveryP99 | Self::DeliveryP999 | Self::EmitP99 => 2,
             Self::RedisMicros | Self::LatencyP50 | Self::LatencyP99 | Self::StreamKilobytes => 1,
         }
@@ -84,7 +91,12 @@ impl Measure {
     pub fn has_ratio(self) -> bool {
         !matches!(
             self,
-            Self::LatencyP50 | Self::LatencyP99 | Self::EmitP99 | Self::IdlePercent | Self::NicedPercent
+            Self::LatencyP50
+                | Self::LatencyP99
+                | Self::EmitP99
+                | Self::IdlePercent
+                | Self::NicedPercent
+                | Self::StolenPercent
         )
     }
 }
