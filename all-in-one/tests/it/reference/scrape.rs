@@ -9,6 +9,7 @@ use http::Method;
 use super::metrics::programs;
 use crate::{
     harness::{DEADLINE, Fundbond, read_to_end},
+    promises::next,
     redis::{Keeps, Redis},
 };
 
@@ -95,7 +96,9 @@ async fn running_processes_have_the_metrics_of_the_page_and_no_others() {
     // Enough for each of the two pods of the cluster to hold a stream and to run a task.
     for n in 0..8 {
         let (connection, task) = (format!("desk{n}"), format!("desk{n}-fund-1"));
-        let stream = system.stream("cluster1", &connection, &[&task]);
+        let mut stream = system.stream("cluster1", &connection, &[&task]);
+        // Before the task, or its events come from the log and none is written live.
+        assert_eq!(next(&mut stream).await.unwrap().name, "CONNECTED");
         system.start_steps("cluster1", &task, 3).await;
         read_to_end(stream).await;
     }
