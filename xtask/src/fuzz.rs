@@ -37,7 +37,8 @@ pub struct Arguments {
     /// Run one target on one file, and nothing else.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seconds", "seed", "minimise"])]
     reproduce: Option<PathBuf>,
-    /// Instead of fuzzing, keep in the committed corpus the fewest inputs (finds included) with the same coverage.
+    /// Instead of fuzzing, gather the fewest inputs (committed ones and finds) with the same coverage in the cache, to
+    /// choose from for the committed corpus.
     #[arg(long, conflicts_with_all = ["seconds", "seed"])]
     minimise: bool,
 }
