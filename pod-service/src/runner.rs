@@ -329,21 +329,14 @@ impl Speaker<'_> {
 
 /// `event` on its way to the store. An event that would be too large loses its result, and says so.
 pub fn emit_of(event: &TaskEvent, connection: &ConnectionId) -> Emit {
-    let mut json = event.to_json();
-    if json.len() > MAX_EVENT_BYTES {
-        let mut small = event.clone();
-        small.result = None;
-        small.message = format!("{} (the result is too large for an event; fetch its rows)", small.message);
-        json = small.to_json();
+    let emit = Emit::of(event, connection);
+    if emit.json.len() <= MAX_EVENT_BYTES {
+        return emit;
     }
-    Emit {
-        task: event.correlation_id.clone(),
-        event_id: event.event_id.clone(),
-        status: event.status.clone(),
-        is_final: event.final_event,
-        json: json.into(),
-        connection: connection.clone(),
-    }
+    let mut small = event.clone();
+    small.result = None;
+    small.message = format!("{} (the result is too large for an event; fetch its rows)", small.message);
+    Emit::of(&small, connection)
 }
 
 /// The final event of a task that somebody asked to stop.

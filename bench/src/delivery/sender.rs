@@ -9,7 +9,7 @@ use std::{
 };
 
 use fundbond_protocol::{ConnectionId, PodId, Status, TaskEvent, TaskId};
-use fundbond_store::{Bus as _, Emitted, RedisStore, Submitted, Tasks as _, redis::Config};
+use fundbond_store::{Bus as _, Emit, Emitted, RedisStore, Submitted, Tasks as _, redis::Config};
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -18,12 +18,7 @@ use super::{cluster, names};
 use crate::{
     error::RunError,
     pace::{Pace, Turns},
-    redis::{
-        designs::Broken,
-        event,
-        naive::NaivePod,
-        ours::{emit_of, submission},
-    },
+    redis::{designs::Broken, event, naive::NaivePod, ours::submission},
     schedule::{Schedule, Slot},
     stats::Side,
 };
@@ -173,7 +168,7 @@ impl Speaker {
 impl Task {
     async fn send(&self, event: &TaskEvent) -> Result<(), RunError> {
         match &*self.pod {
-            Pod::Ours { store, .. } => match store.emit(&emit_of(event, &self.connection)).await? {
+            Pod::Ours { store, .. } => match store.emit(&Emit::of(event, &self.connection)).await? {
                 Emitted::Logged => Ok(()),
                 Emitted::Duplicate | Emitted::AfterFinal => Err(Broken::Refused("an event").into()),
             },

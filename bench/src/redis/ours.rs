@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use fundbond_protocol::{ClusterId, ConnectionId, IdError, LastEventId, PodId, TaskEvent, TaskId};
+use fundbond_protocol::{ClusterId, ConnectionId, IdError, LastEventId, PodId, TaskId};
 use fundbond_store::{
     Bus as _, Emit, Emitted, Message, Node, ReadLimit, RedisStore, Register, Registered, Registry as _,
     Submission, Submitted, Subscription, Tasks as _, redis::Config,
@@ -75,22 +75,10 @@ impl Ours {
     pub async fn emit(&self, stream: usize, step: u64) -> Result<(), RunError> {
         let Pod { id, store } = &self.pods[(stream + 1) % self.pods.len()];
         let Stream { connection, task } = &self.streams[stream];
-        match store.emit(&emit_of(&event(task, step, id), connection)).await? {
+        match store.emit(&Emit::of(&event(task, step, id), connection)).await? {
             Emitted::Logged => Ok(()),
             Emitted::Duplicate | Emitted::AfterFinal => Err(Broken::Refused("an event").into()),
         }
-    }
-}
-
-/// `event` on its way to the store.
-pub fn emit_of(event: &TaskEvent, connection: &ConnectionId) -> Emit {
-    Emit {
-        task: event.correlation_id.clone(),
-        event_id: event.event_id.clone(),
-        status: event.status.clone(),
-        is_final: event.final_event,
-        json: event.to_json().into(),
-        connection: connection.clone(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fundbond_protocol::{ConnectionId, EventId, PodId, Status, TaskId};
+use fundbond_protocol::{ConnectionId, EventId, ForeignEvent, PodId, Status, TaskEvent, TaskId};
 
 use crate::{Generation, StoreError, Subscription};
 
@@ -22,6 +22,20 @@ pub struct Emit {
     pub json: Arc<str>,
     /// Where the task belongs if the store has forgotten it.
     pub connection: ConnectionId,
+}
+
+impl Emit {
+    /// `event`, which belongs to `connection` if the store has forgotten where its task does.
+    pub fn of(event: &TaskEvent, connection: &ConnectionId) -> Self {
+        Self {
+            task: event.correlation_id.clone(),
+            event_id: event.event_id.clone(),
+            status: event.status.clone(),
+            is_final: event.final_event,
+            json: event.to_json().into(),
+            connection: connection.clone(),
+        }
+    }
 }
 
 /// Answer to [`Bus::emit`].
@@ -44,6 +58,21 @@ pub struct Foreign {
     pub named: bool,
     /// With which the pod holds the stream.
     pub generation: Generation,
+}
+
+impl Foreign {
+    /// `event`, taken for the stream `connection` that is held with `generation`.
+    pub fn of(event: &ForeignEvent, connection: &ConnectionId, generation: Generation) -> Self {
+        let emit = Emit {
+            task: event.task.clone(),
+            event_id: event.event_id.clone(),
+            status: event.status.clone(),
+            is_final: event.is_final,
+            json: event.json.clone(),
+            connection: connection.clone(),
+        };
+        Self { event: emit, named: event.named, generation }
+    }
 }
 
 /// Answer to [`Bus::foreign`].

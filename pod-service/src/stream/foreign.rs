@@ -8,7 +8,7 @@ use std::{
 
 use fundbond_protocol::{ConnectionId, ForeignEvent, Unusable};
 use fundbond_service_runtime::exit::chain;
-use fundbond_store::{Emit, Foreign, Generation, Taken};
+use fundbond_store::{Foreign, Generation, Taken};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
@@ -96,16 +96,7 @@ pub async fn run(pod: Arc<Pod>, mut queue: Receiver) {
             () = pod.stopped.begun() => return,
         };
         let Some(Taking { connection, generation, event }) = taking else { return };
-        let emit = Emit {
-            task: event.task.clone(),
-            event_id: event.event_id.clone(),
-            status: event.status.clone(),
-            is_final: event.is_final,
-            json: event.json.clone(),
-            connection,
-        };
-        let outcome = match pod.store.foreign(&Foreign { event: emit, named: event.named, generation }).await
-        {
+        let outcome = match pod.store.foreign(&Foreign::of(&event, &connection, generation)).await {
             Ok(Taken::Logged) => "logged",
             Ok(Taken::Duplicate) => "duplicate",
             Ok(Taken::AfterFinal) => "after-final",

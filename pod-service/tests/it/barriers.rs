@@ -1,7 +1,7 @@
 //! Orders of events that chance hardly ever brings about, each brought about on purpose: an answer or a message waits
 //! until everything that must come before it has happened.
 
-use fundbond_protocol::{ClusterId, ConnectionId, EventId, LastEventId, PodId, Status, TaskEvent, TaskId};
+use fundbond_protocol::{ClusterId, ConnectionId, LastEventId, PodId, Status, TaskEvent, TaskId};
 use fundbond_store::{
     Bus as _, Emit, Emitted, EntryKind, Message, ReadLimit, Register, Registered, Registry as _,
     memory::Restart,
@@ -27,16 +27,9 @@ async fn say(store: &TroubledStore, task: &str, step: &str, stream: &str) {
     let task = TaskId::parse(task).unwrap();
     let is_final = step == "end";
     let status = if is_final { Status::COMPLETED } else { Status::PROCESSING };
-    let event = TaskEvent::of_task(&task, step, status.clone(), Timestamp::UNIX_EPOCH);
+    let event = TaskEvent::of_task(&task, step, status, Timestamp::UNIX_EPOCH);
     let event = if is_final { event.into_final() } else { event };
-    let emit = Emit {
-        event_id: EventId::of_step(&task, step),
-        task,
-        status,
-        is_final,
-        json: event.to_json().into(),
-        connection: ConnectionId::parse(stream).unwrap(),
-    };
+    let emit = Emit::of(&event, &ConnectionId::parse(stream).unwrap());
     assert_eq!(store.inner.emit(&emit).await.unwrap(), Emitted::Logged);
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use fundbond_protocol::{
-    ClusterId, ConnectionId, Epoch, EventId, LastEventId, PodId, Position, Status, TaskEvent, TaskId,
+    ClusterId, ConnectionId, Epoch, LastEventId, PodId, Position, Status, TaskEvent, TaskId,
 };
 use fundbond_store::{
     Asserted, Assertion, Closed, Emit, Emitted, Entry, Finished, Holder, Message, Node, Opened, Outcome,
@@ -93,16 +93,9 @@ pub(crate) fn holder(stream: &str, pod: &PodId, opened: &Opened) -> Holder {
 pub(crate) fn event(of: &str, step: &str, stream: &str) -> Emit {
     let is_final = step == "end";
     let status = if is_final { Status::COMPLETED } else { Status::PROCESSING };
-    let event = TaskEvent::of_task(&task(of), step, status.clone(), Timestamp::UNIX_EPOCH);
+    let event = TaskEvent::of_task(&task(of), step, status, Timestamp::UNIX_EPOCH);
     let event = if is_final { event.into_final() } else { event };
-    Emit {
-        task: task(of),
-        event_id: EventId::of_step(&task(of), step),
-        status,
-        is_final,
-        json: event.to_json().into(),
-        connection: connection(stream),
-    }
+    Emit::of(&event, &connection(stream))
 }
 
 /// A request for a task, made anew each time.

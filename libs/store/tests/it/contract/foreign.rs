@@ -12,16 +12,7 @@ use crate::scene::{Loss, Scene, at, cluster, connection, entries, opened, short,
 /// The event as the pod that holds `stream` would take it.
 fn taken(message: &str, stream: &str, generation: Generation) -> Foreign {
     let event = ForeignEvent::parse(message.as_bytes(), "nonce", Timestamp::UNIX_EPOCH).unwrap();
-    let named = event.named;
-    let event = fundbond_store::Emit {
-        task: event.task,
-        event_id: event.event_id,
-        status: event.status,
-        is_final: event.is_final,
-        json: event.json,
-        connection: connection(stream),
-    };
-    Foreign { event, named, generation }
+    Foreign::of(&event, &connection(stream), generation)
 }
 
 async fn take(scene: &Scene, message: &str, stream: &str, held: &Opened) -> Taken {

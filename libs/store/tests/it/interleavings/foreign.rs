@@ -1,7 +1,7 @@
 //! What others publish in a world: every pod hears it, and at most one of them may take it, once.
 
 use fundbond_protocol::ForeignEvent;
-use fundbond_store::{Emit, Foreign, Generation, Taken};
+use fundbond_store::{Foreign, Generation, Taken};
 use rand::seq::IndexedRandom;
 
 use super::{
@@ -54,15 +54,7 @@ impl World {
         let Some(generation) = it.generation.filter(|own| gained == Some(*own)) else {
             return self.seen.note("foreign event left to others");
         };
-        let emit = Emit {
-            task: event.task.clone(),
-            event_id: event.event_id.clone(),
-            status: event.status.clone(),
-            is_final: event.is_final,
-            json: event.json.clone(),
-            connection: it.connection.clone(),
-        };
-        match now(self.store.foreign(&Foreign { event: emit, named: event.named, generation })) {
+        match now(self.store.foreign(&Foreign::of(event, &it.connection, generation))) {
             Taken::Logged => {
                 self.seen.note("foreign event logged");
                 let number: serde_json::Value = serde_json::from_str(&event.json).unwrap();
