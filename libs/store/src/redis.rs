@@ -34,10 +34,9 @@ use self::{
     scripts::Step,
 };
 use crate::{
-    Asserted, Assertion, Bus, Closed, Emit, Emitted, EntryKind, Finished, Foreign, Generation, Holder,
-    LOG_FLOOR, LOG_PER_TASK, Node, Observed, Observer, Opened, ReadLimit, Reading, Reasserted, Register,
-    Registered, Registry, StoreError, Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery,
-    TaskRecord, Tasks,
+    Asserted, Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Generation, Holder, LOG_FLOOR,
+    LOG_PER_TASK, Node, Observed, Observer, Opened, ReadLimit, Reading, Reasserted, Register, Registered,
+    Registry, StoreError, Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 
 /// Streams in one re-assertion script: a few milliseconds, in which the server does nothing else.
@@ -116,14 +115,12 @@ impl RedisStore {
     }
 
     async fn log(&self, event: &Emit, is_final: bool) -> Result<Emitted, StoreError> {
-        let kind = if is_final { EntryKind::Final } else { EntryKind::Event };
-        let record = wire::record(kind, &event.task, &event.status, &event.event_id, &event.json);
         let mut arguments = vec![
             event.task.to_string(),
             event.event_id.to_string(),
             u8::from(is_final).to_string(),
             event.status.to_string(),
-            record,
+            wire::record(event, is_final),
         ];
         let mut answer = self.emitter.step(Call { step: Step::Emit, arguments: arguments.clone() }).await?;
         if matches!(&answer, Value::BulkString(text) if text == b"homeless") {
@@ -360,7 +357,6 @@ impl Bus for RedisStore {
 
     async fn foreign(&self, foreign: &Foreign) -> Result<Taken, StoreError> {
         let event = &foreign.event;
-        let kind = if event.is_final { EntryKind::Final } else { EntryKind::Event };
         let arguments = [
             event.connection.to_string(),
             foreign.generation.0.to_string(),
@@ -369,7 +365,7 @@ impl Bus for RedisStore {
             u8::from(foreign.named).to_string(),
             u8::from(event.is_final).to_string(),
             event.status.to_string(),
-            wire::record(kind, &event.task, &event.status, &event.event_id, &event.json),
+            wire::record(event, event.is_final),
         ];
         let words = [
             ("logged", Taken::Logged),

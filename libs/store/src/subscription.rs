@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use fundbond_protocol::{ConnectionId, Epoch, ForeignEvent, TaskId, Unusable};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::{Entry, Generation};
@@ -65,6 +66,16 @@ pub enum Message {
     Unusable(Unusable),
     /// Messages were or may have been missed here: catch up with every stream, and re-assert.
     Gap,
+}
+
+impl Message {
+    /// What a pod is told of a message that somebody else published; see [`ForeignEvent::parse`].
+    pub(crate) fn published(message: &[u8], nonce: &str, now: Timestamp) -> Self {
+        match ForeignEvent::parse(message, nonce, now) {
+            Ok(event) => Self::Foreign(event.into()),
+            Err(unusable) => Self::Unusable(unusable),
+        }
+    }
 }
 
 /// The store's end.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fundbond_protocol::{ConnectionId, ForeignEvent, PodId};
+use fundbond_protocol::{ConnectionId, PodId};
 use tokio::time::Instant;
 
 use super::{Config, clock::Clock, connection::Unplaced, data::Data};
@@ -113,10 +113,7 @@ impl State {
     pub(super) fn publish_foreign(&mut self, message: &[u8]) {
         let nonce = self.world.tick().to_string();
         let now = self.world.clock.timestamp(self.world.now);
-        self.wires.tell_all(&match ForeignEvent::parse(message, &nonce, now) {
-            Ok(event) => Message::Foreign(event.into()),
-            Err(unusable) => Message::Unusable(unusable),
-        });
+        self.wires.tell_all(&Message::published(message, &nonce, now));
     }
 
     /// Appends `entry` to a connection's log and tells its holder.

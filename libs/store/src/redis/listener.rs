@@ -5,7 +5,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use fundbond_protocol::{ForeignEvent, PodId, keys};
+use fundbond_protocol::{PodId, keys};
 use futures::StreamExt;
 use jiff::Timestamp;
 use redis::{Client, RedisResult, aio::PubSubStream};
@@ -42,15 +42,6 @@ pub(super) async fn subscribe(client: &Client, pod: &PodId) -> Result<PubSubStre
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(StoreError::Unreachable(Box::new(error))),
         Err(_) => Err(StoreError::Unreachable(format!("not subscribed within {SUBSCRIBE_WITHIN:?}").into())),
-    }
-}
-
-/// What somebody else published.
-fn foreign(message: &[u8]) -> Message {
-    let nonce = format!("{:016x}", rand::random::<u64>());
-    match ForeignEvent::parse(message, &nonce, Timestamp::now()) {
-        Ok(event) => Message::Foreign(event.into()),
-        Err(unusable) => Message::Unusable(unusable),
     }
 }
 
@@ -104,7 +95,9 @@ impl Listener {
                 message = stream.next() => {
                     let Some(message) = message else { return Over::Broken("the connection broke") };
                     if message.get_channel_name() == keys::FOREIGN_CHANNEL {
-                        if !self.publisher.publish(foreign(message.get_payload_bytes())) {
+                        let nonce = format!("{:016x}", rand::random::<u64>());
+                        let heard = Message::published(message.get_payload_bytes(), &nonce, Timestamp::now());
+                        if !self.publisher.publish(heard) {
                             return Over::Unheard;
                         }
                         continue;

@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::Arc};
 
 use fundbond_protocol::{ConnectionId, Epoch, EventId, Status, TaskId};
 
-use crate::{Entry, EntryKind, Generation, Message, StoreError};
+use crate::{Emit, Entry, EntryKind, Generation, Message, StoreError};
 
 /// What arrives on our channels.
 #[derive(Debug, PartialEq)]
@@ -20,15 +20,11 @@ fn broken(what: &str, text: &str) -> StoreError {
     StoreError::Contract(format!("{what}: {start:?}"))
 }
 
-/// A record of a log: kind, task, status, event id, JSON.
-pub(super) fn record(kind: EntryKind, task: &TaskId, status: &Status, id: &EventId, json: &str) -> String {
-    let kind = match kind {
-        EntryKind::Event => 'E',
-        EntryKind::Final => 'F',
-        EntryKind::Moved => 'M',
-        EntryKind::Note => 'N',
-    };
-    format!("{kind}\t{task}\t{status}\t{id}\t{json}")
+/// The record of a task's event: kind, task, status, event id, JSON. Scripts themselves write those of other kinds.
+pub(super) fn record(event: &Emit, is_final: bool) -> String {
+    let kind = if is_final { 'F' } else { 'E' };
+    let Emit { task, status, event_id, json, .. } = event;
+    format!("{kind}\t{task}\t{status}\t{event_id}\t{json}")
 }
 
 /// The entry at `offset`.
@@ -115,8 +111,15 @@ mod tests {
         let task = TaskId::parse("t").unwrap();
         let id = EventId::of_step(&task, "1");
         let json = r#"{"message":"a\tb"}"#;
-        let text = record(EntryKind::Final, &task, &Status::COMPLETED, &id, json);
-        let entry = entry(7, &text).unwrap();
+        let event = Emit {
+            task: task.clone(),
+            event_id: id.clone(),
+            status: Status::COMPLETED,
+            is_final: true,
+            json: json.into(),
+            connection: ConnectionId::parse("c").unwrap(),
+        };
+        let entry = entry(7, &record(&event, true)).unwrap();
         assert_eq!(
             (entry.offset, entry.kind, &entry.task, &entry.event_id),
             (7, EntryKind::Final, &task, &id)
