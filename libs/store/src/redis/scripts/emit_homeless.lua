@@ -9,13 +9,6 @@ if not home then
   home = ARGV[8]
   attach(home, t)
 end
-local off = append(home, record)
-call('HSET', '@state@' .. t, 'record', record, 'status', status, 'event', id, 'final', final, 'off', int(off),
-  'count', (state[3] or 0) + 1)
-if final == '1' then
-  call('DEL', '@seen@' .. t)
-  call('ZADD', '@tasks@' .. home, 'XX', int(off), t)
-end
-keep_task(t)
+log_of_task(home, t, id, final, status, record, state[3])
 keep_connection(home)
 return 'logged'

@@ -11,16 +11,11 @@ if ARGV[7] == '1' then
   if call('SADD', '@seen@' .. t, 'foreign\t' .. id) == 0 then return 'duplicate' end
   call('EXPIRE', '@seen@' .. t, @ttl@)
 end
--- A note is not its task's, should a task of this name ever come.
-local off = append(c, home and record or 'N' .. string.sub(record, 2))
 if home then
-  call('HSET', '@state@' .. t, 'record', record, 'status', status, 'event', id, 'final', final, 'off', int(off),
-    'count', (state[2] or 0) + 1)
-  if final == '1' then
-    call('DEL', '@seen@' .. t)
-    call('ZADD', '@tasks@' .. c, 'XX', int(off), t)
-  end
-  keep_task(t)
+  log_of_task(c, t, id, final, status, record, state[2])
+else
+  -- A note is not its task's, should a task of this name ever come.
+  append(c, 'N' .. string.sub(record, 2))
 end
 keep_connection(c)
 return 'logged'

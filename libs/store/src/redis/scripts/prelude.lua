@@ -89,6 +89,18 @@ local function home_of(t)
   if c and call('EXISTS', '@meta@' .. c) == 1 then return c end
 end
 
+-- Logs an event with the connection c its task belongs to, and makes it the task's latest, of `count` before it.
+local function log_of_task(c, t, id, final, status, record, count)
+  local off = int(append(c, record))
+  call('HSET', '@state@' .. t, 'record', record, 'status', status, 'event', id, 'final', final, 'off', off,
+    'count', (count or 0) + 1)
+  if final == '1' then
+    call('DEL', '@seen@' .. t)
+    call('ZADD', '@tasks@' .. c, 'XX', off, t)
+  end
+  keep_task(t)
+end
+
 -- What connection c still has of a task, if this life of the server wrote it.
 local function records_of(c, t)
   local found = {}
