@@ -141,8 +141,8 @@ impl Pod {
             let assertions: Vec<_> = batch.iter().map(|(_, assertion)| assertion.clone()).collect();
             match self.store.reassert(&id, &self.cluster, &assertions).await? {
                 Reasserted::Streams(answers) => {
-                    for ((stream, _), answer) in batch.iter().zip(answers) {
-                        self.streams.asserted(stream, answer);
+                    for ((stream, assertion), answer) in batch.iter().zip(answers) {
+                        self.streams.asserted(&assertion.connection, stream, answer);
                     }
                 }
                 // The heartbeat before this step was somebody else's or too old: the next round mends it.

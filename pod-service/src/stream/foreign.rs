@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use fundbond_protocol::{ConnectionId, ForeignEvent, Unusable};
+use fundbond_protocol::Unusable;
 use fundbond_service_runtime::exit::chain;
-use fundbond_store::{Foreign, Generation, Taken};
+use fundbond_store::{Foreign, Taken};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
@@ -23,24 +23,13 @@ const WAITING: usize = 1_024;
 /// Faults of other publishers are logged at most this often; all of them are counted.
 const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 
-/// An event on its way into the log.
-#[derive(Debug)]
-pub struct Taking {
-    /// The stream that takes it.
-    pub connection: ConnectionId,
-    /// With which generation it is held.
-    pub generation: Generation,
-    /// The event.
-    pub event: Arc<ForeignEvent>,
-}
-
 /// What the queue gives to [`run`].
-pub type Receiver = mpsc::Receiver<Taking>;
+pub type Receiver = mpsc::Receiver<Foreign>;
 
 /// Where the hub leaves what this pod takes, and what cannot be taken.
 #[derive(Debug)]
 pub struct Desk {
-    queue: mpsc::Sender<Taking>,
+    queue: mpsc::Sender<Foreign>,
     unusable: Mutex<Seldom>,
     dropped: Mutex<Seldom>,
 }
@@ -53,8 +42,8 @@ impl Desk {
     }
 
     /// Leaves an event to be logged, or drops it where too many wait.
-    pub fn take(&self, metrics: &Metrics, taking: Taking) {
-        if self.queue.try_send(taking).is_err() {
+    pub fn take(&self, metrics: &Metrics, event: Foreign) {
+        if self.queue.try_send(event).is_err() {
             self.dropped(metrics, 1);
         }
     }
@@ -91,12 +80,12 @@ fn speak(seldom: &Mutex<Seldom>) -> Option<u64> {
 pub async fn run(pod: Arc<Pod>, mut queue: Receiver) {
     let mut failures = Seldom::default();
     loop {
-        let taking = tokio::select! {
-            taking = queue.recv() => taking,
+        let taken = tokio::select! {
+            taken = queue.recv() => taken,
             () = pod.stopped.begun() => return,
         };
-        let Some(Taking { connection, generation, event }) = taking else { return };
-        let outcome = match pod.store.foreign(&Foreign::of(&event, &connection, generation)).await {
+        let Some(foreign) = taken else { return };
+        let outcome = match pod.store.foreign(&foreign).await {
             Ok(Taken::Logged) => "logged",
             Ok(Taken::Duplicate) => "duplicate",
             Ok(Taken::AfterFinal) => "after-final",
@@ -105,7 +94,7 @@ pub async fn run(pod: Arc<Pod>, mut queue: Receiver) {
                 // Published at most once, so nobody expects it to be tried again.
                 if let Some(before) = failures.speak() {
                     tracing::warn!(
-                        correlationId = %event.task,
+                        correlationId = %foreign.event.task,
                         error = chain(&error),
                         suppressed = before,
                         "a foreign event was lost: the store did not take it"

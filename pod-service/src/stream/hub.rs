@@ -9,13 +9,12 @@ use std::{
 };
 
 use fundbond_protocol::{ConnectionId, ForeignEvent, TaskId};
-use fundbond_store::{Asserted, Assertion, Message, Subscription};
+use fundbond_store::{Asserted, Assertion, Foreign, Message, Subscription};
 use jiff::Timestamp;
 
 use super::{
     Stream,
-    foreign::Taking,
-    session::{Claim, Want},
+    session::{Claim, Session, Want},
 };
 use crate::{backoff::Backoff, metrics::EventLabels, pod::Pod};
 
@@ -164,10 +163,16 @@ impl Streams {
         asserted.collect()
     }
 
-    /// Gives the store's answer to an assertion to its stream.
-    pub fn asserted(&self, stream: &Stream, answer: Asserted) {
+    /// Gives the store's answer to an assertion about `connection` to its stream.
+    pub fn asserted(&self, connection: &ConnectionId, stream: &Stream, answer: Asserted) {
+        if let Asserted::Held { open, .. } = &answer {
+            // Among them those whose attachment was missed.
+            let mut table = self.lock();
+            for task in open {
+                table.find_by_task(connection, task);
+            }
+        }
         stream.lock().write(|session, out| session.asserted(answer, Timestamp::now(), out));
-        self.find_by_tasks(stream);
         stream.wake_driver();
     }
 }
@@ -286,29 +291,25 @@ fn offer(pod: &Pod, table: &Table, event: &Arc<ForeignEvent>) {
     let named = table.streams(event.task.as_str());
     let home = table.by_task.get(&event.task).filter(|home| home.as_str() != event.task.as_str());
     for stream in named.iter().chain(home.map_or(&[][..], |home| table.streams(home.as_str()))) {
-        let claim = stream.lock().session.foreign(event);
-        match claim {
-            Claim::Take => take(pod, stream, event.clone()),
+        let session = &mut stream.lock().session;
+        match session.foreign(event) {
+            Claim::Take => take(pod, session, event),
             Claim::Drop => pod.foreign.dropped(&pod.metrics, 1),
             Claim::Later | Claim::Leave => {}
         }
     }
 }
 
-fn take(pod: &Pod, stream: &Stream, event: Arc<ForeignEvent>) {
-    let (connection, generation) = {
-        let state = stream.lock();
-        (state.session.connection().clone(), state.session.generation())
-    };
-    pod.foreign.take(&pod.metrics, Taking { connection, generation, event });
+fn take(pod: &Pod, session: &Session, event: &ForeignEvent) {
+    pod.foreign.take(&pod.metrics, Foreign::of(event, session.connection(), session.generation()));
 }
 
 /// A stream is registered: it can be found by its tasks, and takes what others said of them meanwhile.
 pub(super) fn opened(pod: &Pod, stream: &Stream) {
     pod.streams.find_by_tasks(stream);
-    let early = stream.lock().session.early();
-    for event in early {
-        take(pod, stream, event);
+    let session = &mut stream.lock().session;
+    for event in session.early() {
+        take(pod, session, &event);
     }
 }
 
