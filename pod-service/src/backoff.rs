@@ -1,18 +1,10 @@
 //! Waiting longer after each failure.
 
-use std::time::Duration;
-
 use fundbond_service_runtime::exit::chain;
-use fundbond_store::StoreError;
-use rand::RngExt as _;
+use fundbond_store::{StoreError, wait};
 use tokio::time::Instant;
 
-/// First and longest wait. The longest is short enough that a stream catches up soon after the store is
-/// back, and long enough that thousands of streams do not keep it down.
-const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(2);
-
-/// Exponential backoff with full jitter on the upper half.
+/// Exponential backoff, each wait as the store's own ([`wait::after`]).
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
@@ -35,9 +27,8 @@ impl Backoff {
 
     /// It failed as somebody else has told already: sets when to try again.
     pub fn failed_as_told(&mut self) {
-        let wait = SHORTEST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        self.due = Some(Instant::now() + wait::after(self.failures));
         self.failures += 1;
-        self.due = Some(Instant::now() + wait.mul_f64(rand::rng().random_range(0.5..1.0)));
     }
 
     /// When to try again, if it failed.

@@ -19,6 +19,7 @@ pub mod redis;
 pub mod registry;
 pub mod subscription;
 pub mod tasks;
+pub mod wait;
 
 pub use address::StoreAddress;
 pub use bus::{Bus, Emit, Emitted, Foreign, Taken};

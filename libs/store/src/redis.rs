@@ -11,7 +11,6 @@ mod link;
 mod listener;
 mod reply;
 mod scripts;
-mod wait;
 mod wire;
 
 pub use scripts::STEPS;

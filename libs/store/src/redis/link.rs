@@ -16,11 +16,8 @@ use redis::{
 };
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{
-    scripts::{self, PLAIN, Step},
-    wait,
-};
-use crate::{Observer, StepOutcome, StoreError};
+use super::scripts::{self, PLAIN, Step};
+use crate::{Observer, StepOutcome, StoreError, wait};
 
 /// How long a connection may take to come about. A server in the same cluster takes a millisecond.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);

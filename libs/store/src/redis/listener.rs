@@ -13,10 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{
     link::Commands,
-    wait,
     wire::{self, Told},
 };
-use crate::{Message, Publisher, StoreError};
+use crate::{Message, Publisher, StoreError, wait};
 
 /// Between two probes: as often as heartbeats, whose re-assertions find what a probe does not.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
