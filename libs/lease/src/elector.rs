@@ -95,11 +95,8 @@ impl Elector {
     async fn attempt(&mut self, action: Action) {
         let sent = self.now();
         self.view.sent(sent);
-        // Until there is an answer, anything may stand there.
-        let before = self.view.clone();
-        self.view.failed();
         let answer = {
-            let (store, me) = (self.store.clone(), before.me().to_owned());
+            let (store, me) = (self.store.clone(), self.view.me().to_owned());
             let asking = async move {
                 match action {
                     Action::Look => store.read().await.map(Answer::Looked),
@@ -117,7 +114,6 @@ impl Elector {
         let now = self.now();
         match answer {
             Ok(answer) => {
-                self.view = before;
                 self.troubled = false;
                 match answer {
                     Answer::Looked(found) => self.view.looked(found, now),

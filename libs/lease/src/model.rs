@@ -137,7 +137,6 @@ impl Play {
 
     fn give_up(&mut self, candidate: usize) {
         let Some(index) = self.waiting(candidate) else { return };
-        self.views[candidate].failed();
         self.attempts[candidate][index].given_up = true;
     }
 

@@ -42,7 +42,7 @@ struct Seen {
     stored: Option<Stored>,
     /// When it was first seen like this.
     since: Duration,
-    /// Whether an attempt failed since, so that nobody knows what stands there.
+    /// Whether an attempt was sent since and not answered, so that nobody knows what stands there.
     doubtful: bool,
 }
 
@@ -82,9 +82,12 @@ impl View {
         self.retiring = true;
     }
 
-    /// The attempt `action` was sent.
+    /// An attempt was sent. Until it is answered, anything may stand there.
     pub fn sent(&mut self, now: Duration) {
         self.sent = Some(now);
+        if let Some(seen) = &mut self.seen {
+            seen.doubtful = true;
+        }
     }
 
     /// [`Action::Look`] was answered.
@@ -106,7 +109,7 @@ impl View {
 
     /// [`Action::Claim`], sent at `sent`, was answered.
     pub fn claimed(&mut self, expected: Expected, written: Written, sent: Duration, now: Duration) {
-        let Written::Done(version) = written else { return self.doubt() };
+        let Written::Done(version) = written else { return };
         let token = Token(version.0);
         // Whoever else led renewed for the last time before the lease was deleted, and so before it was written anew.
         let later = now + self.timing.lead;
@@ -128,26 +131,14 @@ impl View {
     /// [`Action::GiveBack`] was answered.
     pub fn gave_back(&mut self, written: Written, now: Duration) {
         self.held = None;
-        match written {
-            Written::Done(version) => self.note(None, version, now),
-            Written::Conflict => self.doubt(),
+        if let Written::Done(version) = written {
+            self.note(None, version, now);
         }
-    }
-
-    /// An attempt failed, or had no answer in time. Whether it was done shows when looking.
-    pub fn failed(&mut self) {
-        self.doubt();
     }
 
     fn note(&mut self, holder: Option<String>, version: Version, now: Duration) {
         let stored = Some(Stored { holder, version });
         self.seen = Some(Seen { stored, since: now, doubtful: false });
-    }
-
-    fn doubt(&mut self) {
-        if let Some(seen) = &mut self.seen {
-            seen.doubtful = true;
-        }
     }
 }
 
@@ -260,7 +251,7 @@ mod tests {
     #[test]
     fn who_finds_its_own_name_by_a_claim_it_knows_nothing_of_leads_only_once_nobody_else_can() {
         let mut view = saw(None);
-        view.failed();
+        view.sent(at(0));
         view.looked(Some(stored(Some("me"), 7)), at(2));
         assert_eq!(decide(&view, at(2)), Action::Claim(Expected::Version(Version(7))));
         view.claimed(Expected::Version(Version(7)), Written::Done(Version(8)), at(2), at(2));
@@ -309,7 +300,6 @@ mod tests {
     fn after_an_attempt_without_an_answer_a_candidate_looks_before_it_claims() {
         let mut view = leader();
         view.sent(at(4));
-        view.failed();
         assert_eq!(decide(&view, at(5)), Action::Wait(at(6)));
         assert_eq!(decide(&view, at(6)), Action::Look);
         assert!(view.leads(at(9)).is_some(), "its time is not over");

@@ -74,8 +74,7 @@ async fn start(pod: &TestPod, task: &str) -> String {
 #[tokio::test]
 async fn a_stream_does_not_end_before_a_task_that_its_pod_has_not_heard_of() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("c", &["t"], None).await;
-    assert_eq!(next(&mut stream).await, "CONNECTED");
+    let mut stream = pod.listen("c", &["t"]).await;
     let finish = store.hold("finish");
     let end = store.hold_messages(
         |message| matches!(message, Message::Event { entry, .. } if entry.kind == EntryKind::Final),
@@ -103,8 +102,7 @@ async fn a_stream_does_not_end_before_a_task_that_its_pod_has_not_heard_of() {
 #[tokio::test]
 async fn a_task_that_comes_after_the_end_of_its_stream_is_told_that_nobody_listens() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("c", &["t"], None).await;
-    assert_eq!(next(&mut stream).await, "CONNECTED");
+    let mut stream = pod.listen("c", &["t"]).await;
     let finish = store.hold("finish");
     say(&store, "t", "end", "c").await;
     let last = within("the end of t", stream.next_said()).await.unwrap();
@@ -124,8 +122,7 @@ async fn a_task_that_comes_after_the_end_of_its_stream_is_told_that_nobody_liste
 #[tokio::test]
 async fn a_stream_that_was_taken_over_before_its_own_answer_came_says_so() {
     let (pod, store) = pod().await;
-    let mut other = pod.open("other", &[], None).await;
-    assert_eq!(next(&mut other).await, "CONNECTED");
+    let mut other = pod.listen("other", &[]).await;
     // Nor may a re-assertion bring it out.
     let _reassert = store.hold("reassert");
     let register = store.hold("register");
@@ -149,8 +146,7 @@ async fn a_stream_that_was_taken_over_before_its_own_answer_came_says_so() {
 #[tokio::test]
 async fn what_a_broken_way_lost_is_read_once_it_is_mended() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("c", &["t"], None).await;
-    assert_eq!(next(&mut stream).await, "CONNECTED");
+    let mut stream = pod.listen("c", &["t"]).await;
     let _reassert = store.hold("reassert");
     store.lose_messages(|message| *message != Message::Gap);
     say(&store, "t", "0", "c").await;
@@ -162,8 +158,7 @@ async fn what_a_broken_way_lost_is_read_once_it_is_mended() {
 #[tokio::test]
 async fn what_came_between_two_subscriptions_is_read() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("c", &["t"], None).await;
-    assert_eq!(next(&mut stream).await, "CONNECTED");
+    let mut stream = pod.listen("c", &["t"]).await;
     let _reassert = store.hold("reassert");
     store.lose_messages(|message| *message != Message::Gap);
     say(&store, "t", "0", "c").await;
@@ -176,8 +171,7 @@ async fn what_came_between_two_subscriptions_is_read() {
 #[tokio::test]
 async fn a_pod_that_was_declared_dead_takes_no_stream_back_from_another() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("c", &[], None).await;
-    assert_eq!(next(&mut stream).await, "CONNECTED");
+    let mut stream = pod.listen("c", &[]).await;
     let old = holder(&store).await;
     let gap = store.hold_messages(|message| *message == Message::Gap);
     store.inner.restart(Restart::LoseEverything);

@@ -36,11 +36,7 @@ async fn until_released(store: &TroubledStore, connection: &str) {
 }
 
 async fn metric(pod: &TestPod, line: &str) -> bool {
-    send(pod.admin, Request::get("/metrics").body(Full::default()).unwrap())
-        .await
-        .text
-        .lines()
-        .any(|l| l == line)
+    pod.metrics().await.lines().any(|l| l == line)
 }
 
 #[tokio::test]

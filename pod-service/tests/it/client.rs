@@ -98,6 +98,18 @@ impl TestPod {
         TestStream::open(self.address, request).await
     }
 
+    /// Opens a stream from the start, and reads what every stream begins with.
+    pub async fn listen(&self, connection: &str, tasks: &[&str]) -> TestStream {
+        let mut stream = self.open(connection, tasks, None).await;
+        assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+        stream
+    }
+
+    /// Its metrics.
+    pub async fn metrics(&self) -> String {
+        send(self.admin, Request::get("/metrics").body(Full::default()).unwrap()).await.text
+    }
+
     /// Waits until the task has its final event.
     pub async fn until_final(&self, task: &str) -> Value {
         within("a final event", async {

@@ -6,14 +6,9 @@ use fundbond_store::memory::Restart;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{TestPod, TestStream, offset, send, settings, within},
-    troubled::TroubledStore,
+    client::{TestPod, TestStream, offset, settings, within},
+    troubled::{TroubledStore, pod},
 };
-
-async fn pod() -> (TestPod, Arc<TroubledStore>) {
-    let store = Arc::new(TroubledStore::default());
-    (TestPod::with(settings(), store.clone()).await, store)
-}
 
 fn publish(store: &TroubledStore, message: &Value) {
     store.inner.publish_foreign(message.to_string().as_bytes());
@@ -21,8 +16,7 @@ fn publish(store: &TroubledStore, message: &Value) {
 
 /// A metric of the pod; 0 while it is not there.
 async fn metric(pod: &TestPod, series: &str) -> u64 {
-    let request = http::Request::get("/metrics").body(http_body_util::Full::default()).unwrap();
-    let text = send(pod.admin, request).await.text;
+    let text = pod.metrics().await;
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map_or(0, |value| value.parse().unwrap())
 }
@@ -44,8 +38,7 @@ async fn said(stream: &mut TestStream) -> (u64, Value) {
 #[tokio::test]
 async fn an_event_with_two_fields_reaches_the_stream_it_names_like_any_other() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("test", &[], None).await;
-    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+    let mut stream = pod.listen("test", &[]).await;
     publish(&store, &json!({"correlationId": "test", "status": "TEST"}));
     let event = stream.next_said().await.unwrap();
     assert_eq!((event.name.as_str(), offset(&event)), ("TEST", 1));
@@ -54,8 +47,7 @@ async fn an_event_with_two_fields_reaches_the_stream_it_names_like_any_other() {
         assert!(!body[field].is_null(), "{field} is missing: {body}");
     }
     // Whoever comes back reads it again from the log.
-    let mut again = pod.open("test", &[], None).await;
-    assert_eq!(again.next_said().await.unwrap().name, "CONNECTED");
+    let mut again = pod.listen("test", &[]).await;
     assert_eq!(again.next_said().await.unwrap().id, event.id);
     pod.stop().await;
 }
@@ -63,8 +55,7 @@ async fn an_event_with_two_fields_reaches_the_stream_it_names_like_any_other() {
 #[tokio::test]
 async fn a_task_that_runs_elsewhere_ends_its_stream() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("desk", &["elsewhere"], None).await;
-    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+    let mut stream = pod.listen("desk", &["elsewhere"]).await;
     publish(&store, &json!({"correlationId": "elsewhere", "status": "PROCESSING"}));
     publish(
         &store,
@@ -108,10 +99,8 @@ async fn of_two_pods_the_one_that_holds_the_stream_takes_it() {
     let store = Arc::new(TroubledStore::default());
     let one = TestPod::with(settings(), store.clone()).await;
     let two = TestPod::with(settings(), store.clone()).await;
-    let mut before = one.open("desk", &["elsewhere"], None).await;
-    assert_eq!(before.next_said().await.unwrap().name, "CONNECTED");
-    let mut after = two.open("desk", &["elsewhere"], None).await;
-    assert_eq!(after.next_said().await.unwrap().name, "CONNECTED");
+    let mut before = one.listen("desk", &["elsewhere"]).await;
+    let mut after = two.listen("desk", &["elsewhere"]).await;
     for number in 0..20 {
         let of = if number % 2 == 0 { "desk" } else { "elsewhere" };
         publish(&store, &json!({"correlationId": of, "status": "TEST", "message": number.to_string()}));
@@ -128,8 +117,7 @@ async fn of_two_pods_the_one_that_holds_the_stream_takes_it() {
 #[tokio::test]
 async fn after_a_gap_events_are_taken_again_once_the_store_said_whose_they_are() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("desk", &[], None).await;
-    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+    let mut stream = pod.listen("desk", &[]).await;
     // The pod cannot know whether somebody else took the stream meanwhile, until its re-assertion is answered.
     let hold = store.hold("reassert");
     store.inner.restart(Restart::Keep);
@@ -158,8 +146,7 @@ async fn after_a_gap_events_are_taken_again_once_the_store_said_whose_they_are()
 #[tokio::test]
 async fn what_cannot_be_used_is_counted_by_its_fault_and_costs_the_stream_nothing() {
     let (pod, store) = pod().await;
-    let mut stream = pod.open("desk", &[], None).await;
-    assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
+    let mut stream = pod.listen("desk", &[]).await;
     let huge = json!({"correlationId": "desk", "status": "A", "message": "x".repeat(300_000)}).to_string();
     for (message, times) in [
         (&b"\xff\xfe"[..], 1),

@@ -3,15 +3,9 @@
 use std::sync::Arc;
 
 use fundbond_store::{MemoryStore, memory};
-use http::Request;
-use http_body_util::Full;
 use tokio::{io::AsyncWriteExt as _, net::TcpSocket};
 
-use crate::client::{TestPod, send, settings, within};
-
-async fn scrape(pod: &TestPod) -> String {
-    send(pod.admin, Request::get("/metrics").body(Full::default()).unwrap()).await.text
-}
+use crate::client::{TestPod, settings, within};
 
 /// The value of `series`, a name with its labels; none where it is not there.
 fn value(metrics: &str, series: &str) -> Option<f64> {
@@ -23,13 +17,13 @@ async fn a_task_and_its_stream_are_counted_and_the_events_timed() {
     let pod = TestPod::start().await;
     let mut stream = pod.open("c", &["t"], None).await;
     assert_eq!(stream.next_said().await.unwrap().name, "CONNECTED");
-    let open = scrape(&pod).await;
+    let open = pod.metrics().await;
     assert_eq!(value(&open, "fund_streams_open"), Some(1.0), "{open}");
     pod.start_steps("t", "c", 3, 0).await;
     assert_eq!(stream.rest().await.last().unwrap().name, "COMPLETED");
     within("the metrics of what has ended", async {
         loop {
-            let text = scrape(&pod).await;
+            let text = pod.metrics().await;
             let is = |series: &str, expected: f64| value(&text, series) == Some(expected);
             if is(r#"fund_stream_ends_total{reason="finished"}"#, 1.0)
                 && is("fund_streams_open", 0.0)
@@ -62,14 +56,14 @@ async fn bytes_that_wait_for_a_client_are_seen() {
     let mut slow = socket.connect(pod.address).await.unwrap();
     slow.write_all(b"GET /api/fund-events/slow HTTP/1.1\r\nhost: pod\r\n\r\n").await.unwrap();
     within("bytes in the queue", async {
-        while value(&scrape(&pod).await, "fund_stream_queue_bytes").is_none_or(|bytes| bytes < 65_536.0) {
+        while value(&pod.metrics().await, "fund_stream_queue_bytes").is_none_or(|bytes| bytes < 65_536.0) {
             tokio::task::yield_now().await;
         }
     })
     .await;
     drop(slow);
     within("an empty queue", async {
-        while value(&scrape(&pod).await, "fund_stream_queue_bytes") != Some(0.0) {
+        while value(&pod.metrics().await, "fund_stream_queue_bytes") != Some(0.0) {
             tokio::task::yield_now().await;
         }
     })

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use fundbond_protocol::sse::Parser;
 use fundbond_store::{MemoryStore, memory};
-use http::Request;
-use http_body_util::Full;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
 };
 
-use crate::client::{TestPod, offset, send, settings, within};
+use crate::client::{TestPod, offset, settings, within};
 
 /// Resident memory of this process, in bytes.
 fn resident() -> usize {
@@ -48,8 +46,7 @@ async fn a_slow_reader_costs_little_memory_harms_nobody_and_is_repaired_by_resum
 
     within("the cut", async {
         let slow = r#"fund_stream_ends_total{reason="slow"} 1"#;
-        let metrics = || Request::get("/metrics").body(Full::default()).unwrap();
-        while !send(pod.admin, metrics()).await.text.contains(slow) {
+        while !pod.metrics().await.contains(slow) {
             tokio::task::yield_now().await;
         }
     })
