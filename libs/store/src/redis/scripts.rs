@@ -11,82 +11,50 @@ const PRELUDE: &str = include_str!("scripts/prelude.lua");
 /// enough to cost nothing, often enough that nobody notices.
 const FRESH_FOR: u64 = 60;
 
-/// One atomic step of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Heartbeat,
-    Leave,
-    Bury,
-    Register,
-    CatchUp,
-    Finish,
-    Close,
-    Reassert,
-    Emit,
-    EmitHomeless,
-    Foreign,
-    Submit,
-    Task,
-    List,
+/// Each step: its name in the code, its name for people and metrics, its script.
+macro_rules! steps {
+    ($($step:ident $label:literal $script:literal)*) => {
+        /// One atomic step of the store.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Step {
+            $($step,)*
+        }
+
+        impl Step {
+            /// All of them, in the order of their declaration.
+            pub(super) const ALL: [Self; [$($label),*].len()] = [$(Self::$step),*];
+
+            /// Its name for people and metrics.
+            pub(super) const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$step => $label,)*
+                }
+            }
+
+            fn source(self) -> &'static str {
+                match self {
+                    $(Self::$step => include_str!(concat!("scripts/", $script)),)*
+                }
+            }
+        }
+    };
 }
 
-impl Step {
-    /// All of them, in the order of their declaration.
-    pub(super) const ALL: [Self; 14] = [
-        Self::Heartbeat,
-        Self::Leave,
-        Self::Bury,
-        Self::Register,
-        Self::CatchUp,
-        Self::Finish,
-        Self::Close,
-        Self::Reassert,
-        Self::Emit,
-        Self::EmitHomeless,
-        Self::Foreign,
-        Self::Submit,
-        Self::Task,
-        Self::List,
-    ];
-
-    /// Its name for people and metrics.
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Heartbeat => "heartbeat",
-            Self::Leave => "leave",
-            Self::Bury => "bury",
-            Self::Register => "register",
-            Self::CatchUp => "catch-up",
-            Self::Finish => "finish",
-            Self::Close => "close",
-            Self::Reassert => "reassert",
-            Self::Emit => "emit",
-            Self::EmitHomeless => "emit-homeless",
-            Self::Foreign => "foreign",
-            Self::Submit => "submit",
-            Self::Task => "task",
-            Self::List => "list",
-        }
-    }
-
-    fn source(self) -> &'static str {
-        match self {
-            Self::Heartbeat => include_str!("scripts/heartbeat.lua"),
-            Self::Leave => include_str!("scripts/leave.lua"),
-            Self::Bury => include_str!("scripts/bury.lua"),
-            Self::Register => include_str!("scripts/register.lua"),
-            Self::CatchUp => include_str!("scripts/catch_up.lua"),
-            Self::Finish => include_str!("scripts/finish.lua"),
-            Self::Close => include_str!("scripts/close.lua"),
-            Self::Reassert => include_str!("scripts/reassert.lua"),
-            Self::Emit => include_str!("scripts/emit.lua"),
-            Self::EmitHomeless => include_str!("scripts/emit_homeless.lua"),
-            Self::Foreign => include_str!("scripts/foreign.lua"),
-            Self::Submit => include_str!("scripts/submit.lua"),
-            Self::Task => include_str!("scripts/task.lua"),
-            Self::List => include_str!("scripts/list.lua"),
-        }
-    }
+steps! {
+    Heartbeat "heartbeat" "heartbeat.lua"
+    Leave "leave" "leave.lua"
+    Bury "bury" "bury.lua"
+    Register "register" "register.lua"
+    CatchUp "catch-up" "catch_up.lua"
+    Finish "finish" "finish.lua"
+    Close "close" "close.lua"
+    Reassert "reassert" "reassert.lua"
+    Emit "emit" "emit.lua"
+    EmitHomeless "emit-homeless" "emit_homeless.lua"
+    Foreign "foreign" "foreign.lua"
+    Submit "submit" "submit.lua"
+    Task "task" "task.lua"
+    List "list" "list.lua"
 }
 
 /// The name of what is no script.

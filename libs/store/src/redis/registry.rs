@@ -1,0 +1,176 @@
+//! Who holds which stream, and which nodes live, as scripts.
+
+use async_trait::async_trait;
+use fundbond_protocol::{ClusterId, ConnectionId, LastEventId, PodId, Position, keys};
+
+use super::{RedisStore, reply, scripts::Step, word};
+use crate::{
+    Asserted, Assertion, Closed, Finished, Generation, Holder, Node, Opened, ReadLimit, Reading, Reasserted,
+    Register, Registered, Registry, StoreError,
+};
+
+/// Streams in one re-assertion script: a few milliseconds, in which the server does nothing else.
+const ASSERTED_A_STEP: usize = 100;
+
+/// How a script is told where a reader stands: how, epoch, offset.
+fn standing(last: &LastEventId) -> [String; 3] {
+    match last {
+        LastEventId::Start => ["start".into(), String::new(), String::new()],
+        LastEventId::At(position) => ["at".into(), position.epoch.to_string(), position.offset.to_string()],
+        LastEventId::Replaced | LastEventId::Unknown => ["nowhere".into(), String::new(), String::new()],
+    }
+}
+
+fn bounds(limit: ReadLimit) -> [String; 2] {
+    // The first entry always passes, so nobody asks for none.
+    [limit.entries.max(1).to_string(), limit.bytes.to_string()]
+}
+
+#[async_trait]
+impl Registry for RedisStore {
+    async fn heartbeat(&self, pod: &PodId, cluster: &ClusterId) -> Result<Node, StoreError> {
+        let answer = self.step(Step::Heartbeat, [pod.to_string(), cluster.to_string()]).await?;
+        word(answer, &[("alive", Node::Alive), ("buried", Node::Buried)])
+    }
+
+    async fn leave(&self, pod: &PodId, cluster: &ClusterId) -> Result<(), StoreError> {
+        loop {
+            let left = self.step(Step::Leave, [pod.to_string(), cluster.to_string()]).await?;
+            if reply::text(left)? == "0" {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn bury(&self, pod: &PodId) -> Result<bool, StoreError> {
+        word(self.step(Step::Bury, [pod.to_string()]).await?, &[("buried", true), ("alive", false)])
+    }
+
+    async fn register(&self, request: &Register) -> Result<Registered, StoreError> {
+        let [how, epoch, offset] = standing(&request.last);
+        let [entries, bytes] = bounds(request.limit);
+        let mut arguments = vec![
+            request.connection.to_string(),
+            request.pod.to_string(),
+            request.cluster.to_string(),
+            how,
+            epoch,
+            offset,
+            entries,
+            bytes,
+        ];
+        arguments.extend(request.tasks.iter().map(ToString::to_string));
+        let mut answer = reply::parts(self.commands.step(Step::Register, arguments).await?)?;
+        match answer.text()?.as_str() {
+            "open" => Ok(Registered::Open(Opened {
+                generation: Generation(answer.number()?),
+                reading: reply::reading(answer.parts()?)?,
+                tasks: reply::attached(answer.parts()?)?,
+            })),
+            "done" => Ok(Registered::Done),
+            "buried" => Ok(Registered::Buried),
+            "nohealth" => Ok(Registered::NoHealth),
+            other => Err(StoreError::Contract(format!("register answered {other:?}"))),
+        }
+    }
+
+    async fn catch_up(
+        &self,
+        connection: &ConnectionId,
+        after: &Position,
+        limit: ReadLimit,
+    ) -> Result<Reading, StoreError> {
+        let [entries, bytes] = bounds(limit);
+        let (epoch, offset) = (after.epoch.to_string(), after.offset.to_string());
+        let arguments = [connection.to_string(), epoch, offset, entries, bytes];
+        reply::reading(reply::parts(self.step(Step::CatchUp, arguments).await?)?)
+    }
+
+    async fn finish(&self, holder: &Holder, position: &Position) -> Result<Finished, StoreError> {
+        let (epoch, offset) = (position.epoch.to_string(), position.offset.to_string());
+        let arguments = [holder.connection.to_string(), holder.generation.0.to_string(), epoch, offset];
+        let words = [
+            ("closed", Finished::Closed),
+            ("replaced", Finished::Replaced),
+            ("lost", Finished::Lost),
+            ("more", Finished::More),
+        ];
+        word(self.step(Step::Finish, arguments).await?, &words)
+    }
+
+    async fn close(&self, holder: &Holder) -> Result<Closed, StoreError> {
+        let arguments =
+            [holder.connection.to_string(), holder.pod.to_string(), holder.generation.0.to_string()];
+        word(
+            self.step(Step::Close, arguments).await?,
+            &[("deleted", Closed::Deleted), ("kept", Closed::Kept)],
+        )
+    }
+
+    async fn reassert(
+        &self,
+        pod: &PodId,
+        cluster: &ClusterId,
+        streams: &[Assertion],
+    ) -> Result<Reasserted, StoreError> {
+        let mut all = Vec::with_capacity(streams.len());
+        // Nothing held is asserted too: it says whether the pod is well.
+        let batches =
+            if streams.is_empty() { vec![streams] } else { streams.chunks(ASSERTED_A_STEP).collect() };
+        for batch in batches {
+            let mut arguments = vec![pod.to_string(), cluster.to_string()];
+            for stream in batch {
+                arguments.push(stream.connection.to_string());
+                arguments.push(stream.generation.0.to_string());
+                arguments.push(stream.position.epoch.to_string());
+                arguments.push(stream.position.offset.to_string());
+                arguments.push(u8::from(stream.gained).to_string());
+                arguments.push(stream.tasks.len().to_string());
+                arguments.extend(stream.tasks.iter().map(ToString::to_string));
+            }
+            let mut answer = reply::parts(self.commands.step(Step::Reassert, arguments).await?)?;
+            match answer.text()?.as_str() {
+                "streams" => {
+                    let mut answers = answer.parts()?;
+                    while let Some(one) = answers.next() {
+                        all.push(asserted(reply::parts(one)?)?);
+                    }
+                }
+                "buried" => return Ok(Reasserted::Buried),
+                "nohealth" => return Ok(Reasserted::NoHealth),
+                other => return Err(StoreError::Contract(format!("reassert answered {other:?}"))),
+            }
+        }
+        Ok(Reasserted::Streams(all))
+    }
+
+    async fn holder(&self, connection: &ConnectionId) -> Result<Option<(PodId, ClusterId)>, StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("GET").arg(keys::registration(connection));
+        let (value,): (Option<String>,) = self.commands.plain(&pipeline).await?;
+        let Some(value) = value else { return Ok(None) };
+        let parse = |value: &str| {
+            let (pod, cluster) = value.split_once(':')?;
+            Some((PodId::parse(pod).ok()?, ClusterId::parse(cluster).ok()?))
+        };
+        parse(&value).map(Some).ok_or_else(|| StoreError::Contract(format!("registration {value:?}")))
+    }
+}
+
+fn asserted(mut answer: reply::Parts) -> Result<Asserted, StoreError> {
+    match answer.text()?.as_str() {
+        "replaced" => Ok(Asserted::Replaced),
+        "held" => {
+            let epoch = reply::parsed(&answer.text()?)?;
+            let end = answer.number()?;
+            let mut names = answer.parts()?;
+            let mut open = Vec::new();
+            while !names.is_empty() {
+                open.push(reply::task_id(&names.text()?)?);
+            }
+            open.sort_unstable();
+            Ok(Asserted::Held { epoch, end, open })
+        }
+        other => Err(StoreError::Contract(format!("an assertion was answered {other:?}"))),
+    }
+}
