@@ -2,7 +2,7 @@
 //!
 //! The flow is always the same. [`process`] is the only way to another program, [`cache`] keeps what a chore had to
 //! fetch or build so that the next run finds it, [`tools`] and [`readers`] say what must be there, and one
-//! module a chore ([`up`], [`lint`], [`test`], [`bench`], [`fuzz`], [`images`], [`compose`]) strings these together. [`tidy`] holds the repository's
+//! module a chore ([`up`], [`lint`], [`test`], [`bench`], [`chaos`], [`fuzz`], [`images`], [`compose`]) strings these together. [`tidy`] holds the repository's
 //! own rules: pure functions over file texts and dependency facts, run by `lint` and by this crate's tests.
 //!
 //! What it never does: depend on a service crate (it must build in seconds, also when those do not build), write
@@ -11,6 +11,7 @@
 
 pub mod bench;
 pub mod cache;
+pub mod chaos;
 pub mod compose;
 pub mod docker;
 pub mod fuzz;

@@ -41,6 +41,14 @@ enum Chore {
     },
     /// Write the pages of docs/reference anew, from the code they are about.
     Reference,
+    /// Break a running system on a schedule that a seed draws, and check every promise; arguments go to
+    /// `fundbond-chaos`.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Arguments of `fundbond-chaos`; `cargo xtask chaos --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Look for inputs that break a parser; what it finds fails loudly.
     Fuzz(xtask::fuzz::Arguments),
     /// Make the container images from what this machine has, where no registry can be reached.
@@ -62,6 +70,7 @@ fn main() -> ExitCode {
         Chore::Test { arguments } => xtask::test::run(&arguments),
         Chore::Bench { arguments } => xtask::bench::run(&arguments),
         Chore::Reference => xtask::reference::run(),
+        Chore::Chaos { arguments } => xtask::chaos::run(&arguments),
         Chore::Fuzz(arguments) => xtask::fuzz::run(&arguments),
         Chore::Images { nginx } => xtask::images::run(nginx),
         Chore::Compose(chore) => xtask::compose::run(&chore),

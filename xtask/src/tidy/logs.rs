@@ -11,7 +11,7 @@ const PAGE: &str = "docs/reference/logs.md";
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
 /// Programs that run no part of the system: equipment of tests and of this repository.
-const EQUIPMENT: [&str; 4] = ["bench/", "fuzz/", "libs/fault-proxy/", "xtask/"];
+const EQUIPMENT: [&str; 5] = ["bench/", "chaos/", "fuzz/", "libs/fault-proxy/", "xtask/"];
 
 /// Names that are there whatever a line says.
 const OF_EVERY_LINE: [&str; 4] = ["level", "ts", "msg", "target"];

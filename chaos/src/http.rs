@@ -1,0 +1,106 @@
+//! The requests of clients, each over a connection of its own: a connection that is kept may be one to a gateway that
+//! has died since.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use fundbond_protocol::headers;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client as Pool, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::time::timeout;
+
+use crate::error::ChaosError;
+
+/// The cluster of all pods.
+pub const CLUSTER: &str = "cluster1";
+
+/// How long an answer may take: the gateway says itself after a minute that it got none.
+const ANSWER_WITHIN: Duration = Duration::from_secs(70);
+
+/// A client of the gateway.
+#[derive(Clone, Debug)]
+pub struct Http {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+    server: SocketAddr,
+}
+
+impl Http {
+    /// A client of this server.
+    pub fn new(server: SocketAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let pool = Pool::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Self { pool, server }
+    }
+
+    /// Opens a stream as an `EventSource` does, after `last`.
+    ///
+    /// # Errors
+    /// Where the request cannot be made.
+    pub fn stream(&self, path: &str, last: &str) -> Result<Request<Full<Bytes>>, ChaosError> {
+        let mut request = self.request(Method::GET, path).header(header::ACCEPT, headers::EVENT_STREAM);
+        if !last.is_empty() {
+            request = request.header(headers::LAST_EVENT_ID, last);
+        }
+        Ok(request.body(Full::default())?)
+    }
+
+    /// Sends JSON.
+    ///
+    /// # Errors
+    /// Where the request cannot be made.
+    pub fn post(&self, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ChaosError> {
+        let request = self.request(Method::POST, path).header(header::CONTENT_TYPE, headers::JSON);
+        Ok(request.body(Full::new(body))?)
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// Where the request cannot be made.
+    pub fn get(&self, path: &str) -> Result<Request<Full<Bytes>>, ChaosError> {
+        Ok(self.request(Method::GET, path).body(Full::default())?)
+    }
+
+    fn request(&self, method: Method, path: &str) -> http::request::Builder {
+        let uri = format!("http://{}{path}", self.server);
+        Request::builder().method(method).uri(uri).header(headers::X_CLUSTER_ROUTE, CLUSTER)
+    }
+
+    /// The head of the answer, or why there is none.
+    pub async fn head(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+        match timeout(ANSWER_WITHIN, self.pool.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err(format!("nothing within {} s", ANSWER_WITHIN.as_secs())),
+        }
+    }
+
+    /// The whole answer, or why there is none.
+    pub async fn whole(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
+        let response = self.head(request).await?;
+        let status = response.status();
+        match timeout(ANSWER_WITHIN, response.into_body().collect()).await {
+            Ok(Ok(body)) => Ok((status, body.to_bytes())),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err(format!("half an answer within {} s", ANSWER_WITHIN.as_secs())),
+        }
+    }
+}
+
+/// The error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,98 @@
+//! The Redis of a run.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use fundbond_protocol::{ConnectionId, keys};
+use redis::{Client, RedisError, aio::MultiplexedConnection};
+use tokio::time::{Instant, sleep};
+
+use super::{Process, Signal};
+use crate::{error::ChaosError, history::History};
+
+/// How long it may take to answer: it is up within milliseconds, and reads what it wrote down in a few more.
+const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// A Redis that can be ended and started again.
+#[derive(Debug)]
+pub struct Redis {
+    process: Process,
+    client: Client,
+}
+
+impl Redis {
+    /// Starts one and waits until it answers. With `keeps` it writes down each change.
+    pub async fn start(
+        address: SocketAddr,
+        keeps: bool,
+        folder: &Path,
+        logs: &Path,
+        history: &Arc<History>,
+    ) -> Result<Self, ChaosError> {
+        let mut process = Process::new("redis", Path::new("redis-server"), logs, history);
+        process.tell(&["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
+        process.tell(&["--save", "", "--daemonize", "no", "--dir", &folder.display().to_string()]);
+        process.tell(&["--appendonly", if keeps { "yes" } else { "no" }, "--appendfsync", "everysec"]);
+        let mut redis = Self { process, client: Client::open(format!("redis://{address}/"))? };
+        redis.again().await?;
+        Ok(redis)
+    }
+
+    /// Ends it at once.
+    pub async fn kill(&mut self) -> Result<(), ChaosError> {
+        self.process.kill().await
+    }
+
+    /// Starts it (again) and waits until it answers.
+    pub async fn again(&mut self) -> Result<(), ChaosError> {
+        self.process.start()?;
+        let deadline = Instant::now() + START_WITHIN;
+        loop {
+            let answer = async {
+                let mut connection = self.connect().await?;
+                redis::cmd("PING").query_async::<String>(&mut connection).await
+            };
+            match answer.await {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error.into()),
+                Err(_) => sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+
+    /// Whether it runs.
+    pub fn look(&mut self) -> bool {
+        self.process.look()
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&mut self, signal: Signal) -> Result<(), ChaosError> {
+        self.process.signal(signal)
+    }
+
+    /// Makes it forget everything.
+    pub async fn flush(&self) -> Result<(), ChaosError> {
+        let mut connection = self.connect().await?;
+        Ok(redis::cmd("FLUSHALL").query_async(&mut connection).await?)
+    }
+
+    /// Who holds each of these streams: `{pod}:{cluster}`.
+    pub async fn holders(&self, connections: &[&ConnectionId]) -> Result<Vec<Option<String>>, ChaosError> {
+        if connections.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut server = self.connect().await?;
+        let names: Vec<_> = connections.iter().map(|connection| keys::registration(connection)).collect();
+        Ok(redis::cmd("MGET").arg(names).query_async(&mut server).await?)
+    }
+
+    /// Every key that begins so.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, ChaosError> {
+        let mut connection = self.connect().await?;
+        // A run has some hundred keys; a server that others use would want SCAN.
+        Ok(redis::cmd("KEYS").arg(format!("{prefix}*")).query_async(&mut connection).await?)
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        self.client.get_multiplexed_async_connection().await
+    }
+}

@@ -1,0 +1,28 @@
+//! `cargo xtask chaos`: builds and runs `fundbond-chaos`, which breaks a running system and checks every promise.
+
+use crate::{process, say, tools};
+use anyhow::Result;
+use std::ffi::{OsStr, OsString};
+
+/// The plan that `cargo xtask test` plays. One seed for all: who changes the system has to see whether the change broke
+/// a promise, and a new plan each time would say that of the plan as well. `cargo xtask chaos` draws a new one.
+const SEED_OF_TESTS: &str = "20261121";
+
+/// Runs it with these arguments.
+pub fn run(arguments: &[OsString]) -> Result<()> {
+    say::section("chaos");
+    with(arguments)
+}
+
+/// The two minutes of it that are a part of all tests.
+pub fn test() -> Result<()> {
+    say::section("test: two minutes of chaos");
+    with(&["--seed", SEED_OF_TESTS, "--minutes", "2"])
+}
+
+fn with(arguments: &[impl AsRef<OsStr>]) -> Result<()> {
+    tools::c_compiler()?;
+    tools::redis_server()?;
+    let mut command = process::cargo(["run", "--quiet", "--package", "fundbond-chaos"]);
+    process::run(command.args(process::lock_flag()).arg("--").args(arguments))
+}
