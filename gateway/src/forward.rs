@@ -14,7 +14,12 @@ use crate::{
     record::{Outcome, Record},
     trace::{REQUEST_ID, RequestId, TRACEPARENT, TRACESTATE, trace_header, trace_of},
 };
-use fundbond_protocol::{TraceParent, api::FUND_EVENTS_PATH, headers};
+use fundbond_protocol::{
+    TraceParent,
+    api::FUND_EVENTS_PATH,
+    headers,
+    users::{SSE_CONNECT_PATH, SSE_SEND_PATH},
+};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Version,
     header::{ACCEPT, CONTENT_TYPE},
@@ -22,14 +27,6 @@ use http::{
 };
 use http_body::Body as _;
 use hyper::body::Incoming;
-
-/// Streams of users, below it.
-const CONNECT_PATH: &str = "/api/sse/connect/";
-
-/// What takes events line by line as they arise, and answers at their end: exempt from the limit of a body's
-/// length. Only there: elsewhere a media type would be a way around the limit.
-const SEND_PATH: &str = "/api/sse/send";
-const NDJSON: &str = "application/x-ndjson";
 
 impl Gateway {
     /// Answers one request.
@@ -135,7 +132,9 @@ impl Gateway {
     ) -> Result<Request<Upload>, Failure> {
         parts.uri = head::target(&parts.uri, route.strip_prefix);
         // The path that the endpoint sees is the one whose lines it takes.
-        let lines = parts.uri.path() == SEND_PATH && is_ndjson(&parts.headers);
+        // It takes events as they arise, and answers at their end, so its body may have any length. Only there:
+        // elsewhere a media type would be a way around the limit.
+        let lines = parts.uri.path() == SSE_SEND_PATH && is_ndjson(&parts.headers);
         let allowed = if lines { u64::MAX } else { self.config.max_body_bytes };
         if body.size_hint().lower() > allowed {
             return Err(Failure::TooLarge);
@@ -219,10 +218,9 @@ fn wants_stream(parts: &Parts) -> bool {
         value.to_str().is_ok_and(|list| list.split(',').any(|one| is_media_type(one, headers::EVENT_STREAM)))
     });
     let path = parts.uri.path();
-    let below = path.strip_prefix(FUND_EVENTS_PATH);
-    accepts
-        || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        || path.starts_with(CONNECT_PATH)
+    let below =
+        |stream: &str| path.strip_prefix(stream).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    accepts || below(FUND_EVENTS_PATH) || below(SSE_CONNECT_PATH)
 }
 
 fn is_event_stream(content_type: Option<&HeaderValue>) -> bool {
@@ -230,7 +228,10 @@ fn is_event_stream(content_type: Option<&HeaderValue>) -> bool {
 }
 
 fn is_ndjson(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(|text| is_media_type(text, NDJSON))
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|text| is_media_type(text, headers::NDJSON))
 }
 
 /// Whether `text` is `media_type`, with or without parameters.

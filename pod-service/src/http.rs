@@ -5,6 +5,7 @@ mod extract;
 mod fund_api;
 mod fund_events;
 mod openapi;
+mod sse;
 mod tasks;
 
 use std::sync::Arc;
@@ -42,6 +43,11 @@ fn described() -> OpenApiRouter<Arc<Pod>> {
         .routes(routes!(tasks::state))
         .routes(routes!(tasks::rows))
         .routes(routes!(tasks::cancel))
+        .routes(routes!(sse::connect, sse::head))
+        .routes(routes!(sse::send::send))
+        .routes(routes!(sse::broadcast::broadcast))
+        .routes(routes!(sse::close))
+        .routes(routes!(sse::status))
         .routes(routes!(openapi::serve))
 }
 
@@ -80,7 +86,7 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
         next.run(request).instrument(span.clone()).await
     };
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
-        if let ApiError::Store(error) = &*error {
+        if let ApiError::Store(error) = error.cause() {
             pod.doubt_store(error);
         }
         let allow = response.headers_mut().remove(axum::http::header::ALLOW);

@@ -19,6 +19,7 @@ mod pod;
 mod runner;
 mod server;
 mod stream;
+mod users;
 mod work;
 
 pub use config::{Config, Program, Settings};
@@ -83,6 +84,7 @@ pub struct PodService {
     subscription: Option<Subscription>,
     jobs: runner::Jobs,
     foreign: stream::foreign::Receiver,
+    answers: stream::inquiries::Receiver,
 }
 
 impl PodService {
@@ -110,12 +112,14 @@ impl PodService {
         let identity = Identity::new(host, address.port()).map_err(RunError::Random)?;
         let (runner, jobs) = Runner::new(config.settings.task_queue);
         let (foreign, taken) = stream::foreign::Desk::new();
+        let (inquiries, answers) = stream::inquiries::Inquiries::new();
         let pod = Arc::new(Pod {
             identity,
             cluster: config.cluster_id,
             store,
             streams,
             foreign,
+            inquiries,
             runner,
             metrics,
             settings: config.settings,
@@ -125,7 +129,7 @@ impl PodService {
             reassert: tokio::sync::Notify::new(),
             doubt: tokio::sync::Notify::new(),
         });
-        Ok(Self { pod, listener, address, admin, subscription: None, jobs, foreign: taken })
+        Ok(Self { pod, listener, address, admin, subscription: None, jobs, foreign: taken, answers })
     }
 
     /// Makes the pod known to its store now. [`serve`](Self::serve) does it otherwise, and waits unready for a store
@@ -159,12 +163,13 @@ impl PodService {
     /// # Errors
     /// Where the admin server broke; everything else ends in order.
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { pod, listener, address, admin, subscription, jobs, foreign } = self;
+        let Self { pod, listener, address, admin, subscription, jobs, foreign, answers } = self;
         let deadline = CancellationToken::new();
         let (closing, after) = (Shutdown::new(), Shutdown::new());
         let mut background = JoinSet::new();
         background.spawn(live(pod.clone(), subscription));
         background.spawn(stream::foreign::run(pod.clone(), foreign));
+        background.spawn(stream::inquiries::run(pod.clone(), answers));
         background.spawn(runner::recall::run(pod.clone()));
         background.spawn(watch_gauges(pod.clone()));
         let mut workers = runner::start(&pod, jobs, &deadline);

@@ -36,6 +36,13 @@ pub struct OutcomeLabels {
     pub outcome: &'static str,
 }
 
+/// Label of events for users.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DeliveryLabels {
+    /// See `Delivery::label`.
+    pub delivery: &'static str,
+}
+
 /// Label of what cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabels {
@@ -106,6 +113,8 @@ pub struct Metrics {
     pub foreign_events: Family<OutcomeLabels, Counter>,
     /// Foreign messages that cannot become events.
     pub foreign_unusable: Family<ReasonLabels, Counter>,
+    /// Events for users that this pod took, by where they went.
+    pub user_events: Family<DeliveryLabels, Counter>,
     /// Times the bus had to drop messages.
     pub bus_gaps: Counter,
     /// Times the pod took a new id.
@@ -146,6 +155,7 @@ impl Metrics {
             event_lag: event_lag(),
             foreign_events: Family::default(),
             foreign_unusable: Family::default(),
+            user_events: Family::default(),
             bus_gaps: Counter::default(),
             renewals: Counter::default(),
             tasks_accepted: Family::default(),
@@ -163,6 +173,7 @@ impl Metrics {
         catalogue.register(about::EVENT_LAG, metrics.event_lag.clone());
         catalogue.register(about::FOREIGN_EVENTS, metrics.foreign_events.clone());
         catalogue.register(about::FOREIGN_UNUSABLE, metrics.foreign_unusable.clone());
+        catalogue.register(about::USER_EVENTS, metrics.user_events.clone());
         catalogue.register(about::BUS_GAPS, metrics.bus_gaps.clone());
         catalogue.register(about::RENEWALS, metrics.renewals.clone());
         catalogue.register(about::TASKS_ACCEPTED, metrics.tasks_accepted.clone());

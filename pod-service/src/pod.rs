@@ -16,7 +16,7 @@ use crate::{
     identity::Identity,
     metrics::Metrics,
     runner::Runner,
-    stream::{foreign, hub::Streams},
+    stream::{foreign, hub::Streams, inquiries::Inquiries},
 };
 
 /// How often a node says that it lives, and repeats what it holds: a third of the time after which it
@@ -45,6 +45,8 @@ pub struct Pod {
     pub streams: Arc<Streams>,
     /// Where events of others go that this pod takes.
     pub foreign: foreign::Desk,
+    /// What this pod asks others about streams, and they it.
+    pub inquiries: Inquiries,
     /// Running tasks.
     pub runner: Runner,
     /// What it counts.

@@ -7,6 +7,7 @@
 mod claim_tests;
 pub mod foreign;
 pub mod hub;
+pub mod inquiries;
 pub mod queue;
 pub mod session;
 #[cfg(test)]
@@ -94,6 +95,7 @@ pub struct Stream {
     state: Mutex<State>,
     driver: Notify,
     connection_cut: CancellationToken,
+    since: Timestamp,
 }
 
 #[derive(Debug)]
@@ -160,6 +162,7 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
             state: Mutex::new(State { session, queue: Queue::default() }),
             driver: Notify::new(),
             connection_cut: request.connection_cut.clone(),
+            since: Timestamp::now(),
         });
         // Known to the hub before the store knows it, so that no message falls between the two.
         let listed = pod.streams.insert(&request.connection, &request.tasks, stream.clone());
@@ -320,7 +323,7 @@ async fn conclude(pod: &Pod, stream: &Arc<Stream>, end: End) {
     let holder = {
         let mut state = stream.lock();
         match end {
-            End::Finished | End::Replaced | End::Draining => state.queue.end(),
+            End::Finished | End::Replaced | End::Closed | End::Draining => state.queue.end(),
             End::ClientLeft | End::Slow => state.queue.discard(),
         }
         pod.holder_of(&state.session)
@@ -329,7 +332,7 @@ async fn conclude(pod: &Pod, stream: &Arc<Stream>, end: End) {
         tracing::info!(connectionId = %holder.connection, "cut a stream whose client stopped reading");
         stream.connection_cut.cancel();
     }
-    // Finished streams were released by the store; replaced ones are somebody else's.
+    // Finished and closed streams were released by the store; replaced ones are somebody else's.
     let released = async {
         if matches!(end, End::Draining | End::ClientLeft | End::Slow) {
             release(pod, &holder).await;

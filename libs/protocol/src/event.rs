@@ -6,7 +6,7 @@ use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ConnectionId, EventId, PodId, TaskId};
+use crate::{ConnectionId, EventId, PodId, TaskId, UserId};
 
 /// The largest event, in bytes of UTF-8 as we encode it.
 ///
@@ -17,7 +17,8 @@ pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 /// for two and a half of them takes the stream for lost.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The state an event announces: `[A-Z0-9_.-]{1,64}`. Open: other publishers have their own words.
+/// The state an event announces: `[A-Z0-9_.-]{1,64}`. Open: other publishers have their own words. On the stream of a
+/// user it is the name that the sender gave, which may have small letters too ([`Status::named`]).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Status(Cow<'static, str>);
@@ -46,6 +47,11 @@ impl utoipa::ToSchema for Status {}
 #[error("{0:?} is not a status: expected 1 to 64 characters of A-Z 0-9 _ . -")]
 pub struct StatusError(String);
 
+/// A text that is not the name of an event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not the name of an event: expected 1 to 64 characters of A-Z a-z 0-9 _ . -")]
+pub struct NameError(String);
+
 impl Status {
     /// The task is taken and will end in one final event.
     pub const ACCEPTED: Self = Self(Cow::Borrowed("ACCEPTED"));
@@ -71,6 +77,24 @@ impl Status {
     pub const CLOSED: Self = Self(Cow::Borrowed("CLOSED"));
     /// About the stream: it ends and the client should come back.
     pub const DRAINING: Self = Self(Cow::Borrowed("DRAINING"));
+
+    /// What a sender calls an event that it gave no name.
+    pub const MESSAGE: Self = Self(Cow::Borrowed("MESSAGE"));
+
+    /// What streams say about themselves, and nobody else does: a reader acts on it.
+    pub const OF_STREAMS: [Self; 6] =
+        [Self::CONNECTED, Self::HEARTBEAT, Self::RESET, Self::REPLACED, Self::CLOSED, Self::DRAINING];
+
+    /// Reads the name of an event for a user: like a status, but small letters are as good.
+    pub fn named(text: impl Into<String>) -> Result<Self, NameError> {
+        let text = text.into();
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        if (1..=MAX_STATUS_LENGTH).contains(&text.len()) && text.bytes().all(legal) {
+            Ok(Self(Cow::Owned(text)))
+        } else {
+            Err(NameError(text.chars().take(MAX_STATUS_LENGTH).collect()))
+        }
+    }
 
     /// Parses a status.
     pub fn parse(text: impl Into<String>) -> Result<Self, StatusError> {
@@ -231,10 +255,13 @@ impl TaskEvent {
 }
 
 impl ConnectionId {
-    /// The connection in the place of a task: events about the stream carry its id as `correlationId`.
+    /// The connection in the place of a task: events about the stream carry its id as `correlationId`, and on the
+    /// stream of a user the user's.
     pub fn as_task_id(&self) -> TaskId {
-        // Both share one alphabet, so this parse cannot fail; the type system cannot know.
-        TaskId::parse(self.as_str()).unwrap_or_else(|_| unreachable!("a connection id is a valid task id"))
+        let user = self.user();
+        let text = user.as_ref().map_or(self.as_str(), UserId::as_str);
+        // All of them share one alphabet, so this parse cannot fail; the type system cannot know.
+        TaskId::parse(text).unwrap_or_else(|_| unreachable!("a connection id is a valid task id"))
     }
 }
 
@@ -273,5 +300,22 @@ mod tests {
         for bad in ["", "lower", "A B", "A\nB", "É", &"A".repeat(65)] {
             assert!(Status::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_users_event_may_have_small_letters_and_nothing_that_breaks_a_frame() {
+        for good in ["token", "order.created", "MESSAGE", &"a".repeat(64)] {
+            assert_eq!(Status::named(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "two words", "a\nb", "a\rb", "a\0", "a:b", "\u{e9}", &"a".repeat(65)] {
+            assert!(Status::named(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_of_a_user_speaks_of_itself_under_the_users_id() {
+        let connection = ConnectionId::of_user(&UserId::parse("maria").unwrap());
+        let event = TaskEvent::of_stream(&connection, 7, Status::CONNECTED, now());
+        assert_eq!((event.correlation_id.as_str(), event.event_id.as_str()), ("maria", "maria:CONNECTED:7"));
     }
 }

@@ -16,10 +16,6 @@ use crate::{
 /// The largest message that is looked at: the largest event with every byte of it escaped, and no more.
 const MAX_MESSAGE_BYTES: usize = 6 * MAX_EVENT_BYTES;
 
-/// What streams say about themselves, and nobody else does.
-const RESERVED: [Status; 6] =
-    [Status::CONNECTED, Status::HEARTBEAT, Status::RESET, Status::REPLACED, Status::CLOSED, Status::DRAINING];
-
 /// An event of somebody else's, ready for a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ForeignEvent {
@@ -103,7 +99,7 @@ impl ForeignEvent {
             Value::String(text) => Status::parse(text).map_err(|error| bad("status", error))?,
             other => return Err(not_a("status", "text", &other)),
         };
-        if RESERVED.contains(&status) {
+        if Status::OF_STREAMS.contains(&status) {
             return Err(bad("status", format_args!("is {status}, which only a stream says of itself")));
         }
         if fields.contains_key("tasks") {

@@ -37,6 +37,8 @@ pub const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
 pub const EVENT_STREAM: &str = "text/event-stream";
 /// Media type of an error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+/// Media type of events for users, one JSON object a line, sent as they arise.
+pub const NDJSON: &str = "application/x-ndjson";
 /// Media type of everything else.
 pub const JSON: &str = "application/json";
 

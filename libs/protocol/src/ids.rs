@@ -226,7 +226,29 @@ impl From<EventId> for String {
     }
 }
 
+/// What the connection of a user begins with. No id holds a colon, so none of a client's can be taken for one.
+const OF_USER: &str = "user:";
+
 impl ConnectionId {
+    /// The connection of a user's one stream. [`parse`](Self::parse) refuses its text: nobody can open somebody's
+    /// stream by another way than the one for it.
+    pub fn of_user(user: &UserId) -> Self {
+        Self(format!("{OF_USER}{user}").into())
+    }
+
+    /// Whose stream it is, where it is a user's.
+    pub fn user(&self) -> Option<UserId> {
+        self.0.strip_prefix(OF_USER).map(|user| UserId(user.into()))
+    }
+
+    /// Reads a connection where a store has kept it: also that of a user.
+    pub fn parse_kept(text: &str) -> Result<Self, IdError> {
+        match text.strip_prefix(OF_USER) {
+            Some(user) => UserId::parse(user).map(|user| Self::of_user(&user)),
+            None => Self::parse(text),
+        }
+    }
+
     /// The connection a task belongs to when its request names none: the part before a last `-fund-<n>`
     /// or `-bond-<n>`, else the task id itself (`desk7-fund-3` -> `desk7`).
     pub fn of_task(task: &TaskId) -> Self {
@@ -269,6 +291,21 @@ mod tests {
         assert_eq!(EventId::parse("t1:3").unwrap(), EventId::of_step(&task, 3));
         assert!(EventId::parse("a\nb").is_err());
         assert_eq!(EventId::parse("x".repeat(129)), Err(IdError::TooLong(129)));
+    }
+
+    #[test]
+    fn the_connection_of_a_user_is_nobody_elses() {
+        let user = UserId::parse("maria").unwrap();
+        let connection = ConnectionId::of_user(&user);
+        assert_eq!(connection.as_str(), "user:maria");
+        assert_eq!(connection.user(), Some(user));
+        assert_eq!(ConnectionId::parse("user:maria"), Err(IdError::Character { found: ':', at: 4 }));
+        assert!(serde_json::from_str::<ConnectionId>("\"user:maria\"").is_err());
+        assert_eq!(ConnectionId::parse_kept("user:maria"), Ok(connection));
+        assert_eq!(ConnectionId::parse_kept("desk7").unwrap().user(), None);
+        for bad in ["user:", "user:a:b", "users:a", ":a", "user:a\n"] {
+            assert!(ConnectionId::parse_kept(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub const ROWS_PREFIX: &str = "task-rows:";
 pub const ACCEPTED_PREFIX: &str = "task-index:";
 /// Prefix of [`connections_of`].
 pub const HELD_PREFIX: &str = "pod-conns:";
+/// Prefix of [`lines_of`].
+pub const LINES_PREFIX: &str = "user-lines:";
 /// Prefix of [`node_health`].
 pub const HEALTH_PREFIX: &str = "node-health:";
 /// Prefix of [`node_dead`].
@@ -44,7 +46,12 @@ pub fn registration(connection: &ConnectionId) -> String {
 
 /// Who holds the user's stream.
 pub fn user_registration(user: &UserId) -> String {
-    format!("{CONNECTIONS_PREFIX}user:{user}")
+    registration(&ConnectionId::of_user(user))
+}
+
+/// How many lines of a request that sends line by line are logged.
+pub fn lines_of(request: &str) -> String {
+    format!("{LINES_PREFIX}{request}")
 }
 
 /// Epoch, offset and generation of a connection.

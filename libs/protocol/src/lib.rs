@@ -20,6 +20,7 @@ pub mod problem;
 mod schema;
 pub mod sse;
 pub mod trace;
+pub mod users;
 
 pub use event::{Status, TaskEvent};
 pub use foreign::{ForeignEvent, Unusable};

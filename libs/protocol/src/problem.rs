@@ -33,6 +33,9 @@ pub struct Problem {
     /// The bad fields, where there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
+    /// Where a body of many events broke off: how many of them were accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<u64>,
 }
 
 impl Problem {
@@ -45,6 +48,7 @@ impl Problem {
             detail: detail.into(),
             instance: String::new(),
             errors: Vec::new(),
+            accepted: None,
         }
     }
 
@@ -52,6 +56,13 @@ impl Problem {
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldProblem>) -> Self {
         self.errors = errors;
+        self
+    }
+
+    /// The same of a body of which `accepted` events were taken.
+    #[must_use]
+    pub fn with_accepted(mut self, accepted: u64) -> Self {
+        self.accepted = Some(accepted);
         self
     }
 

@@ -1,5 +1,5 @@
 //! How a task on any pod reaches a stream on any other: who holds which stream (registry), what happened
-//! (bus), and what became of each task (tasks).
+//! (bus), what became of each task (tasks), and what is said to people (users).
 //!
 //! Flow: a pod **registers** a stream and reads its log; tasks are **submitted** and **emit** events; each
 //! emit appends to the log of the connection the task belongs to and publishes to the pod that holds it.
@@ -19,6 +19,7 @@ pub mod redis;
 pub mod registry;
 pub mod subscription;
 pub mod tasks;
+pub mod users;
 pub mod wait;
 
 pub use address::StoreAddress;
@@ -33,6 +34,7 @@ pub use registry::{
 };
 pub use subscription::{Message, Publisher, Subscription};
 pub use tasks::{Submission, Submitted, TaskPage, TaskQuery, TaskRecord, Tasks};
+pub use users::{Answer, Lines, Question, Sent, StreamReport, UserEvent, UserRecord, UserSend, Users};
 
 use std::time::Duration;
 
@@ -63,5 +65,5 @@ pub enum StoreError {
 }
 
 /// Everything a pod needs from a store.
-pub trait Store: Registry + Bus + Tasks + Observed {}
-impl<T: Registry + Bus + Tasks + Observed> Store for T {}
+pub trait Store: Registry + Bus + Tasks + Users + Observed {}
+impl<T: Registry + Bus + Tasks + Users + Observed> Store for T {}

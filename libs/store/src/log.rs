@@ -13,7 +13,7 @@ pub enum EntryKind {
     Final,
     /// The task moved to another connection; the reader is told `REPLACED` for it.
     Moved,
-    /// What a foreign publisher says of the connection itself: of no task, and not kept with one.
+    /// What a foreign publisher says of the connection itself, or somebody to its user: of no task, and not kept with one.
     Note,
 }
 
@@ -22,7 +22,7 @@ pub enum EntryKind {
 pub struct Entry {
     /// Place in the connection's log, from 1, rising by one.
     pub offset: u64,
-    /// Whose event it is.
+    /// Whose event it is: that of a task, or of the user it is for.
     pub task: TaskId,
     /// Which event of the task.
     pub event_id: EventId,

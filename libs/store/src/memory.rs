@@ -19,6 +19,7 @@ mod task;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

@@ -15,6 +15,7 @@ mod registry;
 mod reply;
 mod scripts;
 mod tasks;
+mod users;
 mod wire;
 
 pub use scripts::STEPS;

@@ -53,7 +53,8 @@ pub struct Opened {
 pub enum Registered {
     /// The stream is held.
     Open(Opened),
-    /// Every task is final and the client stands at the end: there is nothing to hold (204).
+    /// Every task is final and the client stands at the end, or the stream was closed and this resumes it: there is
+    /// nothing to hold (204).
     Done,
     /// The pod was buried; see [`Node::Buried`].
     Buried,
@@ -115,6 +116,8 @@ pub struct Assertion {
 pub enum Asserted {
     /// A greater generation exists: the local stream must end with `REPLACED`.
     Replaced,
+    /// Somebody closed the stream: the local one must end with `CLOSED`.
+    Closed,
     /// The stream is held; where epoch, end or open tasks differ from what the pod has, it catches up.
     Held {
         /// The history in force.

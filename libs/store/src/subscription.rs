@@ -9,7 +9,7 @@ use fundbond_protocol::{ConnectionId, Epoch, ForeignEvent, TaskId, Unusable};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::{Entry, Generation};
+use crate::{Answer, Entry, Generation, Question};
 
 /// Messages waiting in one subscription. 16,384 events of the usual 300 bytes are 5 MB: more than a second
 /// of the highest rate a pod is built for, and little enough to lose on purpose.
@@ -47,6 +47,13 @@ pub enum Message {
         /// The generation.
         generation: Generation,
     },
+    /// Somebody closed the connection, whose registrations before this generation are over: its client is told `CLOSED`.
+    Closed {
+        /// The connection.
+        connection: ConnectionId,
+        /// Greater than that of the registration that was closed.
+        generation: Generation,
+    },
     /// A task was attached to a connection.
     Attached {
         /// The connection.
@@ -64,6 +71,10 @@ pub enum Message {
     Foreign(Arc<ForeignEvent>),
     /// Somebody published what cannot become an event.
     Unusable(Unusable),
+    /// Another pod asks about a stream; see [`Users::ask`](crate::Users::ask).
+    Asked(Question),
+    /// Another pod answers.
+    Answered(Answer),
     /// Messages were or may have been missed here: catch up with every stream, and re-assert.
     Gap,
 }

@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use fundbond_protocol::{
     ClusterId, Problem, TaskId,
     api::{FUND_API_PATH, FUND_EVENTS_PATH, TASKS_PATH},
-    headers::{EVENT_STREAM, JSON, PROBLEM_JSON},
+    headers::{EVENT_STREAM, PROBLEM_JSON},
     problem::FieldProblem,
+    users::SSE_PATH,
 };
 use fundbond_service_runtime::exit::chain;
 use fundbond_store::StoreError;
@@ -69,14 +70,21 @@ impl Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// No such path.
-    #[error("there is nothing at {0}; there are {FUND_EVENTS_PATH}, {FUND_API_PATH} and {TASKS_PATH}")]
+    #[error(
+        "there is nothing at {0}; there are {FUND_EVENTS_PATH}, {FUND_API_PATH}, {TASKS_PATH} and {SSE_PATH}"
+    )]
     NoRoute(String),
     /// No such method on this path.
     #[error("{0} is not possible here; the Allow header says what is")]
     Method(Method),
     /// The body is not of the type we read.
-    #[error("the body must be {JSON}; the request says {}", .0.as_deref().unwrap_or("nothing"))]
-    MediaType(Option<String>),
+    #[error("the body must be {wanted}; the request says {}", given.as_deref().unwrap_or("nothing"))]
+    MediaType {
+        /// What it must be.
+        wanted: &'static str,
+        /// What it says it is.
+        given: Option<String>,
+    },
     /// The client does not take what this call answers.
     #[error("this call answers {EVENT_STREAM}, which the Accept header {0:?} leaves out")]
     NotAcceptable(String),
@@ -118,6 +126,14 @@ pub enum ApiError {
         "the store does not answer; nothing is known to have happened, so the same request may be repeated"
     )]
     Store(#[source] StoreError),
+    /// A body of many events broke off.
+    #[error("{why}; {accepted} events before it were accepted")]
+    Lines {
+        /// Events that are in the store.
+        accepted: u64,
+        /// Why.
+        why: Box<ApiError>,
+    },
     /// A defect of ours.
     #[error("an internal error; the log has it under this request id")]
     Internal(String),
@@ -146,11 +162,23 @@ impl ApiError {
         Self::Invalid(vec![FieldProblem { field: field.into(), message: message.into() }])
     }
 
+    /// A body that is not of the type that is wanted.
+    pub fn media_type(wanted: &'static str, headers: &HeaderMap) -> Self {
+        let given = headers.get(header::CONTENT_TYPE);
+        let given = given.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        Self::MediaType { wanted, given }
+    }
+
+    /// What went wrong, without where.
+    pub fn cause(&self) -> &Self {
+        if let Self::Lines { why, .. } = self { why } else { self }
+    }
+
     fn kind(&self) -> &'static Kind {
         match self {
             Self::NoRoute(_) => &Kind::NO_ROUTE,
             Self::Method(_) => &Kind::METHOD,
-            Self::MediaType(_) => &Kind::MEDIA_TYPE,
+            Self::MediaType { .. } => &Kind::MEDIA_TYPE,
             Self::NotAcceptable(_) => &Kind::NOT_ACCEPTABLE,
             Self::TooLarge(_) => &Kind::TOO_LARGE,
             Self::Stalled(_) => &Kind::STALLED,
@@ -164,13 +192,14 @@ impl ApiError {
             Self::QueueFull(_) => &Kind::QUEUE_FULL,
             Self::Store(_) => &Kind::STORE,
             Self::Internal(_) | Self::Panicked => &Kind::INTERNAL,
+            Self::Lines { why, .. } => why.kind(),
         }
     }
 
     /// The answer, as a problem of the request `request_id`. Logs what a person should look at, in the request's span.
     pub fn to_response(&self, request_id: &str) -> Response {
         let kind = self.kind();
-        match self {
+        match self.cause() {
             Self::Internal(cause) => tracing::error!(error = cause, "internal error"),
             Self::Store(_) => tracing::warn!(error = chain(self), "request failed"),
             Self::Panicked => {}
@@ -179,8 +208,11 @@ impl ApiError {
         }
         let mut problem = Problem::new(kind.status.as_u16(), kind.slug, kind.title, self.to_string())
             .with_instance(request_id);
-        if let Self::Invalid(errors) = self {
+        if let Self::Invalid(errors) = self.cause() {
             problem = problem.with_errors(errors.clone());
+        }
+        if let Self::Lines { accepted, .. } = self {
+            problem = problem.with_accepted(*accepted);
         }
         let mut response = (
             kind.status,

@@ -23,33 +23,55 @@ const BODY_SILENCE: Duration = Duration::from_secs(30);
 
 /// Reads a JSON body of at most `limit` bytes.
 pub async fn json_body(request: Request, limit: usize) -> Result<bytes::Bytes, ApiError> {
-    check_media_type(request.headers())?;
+    if !is_media_type(request.headers(), JSON) {
+        return Err(ApiError::media_type(JSON, request.headers()));
+    }
     read(request.into_body(), limit).await
 }
 
 async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
     let mut body = Limited::new(body, limit);
     let mut bytes = bytes::BytesMut::new();
+    while let Some(data) = piece(&mut body, limit).await? {
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+/// The next bytes of a body that holds at most `limit`.
+pub async fn piece<B>(body: &mut B, limit: usize) -> Result<Option<bytes::Bytes>, ApiError>
+where
+    B: http_body::Body<Data = bytes::Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     loop {
         match tokio::time::timeout(BODY_SILENCE, body.frame()).await {
-            Ok(None) => return Ok(bytes.freeze()),
+            Ok(None) => return Ok(None),
             Ok(Some(Ok(frame))) => {
                 // Trailers say nothing that is wanted here.
                 if let Ok(data) = frame.into_data() {
-                    bytes.extend_from_slice(&data);
+                    return Ok(Some(data));
                 }
             }
-            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => return Err(ApiError::TooLarge(limit)),
-            Ok(Some(Err(error))) => return Err(ApiError::Body(error.to_string())),
+            Ok(Some(Err(error))) => {
+                let error = error.into();
+                let too_large = error.is::<LengthLimitError>();
+                return Err(if too_large {
+                    ApiError::TooLarge(limit)
+                } else {
+                    ApiError::Body(error.to_string())
+                });
+            }
             Err(_) => return Err(ApiError::Stalled(BODY_SILENCE)),
         }
     }
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let given = headers.get(header::CONTENT_TYPE).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
-    let essence = given.as_deref().and_then(|v| v.split(';').next()).unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(JSON) { Ok(()) } else { Err(ApiError::MediaType(given)) }
+/// Whether a body is of this type, with or without parameters.
+pub fn is_media_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = given.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(wanted)
 }
 
 /// Parses JSON into `T`; syntax errors and wrong fields are different problems.

@@ -143,7 +143,12 @@ async fn open(
             connection_cut: cut.0,
         },
     );
-    Ok(match opening.await {
+    Ok(answer(opening.await))
+}
+
+/// What a client gets that asked for a stream.
+pub(super) fn answer(opening: Opening) -> Response {
+    match opening {
         Opening::Stream(body) => stream_response(Body::new(body)),
         Opening::Nothing => StatusCode::NO_CONTENT.into_response(),
         Opening::Shed { retry, why } => {
@@ -152,10 +157,10 @@ async fn open(
             write_comment(&mut bytes, why);
             stream_response(Body::from(bytes))
         }
-    })
+    }
 }
 
-fn stream_response(body: Body) -> Response {
+pub(super) fn stream_response(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
@@ -164,14 +169,14 @@ fn stream_response(body: Body) -> Response {
     response
 }
 
-fn last_event_id(headers: &HeaderMap, query: &Query) -> LastEventId {
+pub(super) fn last_event_id(headers: &HeaderMap, query: &Query) -> LastEventId {
     match headers.get(LAST_EVENT_ID) {
         Some(value) => value.to_str().map_or(LastEventId::Unknown, LastEventId::parse),
         None => query.non_empty(QUERY_LAST_EVENT_ID).map_or(LastEventId::Start, LastEventId::parse),
     }
 }
 
-fn check_accept(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check_accept(headers: &HeaderMap) -> Result<(), ApiError> {
     let given: Vec<_> =
         headers.get_all(header::ACCEPT).iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
     let accepted = given.iter().flat_map(|line| line.split(',')).any(|range| {

@@ -237,6 +237,10 @@ errors! {
     StartErrors: NOT_JSON BODY STALLED CONFLICT TOO_LARGE MEDIA_TYPE INVALID INTERNAL DRAINING QUEUE_FULL STORE
 }
 errors! {
+    /// Of sending to people.
+    SendErrors: NOT_JSON BODY STALLED TOO_LARGE MEDIA_TYPE INVALID INTERNAL STORE
+}
+errors! {
     /// Of reading what the store has.
     ReadErrors: INVALID INTERNAL STORE
 }

@@ -17,7 +17,10 @@ pub const STREAM_OPENS: About = labelled(
 pub const STREAM_ENDS: About = labelled(
     "fund_stream_ends",
     "Ended streams by reason",
-    &[("reason", "finished, replaced, draining, `slow` as the client stopped reading, or client-left")],
+    &[(
+        "reason",
+        "finished, replaced, closed, draining, `slow` as the client stopped reading, or client-left",
+    )],
 );
 pub const STREAM_CATCH_UPS: About =
     plain("fund_stream_catch_ups", "Log pages read by streams that were behind");
@@ -38,6 +41,11 @@ pub const FOREIGN_UNUSABLE: About = labelled(
     "fund_foreign_unusable",
     "Messages of other publishers that cannot become events, by what is wrong",
     &[("reason", "too-large, not-json, missing-field or bad-field")],
+);
+pub const USER_EVENTS: About = labelled(
+    "fund_user_events",
+    "Events for users that this pod took, repeated ones included",
+    &[("delivery", "`local` or `remote` by the pod that holds the stream, `offline` where nobody does")],
 );
 pub const BUS_GAPS: About =
     plain("fund_bus_gaps", "Times messages from the store were or may have been missed");

@@ -6,7 +6,7 @@ use fundbond_protocol::{ConnectionId, Epoch, ForeignEvent, PodId, TaskId};
 use fundbond_store::{Generation, Opened, Outcome, Reading};
 use jiff::Timestamp;
 
-use super::session::{Claim, Session};
+use super::session::{Claim, End, Session};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -66,7 +66,7 @@ fn a_session_that_lost_its_stream_takes_nothing_more() {
     let mut session = session();
     register(&mut session);
     session.gained(Generation(7));
-    session.lost(Generation(8), NOW, &mut Vec::new());
+    session.lost(Generation(8), End::Replaced, NOW, &mut Vec::new());
     assert_eq!(session.foreign(&event("t")), Claim::Leave);
 }
 

@@ -9,12 +9,14 @@ use std::{
 };
 
 use fundbond_protocol::{ConnectionId, ForeignEvent, TaskId};
-use fundbond_store::{Asserted, Assertion, Foreign, Message, Subscription};
+use fundbond_store::{
+    Asserted, Assertion, EntryKind, Foreign, Generation, Message, StreamReport, Subscription,
+};
 use jiff::Timestamp;
 
 use super::{
     Stream,
-    session::{Claim, Session, Want},
+    session::{Claim, End, Session, Want},
 };
 use crate::{backoff::Backoff, metrics::EventLabels, pod::Pod};
 
@@ -47,6 +49,15 @@ struct Held {
 impl Table {
     fn streams(&self, connection: &str) -> &[Arc<Stream>] {
         self.by_connection.get(connection).map_or(&[], |held| &held.streams)
+    }
+
+    fn report(&self, connection: &ConnectionId) -> Option<StreamReport> {
+        self.streams(connection.as_str()).iter().rev().find_map(|stream| {
+            let state = stream.lock();
+            let position = state.session.position().filter(|_| !state.session.is_ended())?.clone();
+            let queued_bytes = state.queue.waiting() as u64;
+            Some(StreamReport { since: stream.since, position, queued_bytes })
+        })
     }
 
     fn find_by_task(&mut self, connection: &ConnectionId, task: &TaskId) {
@@ -131,6 +142,11 @@ impl Streams {
     /// Bytes that wait for clients.
     pub fn queue_bytes(&self) -> usize {
         self.all().iter().map(|stream| stream.lock().queue.waiting()).sum()
+    }
+
+    /// What is known here of the stream `connection`, if it is here.
+    pub fn report(&self, connection: &ConnectionId) -> Option<StreamReport> {
+        self.lock().report(connection)
     }
 
     /// Every stream may have missed something.
@@ -241,7 +257,10 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
                         wrote
                     });
                     if wrote > 0 {
-                        written.get_or_insert_with(|| entry.json.clone());
+                        // Only the words of a pod are known to tell its time.
+                        if entry.kind != EntryKind::Note {
+                            written.get_or_insert_with(|| entry.json.clone());
+                        }
                         pod.metrics
                             .events_written
                             .get_or_create(&EventLabels::of(&entry.status))
@@ -256,12 +275,15 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
                     table.find_by_task(connection, task);
                 }
                 Message::Lost { connection, generation } => {
-                    each(table.streams(connection.as_str()), |stream| {
-                        stream.lock().write(|s, out| s.lost(*generation, Timestamp::now(), out));
-                        stream.wake_driver();
-                        false
-                    });
+                    farewell(table.streams(connection.as_str()), *generation, End::Replaced);
                 }
+                Message::Closed { connection, generation } => {
+                    farewell(table.streams(connection.as_str()), *generation, End::Closed);
+                }
+                Message::Asked(question) => {
+                    pod.inquiries.asked(question, table.report(&question.connection));
+                }
+                Message::Answered(answer) => pod.inquiries.answered(answer.clone()),
                 Message::Ended { task } => pod.stop_task(task),
                 Message::Gained { connection, generation } => {
                     each(table.streams(connection.as_str()), |stream| {
@@ -311,6 +333,15 @@ pub(super) fn opened(pod: &Pod, stream: &Stream) {
     for event in session.early() {
         take(pod, session, &event);
     }
+}
+
+/// Registrations before `generation` are over.
+fn farewell(streams: &[Arc<Stream>], generation: Generation, end: End) {
+    each(streams, |stream| {
+        stream.lock().write(|session, out| session.lost(generation, end, Timestamp::now(), out));
+        stream.wake_driver();
+        false
+    });
 }
 
 fn each(streams: &[Arc<Stream>], mut step: impl FnMut(&Stream) -> bool) -> u64 {

@@ -36,12 +36,14 @@ pub enum Want {
 }
 
 /// Why a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
     /// Every task is final and the client has everything; the registration is gone.
     Finished,
     /// Another stream took the connection over; its registration stands.
     Replaced,
+    /// Somebody closed it; its registration is gone.
+    Closed,
     /// The client should come back: drain, or the lifetime is over.
     Draining,
     /// The client stopped reading.
@@ -56,6 +58,7 @@ impl End {
         match self {
             Self::Finished => "finished",
             Self::Replaced => "replaced",
+            Self::Closed => "closed",
             Self::Draining => "draining",
             Self::Slow => "slow",
             Self::ClientLeft => "client-left",
@@ -89,8 +92,8 @@ pub struct Session {
     finish_lost: bool,
     /// The last event that was ignored while behind: whoever caught up must stand at it or beyond.
     heard: Option<(Epoch, u64)>,
-    /// The greatest generation that somebody else registered, while our own is not known yet.
-    lost: Option<Generation>,
+    /// The greatest generation that somebody else registered or closed with, while our own is not known yet.
+    lost: Option<(Generation, End)>,
     /// With which generation the bus said that this pod has the stream, while nothing was missed since: what others
     /// publish is this pod's to take from there on.
     gained: Option<Generation>,
@@ -199,8 +202,8 @@ impl Session {
         write(out, id.as_deref(), &connected.status, &connected.to_json());
         self.phase = Phase::Behind;
         self.apply(opened.reading, now, out);
-        if self.lost.is_some_and(|lost| lost > self.generation) {
-            self.replaced(self.lost.unwrap_or(self.generation), now, out);
+        if let Some((lost, end)) = self.lost.filter(|(lost, _)| *lost > self.generation) {
+            self.say_farewell(lost, end, now, out);
         }
     }
 
@@ -318,12 +321,12 @@ impl Session {
         }
     }
 
-    /// The bus says that somebody registered this connection with `generation`.
-    pub fn lost(&mut self, generation: Generation, now: Timestamp, out: &mut Vec<u8>) {
+    /// The bus says that registrations before `generation` are over: [`End::Replaced`] or [`End::Closed`].
+    pub fn lost(&mut self, generation: Generation, end: End, now: Timestamp, out: &mut Vec<u8>) {
         match self.phase {
-            Phase::Registering => self.lost = self.lost.max(Some(generation)),
+            Phase::Registering => self.lost = self.lost.max(Some((generation, end))),
             Phase::Live | Phase::Behind if generation > self.generation => {
-                self.replaced(generation, now, out);
+                self.say_farewell(generation, end, now, out);
             }
             _ => {}
         }
@@ -338,7 +341,9 @@ impl Session {
         }
         match answer {
             Finished::Closed => self.phase = Phase::Ended(End::Finished),
-            Finished::Replaced => self.replaced(Generation(self.generation.0 + 1), now, out),
+            Finished::Replaced => {
+                self.say_farewell(Generation(self.generation.0 + 1), End::Replaced, now, out);
+            }
             Finished::More => self.phase = Phase::Behind,
             Finished::Lost => {
                 self.finish_lost = true;
@@ -353,11 +358,13 @@ impl Session {
         if !matches!(self.phase, Phase::Live | Phase::Behind) {
             return;
         }
+        let over = Generation(self.generation.0 + 1);
         match answer {
             // The store may have ended the stream meanwhile, which raises the generation as well; the answer to
             // that question tells the two apart.
             Asserted::Replaced if self.finish_wanted => {}
-            Asserted::Replaced => self.replaced(Generation(self.generation.0 + 1), now, out),
+            Asserted::Replaced => self.say_farewell(over, End::Replaced, now, out),
+            Asserted::Closed => self.say_farewell(over, End::Closed, now, out),
             Asserted::Held { epoch, end, open } => {
                 let same = self.position.as_ref().is_some_and(|p| p.epoch == epoch && p.offset >= end);
                 let done = open.is_empty() && !self.tasks.is_empty();
@@ -408,12 +415,17 @@ impl Session {
         matches!(self.phase, Phase::Ended(_))
     }
 
-    fn replaced(&mut self, by: Generation, now: Timestamp, out: &mut Vec<u8>) {
-        let event = self
-            .about_stream(by.0, Status::REPLACED, now)
-            .with_message("another stream with this connectionId took over; do not reconnect");
-        write(out, Some(&replaced_id(by.0)), &event.status, &event.to_json());
-        self.phase = Phase::Ended(End::Replaced);
+    /// A close has no id of its own: whoever resumes is known by having one, whether or not this reached it.
+    fn say_farewell(&mut self, by: Generation, end: End, now: Timestamp, out: &mut Vec<u8>) {
+        let (status, id, why) = if end == End::Closed {
+            (Status::CLOSED, None, "this stream was closed; do not reconnect")
+        } else {
+            let why = "another stream took this one's place; do not reconnect";
+            (Status::REPLACED, Some(replaced_id(by.0)), why)
+        };
+        let event = self.about_stream(by.0, status, now).with_message(why);
+        write(out, id.as_deref(), &event.status, &event.to_json());
+        self.phase = Phase::Ended(end);
     }
 
     fn write_entry(&mut self, entry: &Entry, epoch: &Epoch, out: &mut Vec<u8>) {

@@ -209,9 +209,9 @@ fn a_full_queue_makes_the_session_fall_behind_and_drops_nothing() {
 fn a_newer_registration_ends_the_stream_with_a_farewell_that_is_not_resumed() {
     let (mut session, mut out) = (session(), Vec::new());
     session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
-    session.lost(Generation(6), NOW, &mut out);
+    session.lost(Generation(6), End::Replaced, NOW, &mut out);
     assert!(!session.is_ended());
-    session.lost(Generation(8), NOW, &mut out);
+    session.lost(Generation(8), End::Replaced, NOW, &mut out);
     assert_eq!(said(&out), ["k1.0 CONNECTED", "x.8 REPLACED"]);
     assert_eq!(session.want(), Want::Ended(End::Replaced));
 }
@@ -237,9 +237,31 @@ fn a_refused_re_assertion_ends_the_stream_unless_its_own_end_is_being_asked() {
 #[test]
 fn a_newer_registration_that_overtakes_our_own_answer_wins() {
     let (mut session, mut out) = (session(), Vec::new());
-    session.lost(Generation(8), NOW, &mut out);
+    session.lost(Generation(8), End::Replaced, NOW, &mut out);
     session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
     assert_eq!(session.want(), Want::Ended(End::Replaced));
+}
+
+#[test]
+fn a_close_ends_the_stream_with_a_farewell_that_has_no_id() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    session.lost(Generation(6), End::Closed, NOW, &mut out);
+    assert!(!session.is_ended(), "an older one was meant");
+    session.lost(Generation(8), End::Closed, NOW, &mut out);
+    assert_eq!(session.want(), Want::Ended(End::Closed));
+    // The reader's last id is still that of the last event before.
+    assert_eq!(said(&out), ["k1.0 CONNECTED", "k1.0 CLOSED"]);
+
+    // The word came before the answer to the registration, or was missed.
+    let (mut session, mut out) = (self::session(), Vec::new());
+    session.lost(Generation(8), End::Closed, NOW, &mut out);
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    assert_eq!(session.want(), Want::Ended(End::Closed));
+    let (mut session, mut out) = (self::session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    session.asserted(Asserted::Closed, NOW, &mut out);
+    assert_eq!(session.want(), Want::Ended(End::Closed));
 }
 
 #[test]

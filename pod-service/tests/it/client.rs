@@ -152,7 +152,13 @@ impl Answer {
     }
 }
 
-async fn exchange(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Response<Incoming> {
+/// Sends a request with a body of any kind.
+pub async fn exchange<B>(address: SocketAddr, mut request: Request<B>) -> Response<Incoming>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
+{
     request.headers_mut().insert("host", address.to_string().parse().unwrap());
     let socket = within("a connection", TcpStream::connect(address)).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.unwrap();
@@ -162,7 +168,11 @@ async fn exchange(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Res
 }
 
 pub async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
-    let response = exchange(address, request).await;
+    read(exchange(address, request).await).await
+}
+
+/// Reads an answer to its end.
+pub async fn read(response: Response<Incoming>) -> Answer {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = within("a body", response.into_body().collect()).await.unwrap().to_bytes();
     Answer { status, headers, text: String::from_utf8(body.to_vec()).unwrap() }

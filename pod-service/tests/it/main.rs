@@ -19,3 +19,5 @@ mod schemathesis;
 mod slow;
 mod suffering;
 mod troubled;
+mod user_lines;
+mod users;

@@ -29,6 +29,7 @@ fn calls(document: &Value) -> Vec<(String, String)> {
 
 async fn call(pod: &TestPod, method: &str, path: &str) -> Answer {
     let path = path.replace("{taskId}", "some-task").replace("{connectionId}", "some-connection");
+    let path = path.replace("{userId}", "some-user");
     // A type that no stream call answers, so that none is opened.
     let request = Request::builder().method(method).uri(path).header("accept", "application/json");
     send(pod.address, request.body(Full::<Bytes>::default()).unwrap()).await
@@ -39,7 +40,7 @@ async fn every_documented_call_is_served_with_a_documented_answer() {
     let pod = TestPod::start().await;
     let document = document(&pod).await;
     let calls = calls(&document);
-    assert_eq!(calls.len(), 9, "{calls:?}");
+    assert_eq!(calls.len(), 15, "{calls:?}");
     for (method, path) in calls {
         let answer = call(&pod, &method, &path).await;
         let kind = if answer.text.is_empty() { Value::Null } else { answer.json()["type"].clone() };
@@ -116,5 +117,5 @@ async fn every_example_of_a_request_is_accepted() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 2);
+    assert_eq!(tried, 4);
 }

@@ -7,11 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId};
+use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId, UserId};
 use fundbond_store::{
-    Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, MemoryStore, Message, Node, Observed,
-    Publisher, ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError, Submission,
-    Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
+    Answer, Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, MemoryStore, Message, Node,
+    Observed, Publisher, Question, ReadLimit, Reading, Reasserted, Register, Registered, Registry, Sent,
+    StoreError, Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
+    UserRecord, UserSend, Users,
 };
 use tokio::sync::Semaphore;
 
@@ -239,6 +240,33 @@ impl Bus for TroubledStore {
 
     async fn foreign(&self, foreign: &Foreign) -> Result<Taken, StoreError> {
         self.step("foreign", self.inner.foreign(foreign)).await
+    }
+}
+
+#[async_trait]
+impl Users for TroubledStore {
+    async fn send(&self, send: &UserSend) -> Result<Sent, StoreError> {
+        self.step("send", self.inner.send(send)).await
+    }
+
+    async fn close_user(&self, user: &UserId) -> Result<Option<(PodId, ClusterId)>, StoreError> {
+        self.step("close_user", self.inner.close_user(user)).await
+    }
+
+    async fn user(&self, user: &UserId) -> Result<UserRecord, StoreError> {
+        self.step("user", self.inner.user(user)).await
+    }
+
+    async fn connected(&self, cluster: &ClusterId) -> Result<Vec<UserId>, StoreError> {
+        self.step("connected", self.inner.connected(cluster)).await
+    }
+
+    async fn ask(&self, pod: &PodId, question: &Question) -> Result<(), StoreError> {
+        self.step("ask", self.inner.ask(pod, question)).await
+    }
+
+    async fn answer(&self, pod: &PodId, answer: &Answer) -> Result<(), StoreError> {
+        self.step("answer", self.inner.answer(pod, answer)).await
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use fundbond_protocol::{ClusterId, Epoch, EventId, LastEventId, PodId, Status, TaskId};
 use tokio::time::Instant;
 
+use super::users::Named;
 use crate::{Entry, EntryKind, Generation, ReadLimit};
 
 /// What became of a task on this connection.
@@ -65,6 +66,10 @@ pub(super) struct Connection {
     /// Members that are open.
     open: usize,
     had_tasks: bool,
+    /// Nobody may resume it.
+    pub(super) closed: bool,
+    /// Ids that senders gave.
+    pub(super) named: Named,
     pub(super) expires: Instant,
     /// When the expiry queue looks at it next.
     pub(super) queued: Instant,
@@ -83,6 +88,8 @@ impl Connection {
             attached: 0,
             open: 0,
             had_tasks: false,
+            closed: false,
+            named: Named::default(),
             expires,
             queued: expires,
         }

@@ -3,13 +3,14 @@
 use std::{
     cmp::{Ordering, Reverse},
     collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
+    sync::Arc,
 };
 
 use fundbond_protocol::{ClusterId, ConnectionId, Epoch, PodId, TaskId};
 use tokio::time::Instant;
 
 use super::{connection::Connection, nodes::NodeState, state::World, task::Task};
-use crate::RETENTION;
+use crate::{RETENTION, users::LINES_REMEMBERED};
 
 /// How much of what is past its retention one call frees. A call makes at most a few hundred things and
 /// usually one, so with 16 the freeing keeps ahead of the making.
@@ -21,6 +22,7 @@ enum Key {
     Connection(ConnectionId),
     Task(TaskId),
     Node(PodId),
+    Lines(Arc<str>),
 }
 
 /// When to look at something. Ordered by time alone.
@@ -44,6 +46,15 @@ impl Ord for Due {
     }
 }
 
+/// How far a request has come that sends line by line.
+#[derive(Clone, Debug)]
+pub(super) struct LinesDone {
+    pub(super) last: u64,
+    expires: Instant,
+    /// When the expiry queue looks at it next.
+    queued: Instant,
+}
+
 /// Everything a restart may lose.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Data {
@@ -54,7 +65,9 @@ pub(super) struct Data {
     pub(super) held: HashMap<PodId, HashSet<ConnectionId>>,
     /// Accepted tasks of a cluster by their place in time.
     pub(super) accepted: HashMap<ClusterId, BTreeMap<u64, TaskId>>,
-    /// One item for each connection, task and node, at a time no later than its expiry at the item's
+    /// How far requests have come that send line by line.
+    pub(super) lines: HashMap<Arc<str>, LinesDone>,
+    /// One item for each connection, task, node and request of lines, at a time no later than its expiry at the item's
     /// making. Refreshing does not touch it: an item that comes up too early is put back.
     queue: BinaryHeap<Reverse<Due>>,
 }
@@ -119,6 +132,20 @@ impl Data {
         node
     }
 
+    /// How far a request has come.
+    pub(super) fn lines(&mut self, request: &Arc<str>, now: Instant) -> &mut LinesDone {
+        let expires = now + LINES_REMEMBERED;
+        if self.lines.get(request).is_some_and(|lines| lines.expires <= now) {
+            self.lines.remove(request);
+        }
+        let lines = self.lines.entry(request.clone()).or_insert_with(|| {
+            self.queue.push(Reverse(Due(expires, Key::Lines(request.clone()))));
+            LinesDone { last: 0, expires, queued: expires }
+        });
+        lines.expires = expires;
+        lines
+    }
+
     /// Items in the expiry queue.
     #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
@@ -144,6 +171,7 @@ impl Data {
             Key::Connection(id) => self.connections.get_mut(id).map(|c| (&mut c.queued, c.expires)),
             Key::Task(id) => self.tasks.get_mut(id).map(|t| (&mut t.queued, t.expires)),
             Key::Node(id) => self.nodes.get_mut(id).map(|n| (&mut n.queued, n.expires)),
+            Key::Lines(request) => self.lines.get_mut(request).map(|l| (&mut l.queued, l.expires)),
         }?;
         if *queued != at {
             // It was freed and made again, and has another item in the queue.
@@ -158,6 +186,9 @@ impl Data {
             Key::Task(id) => self.free_task(id),
             Key::Node(id) => {
                 self.nodes.remove(id);
+            }
+            Key::Lines(request) => {
+                self.lines.remove(request);
             }
         }
         None

@@ -45,7 +45,7 @@ impl State {
         // What belongs to no task is about the connection itself.
         let mine = match &home {
             Some(home) => *home == event.connection,
-            None => event.task == event.connection.as_task_id(),
+            None => event.task.as_str() == event.connection.as_str(),
         };
         let known = self.data.known_connection(&event.connection, now);
         if !mine || known.is_none_or(|connection| connection.generation != foreign.generation) {

@@ -20,6 +20,12 @@ impl State {
             Health::Well => {}
         }
         let id = &request.connection;
+        // A stream that was closed is over for whoever resumes it, and begins anew for whoever opens it.
+        if request.last == LastEventId::Start {
+            self.data.connection(id, &mut self.world).closed = false;
+        } else if self.data.known_connection(id, self.world.now).is_some_and(|connection| connection.closed) {
+            return Registered::Done;
+        }
         for task in &request.tasks {
             // A client that resumes takes no task from anybody, or two pages would steal it for ever.
             if request.last == LastEventId::Start || self.data.home(task, self.world.now).is_none() {
@@ -79,7 +85,7 @@ impl State {
 
     /// Deletes the registration with this generation, under whatever id its pod goes now, and raises the
     /// generation: a re-assertion under way must not revive it.
-    fn let_go(&mut self, holder: &Holder) {
+    pub(super) fn let_go(&mut self, holder: &Holder) {
         let id = &holder.connection;
         let generation = self.world.generation_over(holder.generation);
         let connection = self.data.connection(id, &mut self.world);
@@ -103,7 +109,7 @@ impl State {
         let id = &stream.connection;
         let connection = self.data.connection(id, &mut self.world);
         if connection.generation > stream.generation {
-            return Asserted::Replaced;
+            return if connection.closed { Asserted::Closed } else { Asserted::Replaced };
         }
         let position = &stream.position;
         if position.epoch == connection.epoch && position.offset > connection.end {

@@ -149,17 +149,23 @@ impl Registry for RedisStore {
         pipeline.cmd("GET").arg(keys::registration(connection));
         let (value,): (Option<String>,) = self.commands.plain(&pipeline).await?;
         let Some(value) = value else { return Ok(None) };
-        let parse = |value: &str| {
-            let (pod, cluster) = value.split_once(':')?;
-            Some((PodId::parse(pod).ok()?, ClusterId::parse(cluster).ok()?))
-        };
-        parse(&value).map(Some).ok_or_else(|| StoreError::Contract(format!("registration {value:?}")))
+        holder(&value).map(Some)
     }
+}
+
+/// Reads a registration.
+pub(super) fn holder(value: &str) -> Result<(PodId, ClusterId), StoreError> {
+    let parse = || {
+        let (pod, cluster) = value.split_once(':')?;
+        Some((PodId::parse(pod).ok()?, ClusterId::parse(cluster).ok()?))
+    };
+    parse().ok_or_else(|| StoreError::Contract(format!("registration {value:?}")))
 }
 
 fn asserted(mut answer: reply::Parts) -> Result<Asserted, StoreError> {
     match answer.text()?.as_str() {
         "replaced" => Ok(Asserted::Replaced),
+        "closed" => Ok(Asserted::Closed),
         "held" => {
             let epoch = reply::parsed(&answer.text()?)?;
             let end = answer.number()?;

@@ -2,7 +2,10 @@
 
 use fundbond_protocol::keys;
 
-use crate::{NODE_TIMEOUT, RETENTION, TOMBSTONE};
+use crate::{
+    NODE_TIMEOUT, RETENTION, TOMBSTONE,
+    users::{LINES_REMEMBERED, NAMED_KEPT},
+};
 
 /// What the scripts share; [`Step::Emit`] alone does without, for it runs for each event.
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
@@ -55,6 +58,9 @@ steps! {
     Submit "submit" "submit.lua"
     Task "task" "task.lua"
     List "list" "list.lua"
+    User "user" "user.lua"
+    UserSend "user-send" "user_send.lua"
+    UserClose "user-close" "user_close.lua"
 }
 
 /// The name of what is no script.
@@ -85,6 +91,9 @@ pub(super) fn text(step: Step, log_floor: usize, log_per_task: usize) -> String 
         ("rows", keys::ROWS_PREFIX.to_owned()),
         ("accepted", keys::ACCEPTED_PREFIX.to_owned()),
         ("held", keys::HELD_PREFIX.to_owned()),
+        ("lines", keys::LINES_PREFIX.to_owned()),
+        ("lines_remembered", LINES_REMEMBERED.as_secs().to_string()),
+        ("named", NAMED_KEPT.to_string()),
         ("health", keys::HEALTH_PREFIX.to_owned()),
         ("dead", keys::DEAD_PREFIX.to_owned()),
         ("nodes", keys::NODES_PREFIX.to_owned()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fundbond_protocol::{ClusterId, ConnectionId, TaskId, keys};
+use fundbond_protocol::{ClusterId, TaskId, keys};
 use redis::Value;
 
 use super::{RedisStore, reply, scripts::Step, wire};
@@ -33,7 +33,7 @@ impl Tasks for RedisStore {
         let kind = answer.text()?;
         match kind.as_str() {
             "new" | "repeated" => {
-                let connection = connection_id(&answer.text()?)?;
+                let connection = wire::connection(&answer.text()?)?;
                 let stream_open = answer.text()? == "1";
                 Ok(if kind == "new" {
                     Submitted::New { connection, stream_open }
@@ -107,7 +107,7 @@ impl Tasks for RedisStore {
 /// An item of `task` and `list`.
 fn task_record(mut item: reply::Parts) -> Result<TaskRecord, StoreError> {
     let task = reply::task_id(&item.text()?)?;
-    let connection = connection_id(&item.text()?)?;
+    let connection = wire::connection(&item.text()?)?;
     let cluster = cluster_id(&item.text()?)?;
     let kind = item.text()?;
     let accepted_at = reply::parsed(&item.text()?)?;
@@ -115,10 +115,6 @@ fn task_record(mut item: reply::Parts) -> Result<TaskRecord, StoreError> {
     let latest = if record.is_empty() { None } else { Some(wire::json(&record)?) };
     let is_final = item.text()? == "1";
     Ok(TaskRecord { task, connection, cluster, kind, accepted_at, latest, is_final })
-}
-
-fn connection_id(text: &str) -> Result<ConnectionId, StoreError> {
-    ConnectionId::parse(text).map_err(|error| StoreError::Contract(format!("connection {text:?} {error}")))
 }
 
 fn cluster_id(text: &str) -> Result<ClusterId, StoreError> {

@@ -14,6 +14,7 @@ pub(crate) mod replay;
 pub(crate) mod restart;
 pub(crate) mod retention;
 pub(crate) mod tasks;
+pub(crate) mod users;
 
 /// Runs every scenario on the fixtures that an expression makes, as tests with the given attribute. A
 /// scenario that is missing here is dead code, and the lints say so.
@@ -152,6 +153,24 @@ macro_rules! contract_suite {
                 a_filter_that_matches_little_is_followed_to_the_end
                 rows_are_kept_in_order_and_paged
                 rows_are_replaced_as_a_whole
+            }
+            users {
+                what_is_sent_reaches_the_pod_that_holds_the_stream
+                what_is_sent_while_nobody_listens_is_replayed
+                an_event_that_its_sender_named_is_logged_once
+                only_the_newest_names_are_remembered
+                lines_that_are_sent_again_are_logged_once
+                an_event_for_one_cluster_is_left_out_where_another_holds_the_stream
+                the_stream_of_a_user_never_ends_by_itself
+                the_stream_of_a_user_is_not_that_of_a_connection_or_task_of_its_name
+                a_newer_stream_of_a_user_takes_over
+                a_closed_stream_tells_its_holder_and_is_not_resumed
+                a_holder_that_did_not_hear_of_a_close_is_told_when_it_asserts
+                a_stream_is_closed_while_its_client_is_away
+                closing_what_nobody_knows_changes_nothing
+                a_restart_ends_the_history_of_a_user
+                the_connected_users_of_a_cluster_are_those_its_pods_hold
+                pods_ask_and_answer_each_other
             }
         }
     };

@@ -62,7 +62,7 @@ pub(crate) struct Scene {
 }
 
 pub(crate) fn connection(name: &str) -> ConnectionId {
-    ConnectionId::parse(name).unwrap()
+    ConnectionId::parse_kept(name).unwrap()
 }
 
 pub(crate) fn task(name: &str) -> TaskId {

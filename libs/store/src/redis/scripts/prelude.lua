@@ -6,6 +6,7 @@ local RUN, NOW = ARGV[1], ARGV[2]
 local function int(n) return string.format('%.0f', n) end
 
 local function pod_of(holder) return string.match(holder, '^([^:]+)') end
+local function cluster_of(holder) return string.match(holder, ':(.+)$') end
 
 -- Microseconds, never twice the same in one step (the server's clock stands still meanwhile).
 local told = 0

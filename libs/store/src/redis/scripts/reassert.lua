@@ -11,7 +11,7 @@ while i <= #ARGV do
   local here, off = history(c)
   local known = tonumber(call('HGET', '@meta@' .. c, 'gen') or 0)
   if known > tonumber(generation) then
-    answers[#answers + 1] = {'replaced'}
+    answers[#answers + 1] = {call('HEXISTS', '@meta@' .. c, 'closed') == 1 and 'closed' or 'replaced'}
   else
     if epoch == here and tonumber(offset) > off then renew(c, off) end
     for j = i, i + count - 1 do

@@ -3,6 +3,12 @@
 local c, pod, from = ARGV[3], ARGV[4], ARGV[6]
 local refused = refusal(pod)
 if refused then return {refused} end
+-- A stream that was closed is over for whoever resumes it, and begins anew for whoever opens it.
+if from == 'start' then
+  call('HDEL', '@meta@' .. c, 'closed')
+elseif call('HEXISTS', '@meta@' .. c, 'closed') == 1 then
+  return {'done'}
+end
 for i = 11, #ARGV do
   -- A client that resumes takes no task from anybody, or two pages would steal it for ever.
   if from == 'start' or not home_of(ARGV[i]) then attach(c, ARGV[i]) end

@@ -15,7 +15,7 @@ fn held(asserted: Asserted) -> (Epoch, u64, Vec<String>) {
             open.sort();
             (epoch, end, open)
         }
-        Asserted::Replaced => panic!("replaced"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -160,7 +160,7 @@ pub(crate) async fn answers_come_in_order(scene: &Scene) {
     let open: Vec<_> = answers
         .iter()
         .map(|answer| match answer {
-            Asserted::Replaced => vec![],
+            Asserted::Replaced | Asserted::Closed => vec![],
             Asserted::Held { open, .. } => open.clone(),
         })
         .collect();

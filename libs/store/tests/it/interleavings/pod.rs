@@ -236,7 +236,8 @@ impl World {
             return;
         }
         match answer {
-            Asserted::Replaced => self.replaced(stream),
+            // Nobody closes a stream here.
+            Asserted::Replaced | Asserted::Closed => self.replaced(stream),
             Asserted::Held { epoch, end, open } => {
                 let it = &mut self.streams[stream];
                 it.tasks.extend(open.iter().map(|task| (task.clone(), false)));
@@ -293,7 +294,7 @@ impl World {
             }
             Message::Foreign(event) => self.on_foreign(pod, &event),
             Message::Unusable(why) => self.violations.push(format!("somebody published {why}")),
-            Message::Ended { .. } => {}
+            Message::Ended { .. } | Message::Closed { .. } | Message::Asked(_) | Message::Answered(_) => {}
         }
     }
 
