@@ -23,7 +23,7 @@ pub struct Options {
     /// One story with figures to reach, instead of a drawn plan.
     #[arg(long, value_enum)]
     pub scenario: Option<Scenario>,
-    /// Pods.
+    /// Pods. Stories are about four or more.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=16))]
     pub pods: u8,
     /// Cluster proxies.

@@ -10,6 +10,9 @@ pub enum ChaosError {
     /// A name of ours is none.
     #[error("a name of the plan is no id")]
     Name(#[from] IdError),
+    /// A story needs more pods.
+    #[error("a story needs at least {0} pods; leave --pods out")]
+    FewPods(u8),
     /// A file or folder of the run.
     #[error("cannot use {path}")]
     File {

@@ -41,6 +41,9 @@ use site::Programs;
 /// Exit code of a process whose configuration is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_BAD_CONFIG: u8 = 64;
 
+/// Stories kill three pods and need one that is left.
+const FEWEST_OF_STORIES: u8 = 4;
+
 /// Open files of a process: the gateway has two for each of 2,000 streams, and everybody some more.
 const DESCRIPTORS: u64 = 8_192;
 
@@ -65,6 +68,7 @@ pub async fn main(options: Options) -> ExitCode {
 async fn play(options: &Options) -> Result<bool, ChaosError> {
     let seed = options.seed.unwrap_or_else(rand::random);
     let plan = match options.scenario {
+        Some(_) if options.pods < FEWEST_OF_STORIES => return Err(ChaosError::FewPods(FEWEST_OF_STORIES)),
         Some(story) => plan::scenario::plan(story, seed, &options.size())?,
         None => plan::draw(seed, &options.size())?,
     };

@@ -51,6 +51,8 @@ pub struct Plan {
     pub faults: Vec<Planned>,
     /// Figures to reach.
     pub limits: Vec<Limit>,
+    /// When every stream that is open must be registered to a pod that lives, beside the calm.
+    pub checks: Vec<Duration>,
 }
 
 /// A client: one stream, and the tasks whose events go to it.

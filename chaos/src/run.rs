@@ -55,6 +55,13 @@ pub async fn run(plan: &Plan, programs: &Programs, folder: &Path) -> Result<Vec<
     for (number, fault) in plan.faults.iter().enumerate() {
         faults.spawn(strike::play(site.clone(), history.clone(), number, *fault));
     }
+    for at in plan.checks.clone() {
+        let (site, history) = (site.clone(), history.clone());
+        faults.spawn(async move {
+            sleep_until(begun + at).await;
+            registered(&site, &history, begun + at).await
+        });
+    }
     let mut desks: JoinSet<Result<(), ChaosError>> = JoinSet::new();
     // Who never has a task is there until the end.
     let mut idle: JoinSet<Result<(), ChaosError>> = JoinSet::new();
@@ -112,11 +119,12 @@ async fn watch(site: &Site) {
 
 /// Waits until every stream that is open is registered to a pod that lives, and says who holds it.
 async fn registered(site: &Site, history: &History, deadline: Instant) -> Result<(), ChaosError> {
-    let open = open_pages(&history.since(0));
-    let connections: BTreeSet<&ConnectionId> = open.iter().map(|page| &page.connection).collect();
-    let connections = Vec::from_iter(connections);
     let redis = site.redis.lock().await;
     loop {
+        // Looked for anew: a stream that ends in the meantime is nobody's to hold.
+        let open = open_pages(&history.since(0));
+        let connections: BTreeSet<&ConnectionId> = open.iter().map(|page| &page.connection).collect();
+        let connections = Vec::from_iter(connections);
         let alive = alive(site).await?;
         let holders = redis.holders(&connections).await?;
         let pods: Vec<Option<String>> = holders

@@ -25,6 +25,7 @@ fn plan() -> Plan {
         desks: vec![desk],
         faults: Vec::new(),
         limits: Vec::new(),
+        checks: Vec::new(),
     }
 }
 

@@ -42,6 +42,7 @@ pub fn draw(seed: u64, size: &Size) -> Result<Plan, IdError> {
         desks,
         faults,
         limits: Vec::new(),
+        checks: Vec::new(),
     })
 }
 

@@ -21,7 +21,7 @@ const FEW: usize = 80;
 /// # Errors
 /// Where a name of ours is none, which is a mistake here.
 pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
-    let plan = |redis_keeps, calm_from, ends, desks, faults, limits| Plan {
+    let plan = |redis_keeps, (calm_from, ends), desks, faults, limits, checks: &[u64]| Plan {
         seed,
         pods: size.pods,
         proxies: size.proxies,
@@ -31,6 +31,7 @@ pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
         desks,
         faults,
         limits,
+        checks: checks.iter().map(|at| seconds(*at)).collect(),
     };
     let resumed = Limit { kind: FaultKind::PodKill, median: seconds(3), p99: seconds(10) };
     Ok(match story {
@@ -41,8 +42,9 @@ pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
                 planned(20, Some(1), FaultKind::PodKill, 1),
                 planned(28, Some(10), FaultKind::PodTerm, 2),
             ];
-            let users = desks(USERS, 8_000, |number| waits(number, 48))?;
-            plan(true, 45, 100, users, faults, vec![resumed])
+            let users = desks(USERS, 8_000, |number| waits(number, 51))?;
+            // Ten seconds after the last two came back.
+            plan(true, (48, 110), users, faults, vec![resumed], &[31, 48])
         }
         // One of the pods is killed for good; then two of those left.
         Scenario::Kill => {
@@ -55,16 +57,17 @@ pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
                 0 => (Habit::Stays, vec![(seconds(2), long(), None)]),
                 _ => waits(number / 2, 50),
             })?;
-            plan(true, 45, 150, streams, faults, vec![resumed])
+            plan(true, (45, 150), streams, faults, vec![resumed], &[])
         }
         // A pod stands still for longer than others believe that it lives.
         Scenario::Pause => {
             let faults = vec![planned(12, Some(35), FaultKind::PodFreeze, 0)];
             let streams = desks(FEW, 3_000, |number| match number % 2 {
                 0 => (Habit::Stays, vec![(seconds(2), long(), None)]),
-                _ => waits(number / 2, 58),
+                _ => waits(number / 2, 60),
             })?;
-            plan(true, 50, 120, streams, faults, Vec::new())
+            // Ten seconds after it goes on, whoever it held has a pod that says so.
+            plan(true, (58, 120), streams, faults, Vec::new(), &[57])
         }
         // Redis forgets everything, twice.
         Scenario::Flush => {
@@ -79,7 +82,7 @@ pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
                 _ => waits(number / 2, 38),
             })?;
             let limit = Limit { kind: FaultKind::RedisFlush, median: seconds(3), p99: seconds(12) };
-            plan(false, 34, 80, streams, vec![flush(10), flush(22)], vec![limit])
+            plan(false, (34, 80), streams, vec![flush(10), flush(22)], vec![limit], &[])
         }
     })
 }
@@ -121,4 +124,28 @@ fn desks(
             desk(number, at, habit, jobs)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    #[test]
+    fn every_story_has_clients_and_faults_and_leaves_a_pod() {
+        let kinds = FaultKind::value_variants().to_vec();
+        let size = Size { pods: 4, proxies: 2, streams: 1, lasts: Duration::ZERO, kinds };
+        for story in Scenario::value_variants() {
+            let plan = plan(*story, 1, &size).unwrap();
+            assert!(plan.desks.len() >= FEW && !plan.faults.is_empty(), "{story:?}");
+            let over = plan.faults.iter().filter_map(Planned::until).max().unwrap_or_default();
+            assert!(over <= plan.calm_from && plan.calm_from < plan.ends, "{story:?}");
+            assert!(plan.checks.iter().all(|at| *at <= plan.calm_from), "{story:?}");
+            let gone = plan.faults.iter().filter(|fault| fault.lasts.is_none()).count();
+            assert!(gone < usize::from(plan.pods), "{story:?}");
+            let unborn = |fault: &Planned| matches!(fault.target, Target::Pod(pod) if pod >= size.pods);
+            assert!(!plan.faults.iter().any(unborn), "{story:?}");
+        }
+    }
 }
