@@ -31,8 +31,9 @@ pub async fn play(
     fault: Planned,
 ) -> Result<(), ChaosError> {
     sleep_until(history.begun() + fault.at).await;
-    let (kind, target) = (fault.kind, fault.target.to_string());
-    history.say(What::Breaks { fault: number, kind, target });
+    let kind = fault.kind;
+    // Said once the target is ours: the fault before may have taken longer than planned.
+    let breaks = || history.say(What::Breaks { fault: number, kind, target: fault.target.to_string() });
     let until = fault.lasts.map(|lasts| history.begun() + fault.at + lasts);
     let over = async {
         match until {
@@ -47,18 +48,28 @@ pub async fn play(
                 FaultKind::PodKill | FaultKind::PodTerm | FaultKind::PodPause | FaultKind::PodFreeze => {
                     // The lock is what says that nobody expects it to run.
                     let mut process = pod.process.lock().await;
+                    breaks();
                     of_process(&mut process, kind, fault.lasts.is_some(), over).await?;
                 }
-                _ => of_way(&pod.way, kind, over).await?,
+                _ => {
+                    breaks();
+                    of_way(&pod.way, kind, over).await?;
+                }
             }
         }
         Target::Proxy(proxy) => {
             let mut process = site.proxies[usize::from(proxy)].lock().await;
+            breaks();
             of_process(&mut process, kind, true, over).await?;
         }
-        Target::Gateway => of_process(&mut *site.gateway.lock().await, kind, true, over).await?,
+        Target::Gateway => {
+            let mut process = site.gateway.lock().await;
+            breaks();
+            of_process(&mut process, kind, true, over).await?;
+        }
         Target::Redis => {
             let mut redis = site.redis.lock().await;
+            breaks();
             match kind {
                 FaultKind::RedisFlush => redis.flush().await?,
                 FaultKind::RedisPause => {

@@ -229,7 +229,8 @@ impl Walk<'_> {
             && !redone
         {
             let due = before.map_or(0, |before| before + 1);
-            if step != due && (before.is_some() || self.from_start) {
+            // A history that begins with a loss has the rest of a task alone.
+            if step != due && (before.is_some() || self.from_start && !self.world.lost_by(at)) {
                 self.blame_task(
                     Rule::StepsInOrder,
                     at,

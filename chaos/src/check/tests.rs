@@ -216,7 +216,9 @@ fn steps_come_in_order_and_all_before_the_end() {
     assert_eq!(broken(&with("k.2 1", &["k.2 2"])), [Rule::NothingTwice, Rule::StepsInOrder]);
     let short = [&GOOD[..12], &["k.4 completed"], &GOOD[14..]].concat();
     assert_eq!(broken(&short), [Rule::StepsInOrder]);
-    assert_eq!(broken(&with("k.1 processing", &["id k.1"])), [Rule::StepsInOrder]);
+    let half = with("k.1 processing", &["id k.1"]);
+    assert_eq!(broken(&half), [Rule::StepsInOrder]);
+    assert_eq!(broken(&[&["break redis-flush"], &half[..]].concat()), []);
 }
 
 #[test]
