@@ -1,5 +1,6 @@
 //! The HTTP side of a pod: routes, what every answer carries, and nothing that decides.
 
+mod cluster;
 pub mod error;
 mod extract;
 mod fund_api;
@@ -48,6 +49,7 @@ fn described() -> OpenApiRouter<Arc<Pod>> {
         .routes(routes!(sse::broadcast::broadcast))
         .routes(routes!(sse::close))
         .routes(routes!(sse::status))
+        .routes(routes!(cluster::status))
         .routes(routes!(openapi::serve))
 }
 

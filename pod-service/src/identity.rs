@@ -1,19 +1,16 @@
 //! Who this process is: a pod id that changes when the store declares it dead.
 
-use std::{
-    io,
-    sync::{Mutex, PoisonError},
-};
+use std::io;
 
 use fundbond_protocol::PodId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The pod's current id.
 #[derive(Debug)]
 pub struct Identity {
     host: String,
     port: u16,
-    current: Mutex<PodId>,
+    current: watch::Sender<PodId>,
     changed: Notify,
 }
 
@@ -23,13 +20,13 @@ impl Identity {
     /// # Errors
     /// Where the system gives no random bytes.
     pub fn new(host: String, port: u16) -> io::Result<Self> {
-        let current = Mutex::new(draw(&host, port)?);
+        let current = watch::Sender::new(draw(&host, port)?);
         Ok(Self { host, port, current, changed: Notify::new() })
     }
 
     /// The id in force.
     pub fn id(&self) -> PodId {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.borrow().clone()
     }
 
     /// Takes a new nonce; `None` where somebody did since `old` was in force.
@@ -37,18 +34,28 @@ impl Identity {
     /// # Errors
     /// Where the system gives no random bytes.
     pub fn renew(&self, old: &PodId) -> io::Result<Option<PodId>> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if *current != *old {
-            return Ok(None);
+        let new = draw(&self.host, self.port)?;
+        let renewed = self.current.send_if_modified(|current| {
+            let renews = *current == *old;
+            if renews {
+                current.clone_from(&new);
+            }
+            renews
+        });
+        if renewed {
+            self.changed.notify_one();
         }
-        *current = draw(&self.host, self.port)?;
-        self.changed.notify_one();
-        Ok(Some(current.clone()))
+        Ok(renewed.then_some(new))
     }
 
-    /// Waits for a new id. One waiter: the hub.
+    /// Waits for a new id. One waiter: the hub, which is told of what changed before it asked as well.
     pub async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// The id from now on, for who has to do something when it changes.
+    pub fn watch(&self) -> watch::Receiver<PodId> {
+        self.current.subscribe()
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod backoff;
 pub mod config;
+mod housekeeping;
 mod http;
 mod identity;
 mod metrics;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::Backoff,
+    housekeeping::Housekeeper,
     identity::Identity,
     pod::{Pod, STORE},
     runner::Runner,
@@ -172,6 +174,7 @@ impl PodService {
         background.spawn(stream::inquiries::run(pod.clone(), answers));
         background.spawn(runner::recall::run(pod.clone()));
         background.spawn(watch_gauges(pod.clone()));
+        background.spawn(housekeeper(&pod).run(pod.draining.clone()));
         let mut workers = runner::start(&pod, jobs, &deadline);
         let admin = tokio::spawn(admin.serve(after.clone()));
         let server =
@@ -197,6 +200,16 @@ impl PodService {
             Ok(result) => result.map_err(RunError::Admin),
             Err(error) => Err(RunError::Admin(std::io::Error::other(error))),
         }
+    }
+}
+
+/// The pod's candidate for the housekeeping of its cluster.
+fn housekeeper(pod: &Pod) -> Housekeeper {
+    Housekeeper {
+        store: pod.store.clone(),
+        cluster: pod.cluster.clone(),
+        names: pod.identity.watch(),
+        metrics: pod.metrics.sweep.clone(),
     }
 }
 

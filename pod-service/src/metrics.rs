@@ -2,6 +2,7 @@
 
 mod about;
 mod store;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use fundbond_service_runtime::{
 use jiff::{SignedDuration, Timestamp};
 
 pub use store::StoreMetrics;
+pub use sweep::SweepMetrics;
 
 use crate::stream::hub::Streams;
 
@@ -32,7 +34,7 @@ const LONGEST_LAG: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabels {
     /// Of an open: start, resumed, reset, done, replaced, shed or failed. Of a task: new or repeated. Of a foreign event:
-    /// logged, duplicate, after-final, not-held, dropped or failed.
+    /// logged, duplicate, after-final, not-held, dropped or failed. Of a sweep: done, waited, late or failed.
     pub outcome: &'static str,
 }
 
@@ -129,6 +131,8 @@ pub struct Metrics {
     pub task_seconds: Family<TaskLabels, Histogram, fn() -> Histogram>,
     /// HTTP answers.
     pub http_requests: Family<HttpLabels, Counter>,
+    /// What housekeeping does.
+    pub sweep: Arc<SweepMetrics>,
     /// What the store does.
     pub store: Arc<StoreMetrics>,
 }
@@ -163,6 +167,7 @@ impl Metrics {
             tasks_waiting: Gauge::default(),
             task_seconds: Family::new_with_constructor(task_seconds),
             http_requests: Family::default(),
+            sweep: Arc::new(SweepMetrics::new(catalogue)),
             store: Arc::new(StoreMetrics::new(catalogue)),
         };
         catalogue.register(about::STREAM_OPENS, metrics.stream_opens.clone());

@@ -1,5 +1,11 @@
 //! Bodies of requests and answers, camelCase JSON.
 
+mod cluster;
+
+pub use cluster::{
+    BreakerReason, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus, SweepStatus,
+};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -32,6 +32,16 @@ pub const HEALTH_PREFIX: &str = "node-health:";
 pub const DEAD_PREFIX: &str = "node-dead:";
 /// Prefix of [`node_index`].
 pub const NODES_PREFIX: &str = "node-index:";
+/// Prefix of [`sweep_fence`].
+pub const FENCE_PREFIX: &str = "sweep-fence:";
+/// Prefix of [`sweep_state`].
+pub const SWEEP_PREFIX: &str = "sweep-state:";
+/// Prefix of [`lease`].
+pub const LEASE_PREFIX: &str = "lease:";
+/// Prefix of [`lock`].
+pub const LOCK_PREFIX: &str = "lock:";
+/// Prefix of the last fencing token of a [`lock`], which outlives it.
+pub const LOCK_FENCE_PREFIX: &str = "lock-fence:";
 /// Prefix of [`pod_channel`].
 pub const POD_CHANNEL_PREFIX: &str = "task-events:";
 /// Channel for publishers that are not ours.
@@ -109,9 +119,29 @@ pub fn node_dead(pod: &PodId) -> String {
     format!("{DEAD_PREFIX}{pod}")
 }
 
-/// Every node of a cluster.
+/// Every node of a cluster, the dead until they are swept. Never expires.
 pub fn node_index(cluster: &ClusterId) -> String {
     format!("{NODES_PREFIX}{cluster}")
+}
+
+/// The greatest leadership that swept a cluster: what an older one still asks for is refused.
+pub fn sweep_fence(cluster: &ClusterId) -> String {
+    format!("{FENCE_PREFIX}{cluster}")
+}
+
+/// What housekeeping of a cluster writes down: since when the server lives, and how the last sweep went.
+pub fn sweep_state(cluster: &ClusterId) -> String {
+    format!("{SWEEP_PREFIX}{cluster}")
+}
+
+/// Who leads in something, as `holder` and `version`.
+pub fn lease(name: &str) -> String {
+    format!("{LEASE_PREFIX}{name}")
+}
+
+/// Who has a lock, as `{token}:{owner}`; gone when it is free.
+pub fn lock(name: &str) -> String {
+    format!("{LOCK_PREFIX}{name}")
 }
 
 /// The channel of one pod.

@@ -1,5 +1,6 @@
 //! How a task on any pod reaches a stream on any other: who holds which stream (registry), what happened
-//! (bus), what became of each task (tasks), and what is said to people (users).
+//! (bus), what became of each task (tasks), and what is said to people (users). Beside it what keeps that tidy: who leads
+//! (leases), what dead pods left (housekeeping), and locks.
 //!
 //! Flow: a pod **registers** a stream and reads its log; tasks are **submitted** and **emit** events; each
 //! emit appends to the log of the connection the task belongs to and publishes to the pod that holds it.
@@ -10,8 +11,17 @@
 //! in-memory twin ([`MemoryStore`]). Both pass one contract suite. Nothing here decides what a client sees;
 //! that is the pod's business.
 
+#[cfg(all(
+    not(debug_assertions),
+    any(feature = "bug-plain-del", feature = "bug-no-tombstone", feature = "bug-blind-renewal")
+))]
+compile_error!("the bug-* features are mistakes for the tests to find, and no release has them");
+
 pub mod address;
 pub mod bus;
+pub mod housekeeping;
+pub mod leases;
+pub mod locks;
 pub mod log;
 pub mod memory;
 pub mod observer;
@@ -24,6 +34,11 @@ pub mod wait;
 
 pub use address::StoreAddress;
 pub use bus::{Bus, Emit, Emitted, Foreign, Taken};
+pub use housekeeping::{
+    Buried, Forgotten, Housekeeping, NodeSeen, Nodes, Order, Ordered, Stray, StrayPage, StraySwept, Swept,
+};
+pub use leases::Leases;
+pub use locks::{Lock, Locked, Locks};
 pub use log::{Entry, EntryKind, Outcome, ReadLimit, Reading, Snapshot};
 pub use memory::MemoryStore;
 pub use observer::{Observed, Observer, StepOutcome};
@@ -47,6 +62,14 @@ pub const NODE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a tombstone stays: an hour longer than anything a dead pod can have left behind.
 pub const TOMBSTONE: Duration = Duration::from_hours(25);
 
+/// How long the greatest leadership that gave orders is known after its last one: far longer than a process sleeps and
+/// still believes that it leads, which is 10 s by its own clock.
+pub const FENCE: Duration = Duration::from_hours(1);
+
+/// How long a lock is had without being extended: longer than a stall of a disk or a garbage collector, short enough that
+/// a lock of a dead process is waited for.
+pub const LOCK_TIME: Duration = Duration::from_secs(30);
+
 /// The fewest events a connection's log keeps; it keeps 8 a task where that is more.
 pub const LOG_FLOOR: usize = 256;
 
@@ -65,5 +88,5 @@ pub enum StoreError {
 }
 
 /// Everything a pod needs from a store.
-pub trait Store: Registry + Bus + Tasks + Users + Observed {}
-impl<T: Registry + Bus + Tasks + Users + Observed> Store for T {}
+pub trait Store: Registry + Bus + Tasks + Users + Housekeeping + Leases + Locks + Observed {}
+impl<T: Registry + Bus + Tasks + Users + Housekeeping + Leases + Locks + Observed> Store for T {}

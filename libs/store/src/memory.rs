@@ -12,6 +12,8 @@ mod clock;
 mod connection;
 mod data;
 mod emit;
+mod housekeeping;
+mod keeping;
 mod nodes;
 mod registry;
 mod state;
@@ -21,7 +23,7 @@ mod tasks;
 mod tests;
 mod users;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId};
@@ -30,8 +32,8 @@ use jiff::Timestamp;
 use self::{data::Data, state::State};
 use crate::{
     Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, LOG_FLOOR, LOG_PER_TASK, Node,
-    Observed, ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError, Submission,
-    Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
+    Observed, Observer, ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError,
+    Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 
 /// What a [`MemoryStore`] is made with.
@@ -70,7 +72,19 @@ pub struct Backup(Box<Data>);
 /// The in-memory twin. Shared as an `Arc`; two stores share nothing.
 #[derive(Debug)]
 pub struct MemoryStore {
-    state: Mutex<State>,
+    /// Shared with the leases that were asked for.
+    state: Arc<Mutex<State>>,
+    observer: Watcher,
+}
+
+/// Whoever counts what a store does.
+#[derive(Default)]
+struct Watcher(OnceLock<Arc<dyn Observer>>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Watcher").field(&self.0.get().is_some()).finish()
+    }
 }
 
 impl Default for MemoryStore {
@@ -87,7 +101,7 @@ impl MemoryStore {
 
     /// An empty store with bounds of the caller's choice.
     pub fn with(config: Config) -> Self {
-        Self { state: Mutex::new(State::new(config)) }
+        Self { state: Arc::new(Mutex::new(State::new(config))), observer: Watcher::default() }
     }
 
     /// Simulates a restart of the server. Every connection gets a new epoch when it is next touched, and
@@ -115,23 +129,33 @@ impl MemoryStore {
         self.lock().publish_foreign(message);
     }
 
+    /// Registers a stream as no pod does: with whatever owner, past every check.
+    pub fn plant(&self, connection: &ConnectionId, owner: &PodId, cluster: &ClusterId) {
+        self.lock().plant(connection, owner, cluster);
+    }
+
     /// The state at this moment. Each lock frees a little of what is past its retention.
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock leaves a half-done step: to go on would be to serve a broken promise.
-        let mut state = self.state.lock().expect("no step of the store panics");
-        state.begin();
-        state
+        step(&self.state)
     }
+}
+
+/// Begins a step.
+fn step(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A panic under the lock leaves a half-done step: to go on would be to serve a broken promise.
+    let mut state = state.lock().expect("no step of the store panics");
+    state.begin();
+    state
 }
 
 #[async_trait]
 impl Registry for MemoryStore {
-    async fn heartbeat(&self, pod: &PodId, _cluster: &ClusterId) -> Result<Node, StoreError> {
-        Ok(self.lock().heartbeat(pod))
+    async fn heartbeat(&self, pod: &PodId, cluster: &ClusterId) -> Result<Node, StoreError> {
+        Ok(self.lock().heartbeat(pod, cluster))
     }
 
-    async fn leave(&self, pod: &PodId, _cluster: &ClusterId) -> Result<(), StoreError> {
-        self.lock().leave(pod);
+    async fn leave(&self, pod: &PodId, cluster: &ClusterId) -> Result<(), StoreError> {
+        self.lock().leave(pod, cluster);
         Ok(())
     }
 
@@ -174,7 +198,11 @@ impl Registry for MemoryStore {
     }
 }
 
-impl Observed for MemoryStore {}
+impl Observed for MemoryStore {
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.observer.0.set(observer);
+    }
+}
 
 #[async_trait]
 impl Bus for MemoryStore {

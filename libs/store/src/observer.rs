@@ -49,6 +49,9 @@ pub trait Observer: Send + Sync {
 
     /// A subscription had broken and stands again; the pod is told to look for what it missed.
     fn subscribed_again(&self);
+
+    /// A lock was asked for while somebody else had it.
+    fn lock_contended(&self);
 }
 
 /// What can be observed.

@@ -9,8 +9,11 @@
 
 mod bus;
 mod emitter;
+mod housekeeping;
+mod leases;
 mod link;
 mod listener;
+mod locks;
 mod registry;
 mod reply;
 mod scripts;

@@ -89,6 +89,28 @@ pub const STORE_DISCONNECTS: About =
 pub const STORE_RESUBSCRIPTIONS: About =
     plain("fund_store_resubscriptions", "Times the subscription to the Redis had broken and was made again");
 
+pub const LOCK_CONTENTIONS: About =
+    plain("fund_lock_contentions", "Times a lock of the store was asked for while somebody had it");
+
+pub const SWEEP_LEADS: About = plain("fund_sweep_leads", "1 while this pod leads its cluster's housekeeping");
+pub const SWEEP_BREAKER: About = plain(
+    "fund_sweep_breaker_open",
+    "1 while this pod leads and buries nobody, as what looks dead may be a mistake",
+);
+pub const SWEEPS: About = labelled(
+    "fund_sweeps",
+    "Looks at the cluster's nodes",
+    &[("outcome", "`done`, `waited` as the breaker was open, `late` as this pod leads no more, or `failed`")],
+);
+pub const SWEEP_SECONDS: About = plain("fund_sweep_duration_seconds", "Time that a sweep took");
+pub const SWEEP_BURIED: About = plain("fund_sweep_buried_pods", "Pods declared dead");
+pub const SWEEP_FORGOTTEN: About =
+    plain("fund_sweep_forgotten_pods", "Dead pods of which nothing is left in the store");
+pub const SWEEP_REGISTRATIONS: About =
+    plain("fund_sweep_deleted_registrations", "Registrations of dead pods that were deleted");
+pub const SWEEP_STRAYS: About =
+    plain("fund_sweep_deleted_strays", "Registrations of nobody that were deleted");
+
 pub const STREAMS_OPEN: About = plain("fund_streams_open", "Open streams");
 pub const STREAM_QUEUE_BYTES: About =
     plain("fund_stream_queue_bytes", "Bytes that wait for the clients of all open streams together");

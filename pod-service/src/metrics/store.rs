@@ -34,6 +34,7 @@ pub struct StoreMetrics {
     connects: Counter,
     disconnects: Counter,
     resubscriptions: Counter,
+    contentions: Counter,
 }
 
 /// 0.1 ms (a step on this machine) to 3.3 s (longer than any step may take) in factors of two.
@@ -50,12 +51,14 @@ impl StoreMetrics {
             connects: Counter::default(),
             disconnects: Counter::default(),
             resubscriptions: Counter::default(),
+            contentions: Counter::default(),
         };
         catalogue.register(about::STORE_STEPS, metrics.steps.clone());
         catalogue.register(about::STORE_STEP_SECONDS, metrics.seconds.clone());
         catalogue.register(about::STORE_CONNECTS, metrics.connects.clone());
         catalogue.register(about::STORE_DISCONNECTS, metrics.disconnects.clone());
         catalogue.register(about::STORE_RESUBSCRIPTIONS, metrics.resubscriptions.clone());
+        catalogue.register(about::LOCK_CONTENTIONS, metrics.contentions.clone());
         metrics
     }
 }
@@ -76,5 +79,9 @@ impl Observer for StoreMetrics {
 
     fn subscribed_again(&self) {
         self.resubscriptions.inc();
+    }
+
+    fn lock_contended(&self) {
+        self.contentions.inc();
     }
 }

@@ -40,7 +40,7 @@ async fn every_documented_call_is_served_with_a_documented_answer() {
     let pod = TestPod::start().await;
     let document = document(&pod).await;
     let calls = calls(&document);
-    assert_eq!(calls.len(), 15, "{calls:?}");
+    assert_eq!(calls.len(), 16, "{calls:?}");
     for (method, path) in calls {
         let answer = call(&pod, &method, &path).await;
         let kind = if answer.text.is_empty() { Value::Null } else { answer.json()["type"].clone() };

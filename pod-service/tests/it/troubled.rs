@@ -1,6 +1,8 @@
 //! A store whose steps can be held up and made to fail, and whose messages can be held up and lost, so that a test
 //! stands in the middle of what usually takes no time.
 
+mod keeping;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},

@@ -31,7 +31,7 @@ pub const COMMON: [LogField; 9] = [
 ];
 
 /// What lines say beyond that.
-pub const MORE: [LogField; 48] = [
+pub const MORE: [LogField; 46] = [
     field("target", "the part of the program that speaks; `--log` filters by it"),
     field("address", "where something listens or connects to"),
     field("admin", "where probes and metrics are"),
@@ -49,7 +49,6 @@ pub const MORE: [LogField; 48] = [
     field("events", "how many events"),
     field("failures", "failures in a row so far"),
     field("generation", "the generation of the route table"),
-    field("holder", "the candidate for a lease"),
     field("holder", "the candidate for a lease"),
     field("kind", "the kind of task, or of problem"),
     field("location", "file and line of a panic"),
@@ -76,7 +75,6 @@ pub const MORE: [LogField; 48] = [
     field("suppressed", "how many such lines were not written since the last one"),
     field("system", "which system opened the stream, where the client said so"),
     field("tasks", "how many tasks"),
-    field("token", "the leadership: greater than every one before"),
     field("token", "which leadership: greater than every one before"),
     field("what", "the step that failed"),
     field("why", "the reason, where it is no error"),

@@ -2,14 +2,14 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet},
     sync::Arc,
 };
 
 use fundbond_protocol::{ClusterId, ConnectionId, Epoch, PodId, TaskId};
 use tokio::time::Instant;
 
-use super::{connection::Connection, nodes::NodeState, state::World, task::Task};
+use super::{connection::Connection, keeping::Keeping, nodes::NodeState, state::World, task::Task};
 use crate::{RETENTION, users::LINES_REMEMBERED};
 
 /// How much of what is past its retention one call frees. A call makes at most a few hundred things and
@@ -61,6 +61,10 @@ pub(super) struct Data {
     pub(super) connections: HashMap<ConnectionId, Connection>,
     pub(super) tasks: HashMap<TaskId, Task>,
     pub(super) nodes: HashMap<PodId, NodeState>,
+    /// The nodes of each cluster, the dead until they are swept.
+    pub(super) indexes: HashMap<ClusterId, BTreeSet<PodId>>,
+    /// Leases, locks, and what housekeeping of each cluster keeps.
+    pub(super) keeping: Keeping,
     /// Which connections a pod holds.
     pub(super) held: HashMap<PodId, HashSet<ConnectionId>>,
     /// Accepted tasks of a cluster by their place in time.
@@ -255,6 +259,16 @@ impl Data {
             }
         }
         before
+    }
+
+    /// Takes `pod` off the list of a cluster's nodes.
+    pub(super) fn strike_off(&mut self, pod: &PodId, cluster: &ClusterId) {
+        if let Some(index) = self.indexes.get_mut(cluster) {
+            index.remove(pod);
+            if index.is_empty() {
+                self.indexes.remove(cluster);
+            }
+        }
     }
 
     /// Takes `id` off the list of what `pod` holds.

@@ -1,6 +1,6 @@
 //! Which pods live. Death is permanent.
 
-use fundbond_protocol::PodId;
+use fundbond_protocol::{ClusterId, PodId};
 use tokio::time::Instant;
 
 use super::state::State;
@@ -8,7 +8,7 @@ use crate::{NODE_TIMEOUT, Node, RETENTION, TOMBSTONE};
 
 #[derive(Clone, Debug)]
 pub(super) struct NodeState {
-    healthy_until: Option<Instant>,
+    pub(super) healthy_until: Option<Instant>,
     buried: bool,
     pub(super) expires: Instant,
     /// When the expiry queue looks at it next.
@@ -39,17 +39,19 @@ impl State {
         }
     }
 
-    pub(super) fn heartbeat(&mut self, pod: &PodId) -> Node {
+    pub(super) fn heartbeat(&mut self, pod: &PodId, cluster: &ClusterId) -> Node {
         if self.health(pod) == Health::Buried {
             return Node::Buried;
         }
         let now = self.world.now;
         let node = self.data.node(pod, now, now + RETENTION);
         node.healthy_until = Some(now + NODE_TIMEOUT);
+        self.data.indexes.entry(cluster.clone()).or_default().insert(pod.clone());
         Node::Alive
     }
 
-    pub(super) fn leave(&mut self, pod: &PodId) {
+    pub(super) fn leave(&mut self, pod: &PodId, cluster: &ClusterId) {
+        self.data.strike_off(pod, cluster);
         if self.health(pod) != Health::Buried {
             self.data.nodes.remove(pod);
         }

@@ -33,12 +33,16 @@ impl World {
         over
     }
 
-    /// The next generation after `last`. No two registrations ever share one, even where the store forgets
-    /// the first before it gives away the second.
+    /// The next generation after `last`.
     pub(super) fn generation_after(&mut self, last: Generation) -> Generation {
-        let next = self.tick().max(last.0 + 1);
+        Generation(self.rising(last.0))
+    }
+
+    /// A number above `last` that was never given away, even where the store forgets what it gave.
+    pub(super) fn rising(&mut self, last: u64) -> u64 {
+        let next = self.tick().max(last + 1);
         self.clock.pass(next);
-        Generation(next)
+        next
     }
 }
 

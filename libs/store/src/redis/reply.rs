@@ -51,6 +51,14 @@ impl Parts {
         text(self.value()?)
     }
 
+    /// Text that somebody else may have written. What is no text stays in the store: as text it equals nothing there.
+    pub(super) fn lossy(&mut self) -> Result<String, StoreError> {
+        match self.value()? {
+            Value::BulkString(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            other => text(other),
+        }
+    }
+
     pub(super) fn number<T: FromStr>(&mut self) -> Result<T, StoreError> {
         parsed(&self.text()?)
     }

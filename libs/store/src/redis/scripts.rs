@@ -3,12 +3,15 @@
 use fundbond_protocol::keys;
 
 use crate::{
-    NODE_TIMEOUT, RETENTION, TOMBSTONE,
+    FENCE, NODE_TIMEOUT, RETENTION, TOMBSTONE,
     users::{LINES_REMEMBERED, NAMED_KEPT},
 };
 
 /// What the scripts share; [`Step::Emit`] alone does without, for it runs for each event.
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
+
+/// What the orders of a leader share besides.
+const FENCES: &str = include_str!("scripts/fence.lua");
 
 /// Lifetimes are refreshed by the first event that finds less left than the retention without this: seldom
 /// enough to cost nothing, often enough that nobody notices.
@@ -61,6 +64,18 @@ steps! {
     User "user" "user.lua"
     UserSend "user-send" "user_send.lua"
     UserClose "user-close" "user_close.lua"
+    LeaseRead "lease-read" "lease_read.lua"
+    LeaseWrite "lease-write" "lease_write.lua"
+    Lock "lock" "lock.lua"
+    ExtendLock "lock-extend" "lock_extend.lua"
+    Unlock "unlock" "unlock.lua"
+    Nodes "nodes" "nodes.lua"
+    BuryNodes "bury-nodes" "bury_nodes.lua"
+    Sweep "sweep" "sweep.lua"
+    Forget "forget" "forget.lua"
+    Strays "strays" "strays.lua"
+    SweepStrays "sweep-strays" "sweep_strays.lua"
+    NoteSweep "note-sweep" "note_sweep.lua"
 }
 
 /// The name of what is no script.
@@ -97,16 +112,32 @@ pub(super) fn text(step: Step, log_floor: usize, log_per_task: usize) -> String 
         ("health", keys::HEALTH_PREFIX.to_owned()),
         ("dead", keys::DEAD_PREFIX.to_owned()),
         ("nodes", keys::NODES_PREFIX.to_owned()),
+        ("fence", keys::FENCE_PREFIX.to_owned()),
+        ("sweep", keys::SWEEP_PREFIX.to_owned()),
+        ("lease", keys::LEASE_PREFIX.to_owned()),
+        ("lock", keys::LOCK_PREFIX.to_owned()),
+        ("lock_fence", keys::LOCK_FENCE_PREFIX.to_owned()),
         ("channel", keys::POD_CHANNEL_PREFIX.to_owned()),
         ("ttl", retention.to_string()),
         ("fresh", (retention - FRESH_FOR).to_string()),
         ("node_timeout", NODE_TIMEOUT.as_secs().to_string()),
         ("tombstone", TOMBSTONE.as_secs().to_string()),
+        ("fence_life", FENCE.as_secs().to_string()),
+        // What the tests must notice; see Cargo.toml.
+        ("bug_plain_del", cfg!(feature = "bug-plain-del").to_string()),
+        ("bug_no_tombstone", cfg!(feature = "bug-no-tombstone").to_string()),
+        ("bug_blind_renewal", cfg!(feature = "bug-blind-renewal").to_string()),
         ("floor", log_floor.to_string()),
         ("per_task", log_per_task.to_string()),
     ];
-    let prelude = if step == Step::Emit { "" } else { PRELUDE };
-    let unfilled = format!("{prelude}{}", step.source());
+    let shared = match step {
+        Step::Emit => vec![],
+        Step::BuryNodes | Step::Sweep | Step::Forget | Step::SweepStrays | Step::NoteSweep => {
+            vec![PRELUDE, FENCES]
+        }
+        _ => vec![PRELUDE],
+    };
+    let unfilled = shared.concat() + step.source();
     names.iter().fold(unfilled, |text, (name, value)| text.replace(&format!("@{name}@"), value))
 }
 

@@ -7,6 +7,9 @@ pub(crate) mod attach;
 pub(crate) mod emit;
 pub(crate) mod ending;
 pub(crate) mod foreign;
+pub(crate) mod housekeeping;
+pub(crate) mod leases;
+pub(crate) mod locks;
 pub(crate) mod nodes;
 pub(crate) mod reassert;
 pub(crate) mod register;
@@ -136,6 +139,28 @@ macro_rules! contract_suite {
                 death_is_permanent
                 a_pod_that_leaves_holds_nothing
                 one_death_is_nobody_elses
+            }
+            housekeeping {
+                the_nodes_of_a_cluster_are_seen_with_what_they_hold
+                a_cluster_remembers_its_dead_however_long_nobody_lives
+                a_swept_pod_leaves_nothing
+                only_a_buried_pod_is_swept_and_forgotten
+                several_pods_are_buried_at_once_and_each_is_judged_alone
+                an_order_is_refused_once_somebody_led_later
+                a_stream_of_a_pod_that_only_slept_is_taken_up_under_its_next_name
+                a_new_life_of_the_server_is_known_from_its_first_sight
+                the_note_of_a_sweep_is_read_with_the_nodes
+                a_registration_of_nobody_is_found_and_swept
+                a_stray_whose_owner_shows_up_is_nobodys_no_more
+            }
+            leases {
+                a_lease_is_written_over_what_was_seen_and_nothing_else
+                a_lease_rises_even_where_it_was_lost_or_rolled_back
+            }
+            locks {
+                a_lock_is_had_by_one_and_given_back
+                a_lock_ends_by_itself_unless_it_is_extended
+                a_lock_rises_even_where_it_was_lost_or_rolled_back
             }
             tasks {
                 a_task_is_accepted_once

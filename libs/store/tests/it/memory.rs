@@ -12,7 +12,7 @@ use fundbond_store::{
     memory::{Backup, Config, Restart},
 };
 
-use crate::scene::{Fixture, LOG_FLOOR, Loss};
+use crate::scene::{Fixture, LOG_FLOOR, Loss, cluster, connection, pod_id};
 
 struct Memory {
     store: Arc<MemoryStore>,
@@ -50,6 +50,10 @@ impl Fixture for Memory {
 
     async fn publish(&self, message: &str) {
         self.store.publish_foreign(message.as_bytes());
+    }
+
+    async fn plant(&self, stream: &str, owner: &str, home: &str) {
+        self.store.plant(&connection(stream), &pod_id(owner), &cluster(home));
     }
 
     async fn cut(&self, pod: &PodId) {

@@ -43,6 +43,10 @@ impl Observer for Heard {
     fn subscribed_again(&self) {
         self.count("subscribed again");
     }
+
+    fn lock_contended(&self) {
+        self.count("lock contended");
+    }
 }
 
 #[tokio::test]

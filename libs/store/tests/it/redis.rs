@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use fundbond_protocol::PodId;
+use fundbond_protocol::{PodId, keys::NODES_PREFIX};
 use fundbond_store::{RedisStore, Registry as _, Store, redis::Config};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
@@ -136,15 +136,16 @@ impl Server {
     }
 
     /// Takes `time` off the life of every key, as if it had passed: nothing else in the scripts goes by
-    /// the clock.
+    /// the clock. Nothing lives for ever but the lists of nodes.
     pub(crate) async fn age(&self, time: Duration) {
         let script = "for _, key in ipairs(redis.call('KEYS', '*')) do
             local left = redis.call('PTTL', key)
             if left >= 0 then redis.call('PEXPIRE', key, math.max(0, left - ARGV[1])) end
-            if left == -1 then return redis.error_reply(key .. ' lives for ever') end
+            local for_ever = left == -1 and string.sub(key, 1, #ARGV[2]) ~= ARGV[2]
+            if for_ever then return redis.error_reply(key .. ' lives for ever') end
         end return 'OK'";
         let time = time.as_millis().to_string();
-        self.command::<String>(&["EVAL", script, "0", &time]).await.unwrap();
+        self.command::<String>(&["EVAL", script, "0", &time, NODES_PREFIX]).await.unwrap();
     }
 }
 
@@ -201,6 +202,14 @@ impl Fixture for Redis {
     async fn publish(&self, message: &str) {
         let channel = fundbond_protocol::keys::FOREIGN_CHANNEL;
         self.server.command::<u32>(&["PUBLISH", channel, message]).await.unwrap();
+    }
+
+    async fn plant(&self, stream: &str, owner: &str, cluster: &str) {
+        let key = fundbond_protocol::keys::registration(&connection(stream));
+        self.server
+            .command::<()>(&["SET", &key, &format!("{owner}:{cluster}"), "EX", "86400"])
+            .await
+            .unwrap();
     }
 
     async fn cut(&self, _pod: &PodId) {

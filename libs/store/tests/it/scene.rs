@@ -51,6 +51,9 @@ pub(crate) trait Fixture: Send + Sync {
     /// Publishes a message as somebody else does.
     async fn publish(&self, message: &str);
 
+    /// Registers a stream as no pod does: by hand.
+    async fn plant(&self, stream: &str, owner: &str, cluster: &str);
+
     /// Breaks the subscription of a pod once.
     async fn cut(&self, pod: &PodId);
 }

@@ -1,0 +1,97 @@
+//! How a cluster is.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ClusterId, PodId};
+
+/// Path of the state of a cluster.
+pub const CLUSTER_STATUS_PATH: &str = "/api/cluster/status";
+
+/// Answer of `GET /api/cluster/status`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// The cluster of the pod that answers.
+    pub cluster_id: ClusterId,
+    /// Its nodes by id; the dead ones until nothing is left of them.
+    pub nodes: Vec<NodeStatus>,
+    /// The pod that took the lease of the housekeeper last; absent when it was given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// How its last sweep went; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sweep: Option<SweepStatus>,
+    /// Whether sweeps wait.
+    pub breaker: BreakerStatus,
+}
+
+/// One node of a cluster.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Which start of which pod.
+    pub pod_id: PodId,
+    /// Whether it says that it lives.
+    pub alive: bool,
+    /// How long ago it said so last; absent where that is too long ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_age_seconds: Option<f64>,
+    /// Streams that it holds or, being dead, left.
+    pub streams: u64,
+}
+
+/// One sweep.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SweepStatus {
+    /// When it ended.
+    pub at: Timestamp,
+    /// How long it took.
+    pub seconds: f64,
+    /// Pods it declared dead.
+    pub buried: u64,
+    /// Dead pods of which it left nothing.
+    pub forgotten: u64,
+    /// Registrations of dead pods it deleted.
+    pub registrations: u64,
+}
+
+/// Whether sweeps wait, as what they would do may be a mistake.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakerStatus {
+    /// Whether they do.
+    pub open: bool,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<BreakerReason>,
+    /// How much longer from the last sweep on, if nothing changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_seconds: Option<f64>,
+}
+
+/// Why sweeps wait.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BreakerReason {
+    /// The store began another life, and pods have yet to say that they live.
+    StoreChanged,
+    /// More than half of the pods look dead.
+    ManyDead,
+}
+
+impl BreakerReason {
+    /// The word for it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::StoreChanged => "store-changed",
+            Self::ManyDead => "many-dead",
+        }
+    }
+}
