@@ -11,5 +11,6 @@ mod interleavings;
 mod memory;
 mod naive;
 mod observer;
+mod races;
 mod redis;
 mod scene;

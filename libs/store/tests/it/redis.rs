@@ -155,8 +155,8 @@ impl Drop for Server {
     }
 }
 
-struct Redis {
-    server: Server,
+pub(crate) struct Redis {
+    pub(crate) server: Arc<Server>,
     store: Arc<RedisStore>,
 }
 
@@ -171,8 +171,8 @@ pub(crate) async fn connected(store: &RedisStore) {
     tokio::time::timeout(DEADLINE, connecting).await.expect("the store connects in time");
 }
 
-async fn redis_fixture() -> Redis {
-    let server = Server::start();
+pub(crate) async fn redis_fixture() -> Redis {
+    let server = Arc::new(Server::start());
     server.ready().await;
     let config = Config { log_floor: LOG_FLOOR, ..Config::at(server.url()) };
     let store = Arc::new(RedisStore::new(&config).unwrap());
