@@ -13,7 +13,12 @@ use fundbond_protocol::{ConnectionId, EventId, PodId, Position, UserId, users::D
 use fundbond_store::{LOG_FLOOR, Lines, Sent, StoreError, UserEvent, UserSend};
 use futures::StreamExt as _;
 
-use crate::{backoff::Backoff, metrics::DeliveryLabels, pod::Pod, stream::inquiries};
+use crate::{
+    backoff::Backoff,
+    metrics::DeliveryLabels,
+    pod::Pod,
+    stream::inquiries::{self, Heard},
+};
 
 /// Events in one step: a millisecond or two of the store, in which it does nothing else.
 pub const STEP: usize = 64;
@@ -33,6 +38,17 @@ const READER_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Between two looks at a reader that is behind.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// How long a pod that gave no answer is not asked again. It may be dead, and nobody knows yet: a second lost with each
+/// step would hold up a sender for minutes.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long a stream that went away during a request is waited for: a client comes back within two seconds, and a pod whose
+/// Redis restarted asserts its streams within four.
+const RETURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two looks at whether it is back.
+const LOOK_FOR_RETURN: Duration = Duration::from_millis(50);
 
 /// How long a step is tried. A Redis that restarts is back in seconds; a client that waits longer than this is told how
 /// far it came.
@@ -101,6 +117,10 @@ pub struct Sender {
     last: u64,
     /// What the reader had when it was last asked, and by whom it was held.
     read: Option<(UserId, Position)>,
+    /// A pod that said nothing when it was asked, and when that was.
+    silent: Option<(PodId, Instant)>,
+    /// Whose stream was open at the step before.
+    open: Option<UserId>,
     /// Events that are in the store.
     accepted: u64,
     delivery: Option<Delivery>,
@@ -117,6 +137,8 @@ impl Sender {
             bytes: 0,
             last: 0,
             read: None,
+            silent: None,
+            open: None,
             accepted: 0,
             delivery: None,
         }
@@ -153,6 +175,9 @@ impl Sender {
         count(&self.pod, delivery, count_of);
         if let Some((holder, _)) = sent.holder {
             self.wait_for_reader(&user, &holder, &sent.end).await;
+            self.open = Some(user);
+        } else if self.open.take().as_ref() == Some(&user) && self.wait_for_return(&user).await {
+            self.open = Some(user);
         }
         Ok(())
     }
@@ -175,6 +200,19 @@ impl Sender {
         }
     }
 
+    /// Waits for a stream that was open a moment ago; says whether it is back.
+    async fn wait_for_return(&self, user: &UserId) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < RETURN_PATIENCE {
+            // A store that is away is met again by the next step.
+            if matches!(self.pod.store.user(user).await, Ok(record) if record.holder.is_some()) {
+                return true;
+            }
+            tokio::time::sleep(LOOK_FOR_RETURN).await;
+        }
+        false
+    }
+
     /// Waits until the reader is near the end of the log, or does not read, or is gone.
     async fn wait_for_reader(&mut self, user: &UserId, holder: &PodId, end: &Position) {
         let is_near =
@@ -183,14 +221,22 @@ impl Sender {
         {
             return;
         }
+        if self.silent.as_ref().is_some_and(|(pod, since)| pod == holder && since.elapsed() < SILENCE) {
+            return;
+        }
         let connection = ConnectionId::of_user(user);
         let mut moved = Instant::now();
         let mut before = None;
         while moved.elapsed() < READER_PATIENCE {
-            // Not here, or no answer in time: nothing is known of a reader to wait for. A store that is away is met again
-            // by the next step, which waits for it.
-            let Ok(Some(report)) = inquiries::ask(&self.pod, holder, &connection).await else { break };
-            let position = report.position;
+            let position = match inquiries::ask(&self.pod, holder, &connection).await {
+                Ok(Heard::Report(report)) => report.position,
+                Ok(Heard::Silence) => {
+                    self.silent = Some((holder.clone(), Instant::now()));
+                    break;
+                }
+                // There is no reader to wait for. A store that is away is met again by the next step, which waits for it.
+                Ok(Heard::NotThere) | Err(_) => break,
+            };
             if is_near(&position) {
                 self.read = Some((user.clone(), position));
                 break;

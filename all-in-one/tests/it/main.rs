@@ -18,3 +18,4 @@ mod reference;
 mod routing;
 mod streams;
 mod up;
+mod users;

@@ -132,7 +132,7 @@ pub async fn status(
     let mut status =
         UserStatus { last_event_id: record.end.map(|end| end.to_string()), ..UserStatus::default() };
     if let Some((holder, cluster)) = record.holder {
-        let report = inquiries::ask(&pod, &holder, &ConnectionId::of_user(&user)).await?;
+        let report = inquiries::ask(&pod, &holder, &ConnectionId::of_user(&user)).await?.report();
         status.connected = true;
         status.connected_at = report.as_ref().map(|report| report.since);
         status.queued_bytes = report.map(|report| report.queued_bytes);

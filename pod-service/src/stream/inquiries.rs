@@ -38,6 +38,28 @@ pub struct Inquiries {
 /// What the desk gives to [`run`].
 pub type Receiver = mpsc::Receiver<(PodId, Answer)>;
 
+/// What is known of a stream that some pod is said to hold.
+#[derive(Debug)]
+pub enum Heard {
+    /// This.
+    Report(StreamReport),
+    /// It is not there, or not any more.
+    NotThere,
+    /// That pod says nothing in time.
+    Silence,
+}
+
+impl Heard {
+    fn of(report: Option<StreamReport>) -> Self {
+        report.map_or(Self::NotThere, Self::Report)
+    }
+
+    /// The report, if there is one.
+    pub fn report(self) -> Option<StreamReport> {
+        if let Self::Report(report) = self { Some(report) } else { None }
+    }
+}
+
 /// A question that is under way until this is dropped.
 struct Asked<'a>(&'a Inquiries, u64);
 
@@ -76,22 +98,21 @@ impl Inquiries {
     }
 }
 
-/// What `holder` says of the stream `connection`; `None` where it does not hold it, or says nothing in time.
-pub async fn ask(
-    pod: &Pod,
-    holder: &PodId,
-    connection: &ConnectionId,
-) -> Result<Option<StreamReport>, StoreError> {
+/// What `holder` says of the stream `connection`.
+pub async fn ask(pod: &Pod, holder: &PodId, connection: &ConnectionId) -> Result<Heard, StoreError> {
     let from = pod.identity.id();
     if *holder == from {
-        return Ok(pod.streams.report(connection));
+        return Ok(Heard::of(pod.streams.report(connection)));
     }
     let number = pod.inquiries.next.fetch_add(1, Ordering::Relaxed);
     let (answer, answered) = oneshot::channel();
     pod.inquiries.lock().insert(number, answer);
     let _asked = Asked(&pod.inquiries, number);
     pod.store.ask(holder, &Question { number, from, connection: connection.clone() }).await?;
-    Ok(tokio::time::timeout(ANSWER_WITHIN, answered).await.ok().and_then(Result::ok).flatten())
+    Ok(match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+        Ok(Ok(report)) => Heard::of(report),
+        Ok(Err(_)) | Err(_) => Heard::Silence,
+    })
 }
 
 /// Sends answers until the pod stops.

@@ -36,7 +36,7 @@ use crate::{
 )]
 pub async fn broadcast(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
     Query::of(request.uri(), &[QUERY_CLUSTER])?;
-    let body = extract::json_body(request, MAX_MESSAGE_BYTES).await?;
+    let body = extract::json_body(request, pod.settings.max_body.min(MAX_MESSAGE_BYTES)).await?;
     let event = extract::parse::<Announcement>(&body)?.into_event()?;
     let streams = users::broadcast(&pod, event).await?;
     Ok(json(StatusCode::ACCEPTED, &Broadcast { streams }))

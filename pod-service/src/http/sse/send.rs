@@ -51,7 +51,7 @@ const LINGER: Duration = Duration::from_secs(2);
     operation_id = "sendToUser",
     request_body(content(
         (UserMessage = "application/json", example = json!({"userId": "maria", "event": "note", "data": {"text": "hello"}})),
-        (String = "application/x-ndjson", example = "{\"userId\":\"maria\",\"event\":\"token\",\"data\":\"Hel\"}\n{\"userId\":\"maria\",\"event\":\"token\",\"data\":\"lo\"}\n"),
+        (String = "application/x-ndjson"),
     )),
     responses(
         (status = 202, description = "It is in the user's log.", body = Sent),
@@ -63,7 +63,7 @@ pub async fn send(State(pod): Shared, request: Request) -> Result<Response, ApiE
     let sent = if extract::is_media_type(request.headers(), NDJSON) {
         lines(&pod, request.into_body()).await?
     } else if extract::is_media_type(request.headers(), JSON) {
-        let body = extract::json_body(request, MAX_MESSAGE_BYTES).await?;
+        let body = extract::json_body(request, pod.settings.max_body.min(MAX_MESSAGE_BYTES)).await?;
         let (user, event) = extract::parse::<UserMessage>(&body)?.into_event()?;
         Span::current().record("userId", user.as_str());
         let delivery = users::send(&pod, &user, event).await?;
