@@ -197,6 +197,7 @@ macro_rules! contract_suite {
                 a_restart_ends_the_history_of_a_user
                 the_connected_users_of_a_cluster_are_those_its_pods_hold
                 pods_ask_and_answer_each_other
+                a_dead_pod_leaves_no_stream_of_a_user
             }
         }
     };
