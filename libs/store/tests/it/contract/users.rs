@@ -101,6 +101,7 @@ pub(crate) async fn only_the_newest_names_are_remembered(scene: &Scene) {
     assert_eq!(send(scene, &["!first"]).await.logged, 1, "this many later it is forgotten");
 }
 
+// Tells `lines_unmarked`.
 pub(crate) async fn lines_that_are_sent_again_are_logged_once(scene: &Scene) {
     let lines =
         |last, ids: &[&str]| UserSend { lines: Some(Lines { request: "r".into(), last }), ..to("u", ids) };
@@ -169,6 +170,7 @@ pub(crate) async fn a_newer_stream_of_a_user_takes_over(scene: &Scene) {
     assert_eq!(late, Asserted::Replaced);
 }
 
+// Tells `close_forgetful`.
 pub(crate) async fn a_closed_stream_tells_its_holder_and_is_not_resumed(scene: &Scene) {
     let pod = scene.pod("a").await;
     let mut ear = scene.listen(&pod).await;
@@ -209,6 +211,7 @@ pub(crate) async fn a_holder_that_did_not_hear_of_a_close_is_told_when_it_assert
     assert_eq!(scene.reassert(&holder, position, &[]).await, Asserted::Replaced);
 }
 
+// Tells `close_forgetful`.
 pub(crate) async fn a_stream_is_closed_while_its_client_is_away(scene: &Scene) {
     let pod = scene.pod("a").await;
     let stream = scene.open(&pod, STREAM, &[]).await;
