@@ -50,10 +50,13 @@ pub async fn run(plan: &Plan, programs: &Programs, folder: &Path) -> Result<Vec<
     let file = |source| ChaosError::File { path: facts_file.clone(), source };
     let history = Arc::new(History::new(&facts_file).map_err(file)?);
     let site = Arc::new(Site::start(plan, programs, folder, &history).await?);
-    let office =
-        Office { http: Http::new(site.address), history: history.clone(), over: CancellationToken::new() };
-
     let begun = history.begun();
+    let office = Office {
+        http: Http::new(site.address),
+        history: history.clone(),
+        calm: begun + plan.calm_from,
+        over: CancellationToken::new(),
+    };
     let mut faults: JoinSet<Result<(), ChaosError>> = JoinSet::new();
     for (number, fault) in plan.faults.iter().enumerate() {
         faults.spawn(strike::play(site.clone(), history.clone(), number, *fault));
