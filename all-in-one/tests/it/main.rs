@@ -7,6 +7,7 @@ mod cors;
 mod foreign;
 mod fuzz;
 mod harness;
+mod housekeeping;
 mod logs;
 mod on_redis;
 mod outage;

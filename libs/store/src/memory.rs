@@ -129,6 +129,13 @@ impl MemoryStore {
         self.lock().publish_foreign(message);
     }
 
+    /// Simulates a pod that says nothing for so long that its health is gone.
+    pub fn silence(&self, pod: &PodId) {
+        if let Some(node) = self.lock().data.nodes.get_mut(pod) {
+            node.healthy_until = None;
+        }
+    }
+
     /// Registers a stream as no pod does: with whatever owner, past every check.
     pub fn plant(&self, connection: &ConnectionId, owner: &PodId, cluster: &ClusterId) {
         self.lock().plant(connection, owner, cluster);

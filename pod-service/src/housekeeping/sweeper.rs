@@ -46,7 +46,7 @@ pub struct Done {
 
 impl Sweeper<'_> {
     /// Whether the orders still count, by this process's own clock.
-    fn leads(&self) -> bool {
+    pub fn leads(&self) -> bool {
         let word = *self.leadership.borrow();
         word.is_some_and(|word| word.token == self.order.token && word.holds())
     }

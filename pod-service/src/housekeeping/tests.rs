@@ -26,6 +26,9 @@ fn connection(name: &str) -> ConnectionId {
     ConnectionId::parse(name).unwrap()
 }
 
+/// Long enough for anything here.
+const SETTLED: Duration = Duration::from_hours(1);
+
 /// A pod that lives and stands for election. Dropped, it is killed.
 struct Life {
     names: watch::Sender<PodId>,
@@ -212,4 +215,32 @@ async fn a_sweep_says_how_it_went() {
         note().await.is_some_and(|note| note.last_sweep.buried == 3 && note.last_sweep.forgotten == 3)
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_no_more_gives_no_orders() {
+    let store = settled().await;
+    store.heartbeat(&pod_id("pod-a~1"), &cluster()).await.unwrap();
+    open(&store, "pod-a~1", "c").await;
+    store.silence(&pod_id("pod-a~1"));
+    let metrics = SweepMetrics::new(&mut Catalogue::default());
+    let order = Order { cluster: cluster(), token: Token(5) };
+    let all = plan::Plan { bury: vec![pod_id("pod-a~1")], ..plan::Plan::default() };
+    let past = Leadership { token: Token(5), until: Instant::now() };
+    let others = Leadership { token: Token(4), until: Instant::now() + SETTLED };
+    for word in [None, Some(past), Some(others)] {
+        let (_tell, leadership) = watch::channel(word);
+        let sweeper = Sweeper { store: &*store, order: &order, leadership: &leadership, metrics: &metrics };
+        let done = sweeper.carry_out(&all).await.unwrap();
+        assert_eq!((done.end, done.buried), (End::Late, 0), "{word:?}");
+        assert_eq!(sweeper.scan().await.unwrap(), None);
+    }
+    let (tell, leadership) = watch::channel(Some(Leadership { until: others.until, ..past }));
+    let sweeper = Sweeper { store: &*store, order: &order, leadership: &leadership, metrics: &metrics };
+    assert!(sweeper.leads());
+    tell.send(None).unwrap();
+    assert!(!sweeper.leads(), "it asks anew before each order");
+    tell.send(Some(Leadership { until: others.until, ..past })).unwrap();
+    let done = sweeper.carry_out(&all).await.unwrap();
+    assert_eq!((done.end, done.buried, done.deleted, done.forgotten), (End::Done, 1, 1, 1));
 }

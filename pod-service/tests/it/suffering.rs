@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use fundbond_lease::Token;
 use fundbond_protocol::{ConnectionId, PodId};
-use fundbond_store::{MemoryStore, Registry as _, memory::Restart};
+use fundbond_store::{
+    Forgotten, Housekeeping as _, MemoryStore, Order, Ordered, Registry as _, Swept, memory::Restart,
+};
 
 use crate::client::{TestPod, settings, task_event, within};
 
@@ -84,4 +87,37 @@ async fn a_pod_that_was_declared_dead_goes_on_as_somebody_else() {
     assert_eq!(new.display_id(), old.display_id());
     pod.start_steps("t", "c", 1, 0).await;
     assert_eq!(stream.rest().await.last().unwrap().name, "COMPLETED");
+}
+
+#[tokio::test]
+async fn a_pod_that_was_asleep_while_it_was_swept_keeps_its_streams() {
+    let (pod, store) = pod().await;
+    let connection = ConnectionId::parse("c").unwrap();
+    let mut stream = pod.listen("c", &[]).await;
+    let (old, cluster) = store.holder(&connection).await.unwrap().unwrap();
+    // All of it in one breath: the pod cannot say anything meanwhile.
+    store.silence(&old);
+    assert!(store.bury(&old).await.unwrap());
+    let order = Order { cluster, token: Token(1) };
+    assert_eq!(
+        store.sweep(&order, &old, 100).await.unwrap(),
+        Ordered::Done(Swept::Some { deleted: 1, left: 0 })
+    );
+    assert_eq!(store.forget(&order, &old).await.unwrap(), Ordered::Done(Forgotten::Done));
+    // Any request finds the grave, and what was held is said again under the next name.
+    pod.listen("other", &[]).await;
+    let new: PodId = within("the re-assertion", async {
+        loop {
+            match store.holder(&connection).await.unwrap() {
+                Some((holder, _)) if holder != old => return holder,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await;
+    assert_eq!(new.display_id(), old.display_id());
+    pod.start_steps("t", "c", 1, 0).await;
+    let names: Vec<String> = stream.rest().await.into_iter().map(|event| event.name).collect();
+    assert!(!names.iter().any(|name| name == "REPLACED"), "nobody took it: {names:?}");
+    assert_eq!(names.last().unwrap(), "COMPLETED");
 }
