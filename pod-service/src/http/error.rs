@@ -127,7 +127,7 @@ pub enum ApiError {
     )]
     Store(#[source] StoreError),
     /// A body of many events broke off.
-    #[error("{why}; {accepted} events before it were accepted")]
+    #[error("{why}; events accepted before: {accepted}")]
     Lines {
         /// Events that are in the store.
         accepted: u64,

@@ -13,6 +13,7 @@ use axum::{
 };
 use fundbond_protocol::{
     ConnectionId, LastEventId, Status, UserId,
+    event::millis,
     headers::{QUERY_CLUSTER, QUERY_LAST_EVENT_ID},
     users::{ClosedStream, UserStatus},
 };
@@ -134,7 +135,7 @@ pub async fn status(
     if let Some((holder, cluster)) = record.holder {
         let report = inquiries::ask(&pod, &holder, &ConnectionId::of_user(&user)).await?.report();
         status.connected = true;
-        status.connected_at = report.as_ref().map(|report| report.since);
+        status.connected_at = report.as_ref().map(|report| millis(report.since));
         status.queued_bytes = report.map(|report| report.queued_bytes);
         (status.pod_id, status.cluster_id) = (Some(holder), Some(cluster));
     }

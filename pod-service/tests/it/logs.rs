@@ -1,10 +1,10 @@
 //! What a pod logs: each error once, with the names of what it is about.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use fundbond_service_runtime::telemetry;
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// A subscriber to nothing.
+static OTHER: OnceLock<Dispatch> = OnceLock::new();
 
 /// What is logged on this thread, where a test that is not told otherwise runs all of its pod.
 #[derive(Clone, Default)]
@@ -31,6 +34,9 @@ impl std::io::Write for Log {
 
 impl Log {
     fn listen() -> (Self, DefaultGuard) {
+        // While there is one subscriber alone, a line or span that another test meets first, on a thread without one,
+        // counts as unwanted by all.
+        OTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
         let log = Self::default();
         let copy = log.clone();
         let lines = telemetry::json_lines(move || copy.clone());

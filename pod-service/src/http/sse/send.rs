@@ -136,15 +136,20 @@ fn on_line(number: u64, why: ApiError) -> ApiError {
     let place = format!("line[{number}]");
     match why {
         ApiError::Invalid(errors) => {
-            let on_line = |error: FieldProblem| match error.field.as_str() {
-                "body" => FieldProblem { field: place.clone(), ..error },
-                field => FieldProblem { field: format!("{place}.{field}"), ..error },
+            let on_line = |FieldProblem { field, message }: FieldProblem| {
+                let field = if field == "body" { place.clone() } else { format!("{place}.{field}") };
+                FieldProblem { field, message: column(&message) }
             };
             ApiError::Invalid(errors.into_iter().map(on_line).collect())
         }
-        ApiError::NotJson(why) => ApiError::field(place, format!("is not JSON: {why}")),
+        ApiError::NotJson(why) => ApiError::field(place, format!("is not JSON: {}", column(&why))),
         other => other,
     }
+}
+
+/// What the parser says, which knows of one line only.
+fn column(message: &str) -> String {
+    message.replace(" at line 1 column ", " at column ")
 }
 
 fn too_long(number: u64) -> ApiError {
