@@ -13,8 +13,9 @@ use crate::{
     redis::{Keeps, Redis},
 };
 
-/// Metrics that only appear once something went wrong, or somebody else published: every other one must be there.
-const RARE: [&str; 9] = [
+/// Metrics that only appear once something went wrong, or somebody else published, or on the one pod that leads: every
+/// other one must be there.
+const RARE: [&str; 10] = [
     "fund_foreign_events",
     "fund_foreign_unusable",
     "fund_gateway_breaker_changes",
@@ -24,6 +25,7 @@ const RARE: [&str; 9] = [
     "fund_gateway_retry_budget_exhausted",
     "fund_gateway_streams_shed",
     "fund_stream_ends",
+    "fund_sweeps",
 ];
 
 /// A scrape: types by name, and names of labels by sample.
