@@ -21,4 +21,5 @@ mod slow;
 mod suffering;
 mod troubled;
 mod user_lines;
+mod user_requests;
 mod users;
