@@ -166,6 +166,7 @@ impl Housekeeper {
                 seconds: begun.elapsed().as_secs_f64(),
                 buried: done.buried,
                 forgotten: done.forgotten,
+                tasks: done.handed_over,
                 registrations: done.deleted,
             },
             breaker: breaker_status(plan.hold),

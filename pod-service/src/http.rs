@@ -69,7 +69,7 @@ pub fn router(pod: Arc<Pod>) -> Router {
 
 /// Gives every answer its request id (the caller's where it is legal, else a new one) and pod, turns errors
 /// into problems, tells browsers which pages may read it, and counts.
-async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
+async fn finish(State(pod): Shared, mut request: Request, next: Next) -> Response {
     let header = HeaderName::from_static(X_REQUEST_ID);
     let given = request
         .headers()
@@ -80,7 +80,9 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = method_label(request.method());
 
-    let span = span_of(request.headers(), &id);
+    let trace = trace_of(request.headers());
+    request.extensions_mut().insert(trace);
+    let span = span_of(trace, &id);
     let cors = pod.settings.cors_origins.hear(request.method(), request.headers());
     let mut response = if cors.is_preflight() {
         StatusCode::NO_CONTENT.into_response()
@@ -112,15 +114,18 @@ async fn finish(State(pod): Shared, request: Request, next: Next) -> Response {
     response
 }
 
-/// What log lines say of a request, and of the stream it opens or the task it starts. The trace is the caller's, or
-/// begins here.
-fn span_of(headers: &HeaderMap, request_id: &str) -> Span {
+/// The trace of a request: the caller's, or one that begins here.
+fn trace_of(headers: &HeaderMap) -> TraceId {
     let mut given = headers.get_all(TRACEPARENT).iter();
     let parent = match (given.next(), given.next()) {
         (Some(one), None) => one.to_str().ok().and_then(TraceParent::parse),
         _ => None,
     };
-    let trace = parent.map_or_else(|| TraceId::of_random(rand::random()), |parent| parent.trace);
+    parent.map_or_else(|| TraceId::of_random(rand::random()), |parent| parent.trace)
+}
+
+/// What log lines say of a request, and of the stream it opens.
+fn span_of(trace: TraceId, request_id: &str) -> Span {
     // Of the gravest level, so that whatever lines a filter lets pass keep their names.
     tracing::error_span!(
         "request",

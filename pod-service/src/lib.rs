@@ -1,8 +1,8 @@
 //! The pod: accepts tasks, runs them, and holds the streams on which people watch them.
 //!
-//! Flow of a task: `http/fund_api` checks it, takes a place in the [`runner`]'s queue, and only then writes
-//! it down and answers 202 -> a worker runs it chunk by chunk on calculation threads -> each event goes to the
-//! store, which puts it into a log and tells whichever pod holds the stream.
+//! Flow of a task: `http/fund_api` checks it, writes it down with its request and answers 202 -> the [`runner`] of any
+//! pod of the cluster claims it and runs it chunk by chunk on calculation threads -> each event goes to the store, which
+//! puts it into a log and tells whichever pod holds the stream.
 //!
 //! Flow of a stream: `http/fund_events` -> [`stream::open`] registers and replays -> the [`stream::hub`]
 //! writes live events -> a driver per stream does what waits: pages after a gap, heartbeats, the end.
@@ -84,7 +84,6 @@ pub struct PodService {
     admin: Admin,
     /// Its ears, where it is known to its store already.
     subscription: Option<Subscription>,
-    jobs: runner::Jobs,
     foreign: stream::foreign::Receiver,
     answers: stream::inquiries::Receiver,
 }
@@ -112,7 +111,6 @@ impl PodService {
                 .await?;
         let host = config.node_name.unwrap_or_else(host_name);
         let identity = Identity::new(host, address.port()).map_err(RunError::Random)?;
-        let (runner, jobs) = Runner::new(config.settings.task_queue);
         let (foreign, taken) = stream::foreign::Desk::new();
         let (inquiries, answers) = stream::inquiries::Inquiries::new();
         let pod = Arc::new(Pod {
@@ -122,7 +120,7 @@ impl PodService {
             streams,
             foreign,
             inquiries,
-            runner,
+            runner: Runner::default(),
             metrics,
             settings: config.settings,
             health,
@@ -131,7 +129,7 @@ impl PodService {
             reassert: tokio::sync::Notify::new(),
             doubt: tokio::sync::Notify::new(),
         });
-        Ok(Self { pod, listener, address, admin, subscription: None, jobs, foreign: taken, answers })
+        Ok(Self { pod, listener, address, admin, subscription: None, foreign: taken, answers })
     }
 
     /// Makes the pod known to its store now. [`serve`](Self::serve) does it otherwise, and waits unready for a store
@@ -159,13 +157,13 @@ impl PodService {
         self.pod.identity.id().display_id().to_owned()
     }
 
-    /// Serves until `shutdown` begins, then drains: unready, streams sent away over half the grace, tasks
-    /// finished or failed by its end.
+    /// Serves until `shutdown` begins, then drains: unready, streams sent away over half the grace, unfinished tasks given
+    /// back to the cluster at once. Where nobody shares the store, tasks may use all of the grace, and fail at its end.
     ///
     /// # Errors
     /// Where the admin server broke; everything else ends in order.
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { pod, listener, address, admin, subscription, jobs, foreign, answers } = self;
+        let Self { pod, listener, address, admin, subscription, foreign, answers } = self;
         let deadline = CancellationToken::new();
         let (closing, after) = (Shutdown::new(), Shutdown::new());
         let mut background = JoinSet::new();
@@ -175,7 +173,7 @@ impl PodService {
         background.spawn(runner::recall::run(pod.clone()));
         background.spawn(watch_gauges(pod.clone()));
         background.spawn(housekeeper(&pod).run(pod.draining.clone()));
-        let mut workers = runner::start(&pod, jobs, &deadline);
+        let runs = tokio::spawn(runner::claim_and_run(pod.clone(), deadline.clone()));
         let admin = tokio::spawn(admin.serve(after.clone()));
         let server =
             tokio::spawn(server::serve(listener, http::router(pod.clone()), closing.clone(), LAST_WORDS));
@@ -185,8 +183,7 @@ impl PodService {
 
         shutdown.begun().await;
         drain(&pod, &deadline).await;
-        let _ =
-            tokio::time::timeout(LAST_WORDS, async { while workers.join_next().await.is_some() {} }).await;
+        let _ = tokio::time::timeout(LAST_WORDS, runs).await;
         closing.begin();
         // A panic there has told itself; what is left to do is to end in order.
         let _ = server.await;
@@ -255,7 +252,7 @@ async fn drain(pod: &Arc<Pod>, deadline: &CancellationToken) {
     pod.health.set("drain", false, "draining");
     pod.draining.begin();
     let empty = async {
-        runner::idle(&pod.runner).await;
+        runner::idle(pod).await;
         while !pod.streams.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -277,9 +274,7 @@ async fn watch_gauges(pod: Arc<Pod>) {
             _ = ticks.tick() => {}
             () = pod.stopped.begun() => return,
         }
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let running = pod.metrics.tasks_running.get();
-        pod.metrics.tasks_waiting.set((count(pod.runner.busy()) - running).max(0));
+        pod.metrics.tasks_waiting.set(i64::try_from(pod.runner.recall.waiting()).unwrap_or(i64::MAX));
     }
 }
 

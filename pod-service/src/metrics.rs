@@ -125,8 +125,10 @@ pub struct Metrics {
     pub tasks_accepted: Family<OutcomeLabels, Counter>,
     /// Tasks running.
     pub tasks_running: Gauge,
-    /// Tasks waiting for a runner.
+    /// Tasks accepted here that nobody is known to run.
     pub tasks_waiting: Gauge,
+    /// Runs that ended before their task.
+    pub task_runs_left: Counter,
     /// From accepted to final event.
     pub task_seconds: Family<TaskLabels, Histogram, fn() -> Histogram>,
     /// HTTP answers.
@@ -165,6 +167,7 @@ impl Metrics {
             tasks_accepted: Family::default(),
             tasks_running: Gauge::default(),
             tasks_waiting: Gauge::default(),
+            task_runs_left: Counter::default(),
             task_seconds: Family::new_with_constructor(task_seconds),
             http_requests: Family::default(),
             sweep: Arc::new(SweepMetrics::new(catalogue)),
@@ -184,6 +187,7 @@ impl Metrics {
         catalogue.register(about::TASKS_ACCEPTED, metrics.tasks_accepted.clone());
         catalogue.register(about::TASKS_RUNNING, metrics.tasks_running.clone());
         catalogue.register(about::TASKS_WAITING, metrics.tasks_waiting.clone());
+        catalogue.register(about::TASK_RUNS_LEFT, metrics.task_runs_left.clone());
         catalogue.register(about::TASK_SECONDS, metrics.task_seconds.clone());
         catalogue.register(about::HTTP_REQUESTS, metrics.http_requests.clone());
         metrics

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fundbond_protocol::{ClusterId, PodId, TaskId};
+use fundbond_protocol::{ClusterId, PodId};
 use fundbond_service_runtime::{Health, Shutdown};
 use fundbond_store::{Node, Reasserted, Store, StoreError};
 use tokio::{
@@ -47,7 +47,7 @@ pub struct Pod {
     pub foreign: foreign::Desk,
     /// What this pod asks others about streams, and they it.
     pub inquiries: Inquiries,
-    /// Running tasks.
+    /// What it accepted and runs.
     pub runner: Runner,
     /// What it counts.
     pub metrics: Metrics,
@@ -101,11 +101,6 @@ impl Pod {
         }
     }
 
-    /// Stops the run of a task that somebody ended.
-    pub fn stop_task(&self, task: &TaskId) {
-        self.runner.stop(task);
-    }
-
     /// Heartbeats and re-assertions until the pod stops.
     pub async fn keep_alive(self: Arc<Self>) {
         let mut backoff = Backoff::default();
@@ -117,6 +112,7 @@ impl Pod {
             };
             let wait = match step.await {
                 Ok(()) => {
+                    self.runner.hold_soon();
                     self.health.set(STORE, true, "reachable");
                     backoff.reset();
                     HEARTBEAT

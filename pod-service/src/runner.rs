@@ -1,357 +1,326 @@
-//! Runs accepted tasks: a bounded queue, a few workers, and for each task one row of events that ends in
+//! Runs accepted tasks: claims what waits in the store, a few at a time, and for each says one row of events that ends in
 //! exactly one final event, whatever happens in between.
+//!
+//! Flow: the [`claimer`] claims as many tasks as there is room for -> each run parses its request, does the
+//! [work](perform) and [speaks](speaker) -> the final event ends the claim. A run that is over before its task (the pod
+//! drains, or another pod has the task by now) ends without a word: somebody else says the rest, under the same event
+//! ids. What this pod accepted or runs is kept in [`recall`], for a store that forgets.
 
+mod claimer;
+mod perform;
 pub mod recall;
+mod speaker;
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use fundbond_protocol::{
-    ConnectionId, PodId, Status, TaskEvent, TaskId,
-    event::{MAX_EVENT_BYTES, Progress},
-};
-use fundbond_store::{Emit, Emitted, Submission};
+use fundbond_protocol::TaskId;
+use fundbond_store::{Attempt, Claimed, MOST_DEATHS};
+use futures::FutureExt as _;
 use jiff::Timestamp;
-use tokio::{
-    sync::{Mutex as AsyncMutex, mpsc},
-    time::Instant,
-};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use crate::{
-    backoff::Backoff,
     metrics::TaskLabels,
     pod::Pod,
-    work::{Said, Stopped, Work, portfolio::PortfolioWork},
+    work::{SMALL_REQUEST, Said, Stopped, Work, kind_label},
 };
+use perform::{on_thread, perform};
+use speaker::Speaker;
 
-/// A task on its way to a worker.
-#[derive(Debug)]
-pub struct Job {
-    /// The task.
-    pub task: TaskId,
-    /// The connection it belongs to.
-    pub connection: ConnectionId,
-    /// What its log lines have in common.
-    pub span: Span,
-    /// How it was accepted.
-    pub submission: Arc<Submission>,
-    /// What to do.
-    pub work: Work,
-}
+pub use claimer::run as claim_and_run;
+pub use speaker::cancelled;
 
-#[derive(Debug)]
-struct Queued {
-    job: Job,
-    accepted: Instant,
-    stop: CancellationToken,
-}
-
-/// The receiving end of the queue, for [`work`].
-#[derive(Debug)]
-pub struct Jobs(Arc<AsyncMutex<mpsc::Receiver<Queued>>>);
-
-type Stops = HashMap<TaskId, CancellationToken>;
-
-/// The queue of one pod.
-#[derive(Debug)]
+/// The tasks of one pod.
+#[derive(Debug, Default)]
 pub struct Runner {
-    queue: mpsc::Sender<Queued>,
-    /// Every task that waits or runs here, and how to stop it.
-    stops: Mutex<Stops>,
+    /// What runs here.
+    runs: Mutex<HashMap<TaskId, Arc<Run>>>,
     /// What it can say again.
     pub recall: recall::Recall,
-    /// Acceptances named so far.
-    acceptances: AtomicU64,
+    /// Tasks on their way into the store.
+    accepting: AtomicUsize,
+    /// There may be a task to claim.
+    work: Notify,
+    /// The store may not know what runs here.
+    hold: Notify,
 }
 
-/// A place in the queue, taken before the task is accepted: what was answered 202 always has a place.
+/// One run of a task on this pod.
 #[derive(Debug)]
-pub struct Place<'a> {
-    permit: mpsc::Permit<'a, Queued>,
-    runner: &'a Runner,
+struct Run {
+    claimed: Claimed,
+    stop: CancellationToken,
+    why: OnceLock<Stopped>,
+}
+
+impl Run {
+    fn new(claimed: Claimed) -> Arc<Self> {
+        Arc::new(Self { claimed, stop: CancellationToken::new(), why: OnceLock::new() })
+    }
+
+    /// Stops it. The first reason counts.
+    fn stop(&self, why: Stopped) {
+        let _ = self.why.set(why);
+        self.stop.cancel();
+    }
+
+    fn why(&self) -> Stopped {
+        self.why.get().cloned().unwrap_or(Stopped::Told)
+    }
+
+    fn attempt(&self) -> (TaskId, Attempt) {
+        (self.claimed.submission.task.clone(), self.claimed.attempt)
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Completed,
+    Failed,
+    /// Somebody else ended the task.
+    Cancelled,
+    /// The task goes on without this run.
+    Left,
+}
+
+impl Ended {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::Left => "LEFT",
+        }
+    }
+}
+
+/// Counts a task on its way into the store.
+#[derive(Debug)]
+pub struct Accepting<'a>(&'a AtomicUsize);
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 impl Runner {
-    /// A queue for `waiting` tasks.
-    pub fn new(waiting: usize) -> (Self, Jobs) {
-        let (queue, receiver) = mpsc::channel(waiting.max(1));
-        let recall = recall::Recall::default();
-        let runner = Self { queue, stops: Mutex::default(), recall, acceptances: AtomicU64::new(0) };
-        (runner, Jobs(Arc::new(AsyncMutex::new(receiver))))
+    fn runs(&self) -> MutexGuard<'_, HashMap<TaskId, Arc<Run>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stops(&self) -> MutexGuard<'_, Stops> {
-        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A task is about to be accepted: a pod that ends with its store waits for it.
+    pub fn accepting(&self) -> Accepting<'_> {
+        self.accepting.fetch_add(1, Ordering::Acquire);
+        Accepting(&self.accepting)
     }
 
-    /// A name no other acceptance has: pod ids are never used twice.
-    pub fn name_acceptance(&self, pod: &PodId) -> Arc<str> {
-        format!("{pod}:{}", self.acceptances.fetch_add(1, Ordering::Relaxed)).into()
+    /// Somebody ended a task: its run stops, if it is here.
+    pub fn ended(&self, task: &TaskId) {
+        self.recall.taken(task);
+        self.stop(task, Stopped::Told);
     }
 
-    /// Takes a place; `None` where the queue is full.
-    pub fn reserve(&self) -> Option<Place<'_>> {
-        self.queue.try_reserve().ok().map(|permit| Place { permit, runner: self })
-    }
-
-    /// Tells the run of `task` to stop, if it is here.
-    pub fn stop(&self, task: &TaskId) {
-        if let Some(stop) = self.stops().get(task) {
-            stop.cancel();
+    fn stop(&self, task: &TaskId, why: Stopped) {
+        if let Some(run) = self.runs().get(task) {
+            run.stop(why);
         }
     }
 
-    /// Whether no task waits or runs, and nobody has taken a place for one.
-    fn is_idle(&self) -> bool {
-        // Places first: a task is listed before it leaves its place.
-        self.queue.capacity() == self.queue.max_capacity() && self.busy() == 0
+    /// There may be a task to claim.
+    pub fn wake(&self) {
+        self.work.notify_one();
     }
 
-    /// Tasks that wait or run.
+    /// Repeats to the store what runs here, soon.
+    pub fn hold_soon(&self) {
+        self.hold.notify_one();
+    }
+
+    /// Tasks that run here.
     pub fn busy(&self) -> usize {
-        self.stops().len()
+        self.runs().len()
+    }
+
+    fn attempts(&self) -> Vec<(TaskId, Attempt)> {
+        self.runs().values().map(|run| run.attempt()).collect()
+    }
+
+    /// Whether this pod has nothing to do for any task. What waits in a store that others share is theirs as well.
+    fn is_idle(&self, shared: bool) -> bool {
+        self.busy() == 0
+            && (shared || self.accepting.load(Ordering::Acquire) == 0 && self.recall.waiting() == 0)
     }
 }
 
-impl Place<'_> {
-    /// Fills the place.
-    pub fn fill(self, job: Job) {
-        let stop = CancellationToken::new();
-        self.runner.stops().insert(job.task.clone(), stop.clone());
-        self.runner.recall.accepted(job.submission.clone());
-        self.permit.send(Queued { job, accepted: Instant::now(), stop });
+/// Waits until this pod has nothing to do for any task.
+pub async fn idle(pod: &Pod) {
+    // Asked rather than signalled: this runs once in a process's life, and only while it drains.
+    while !pod.runner.is_idle(pod.store.is_shared()) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Starts the workers. They end once the pod's `deadline` begins, after every task they know has its final
-/// event.
-pub fn start(pod: &Arc<Pod>, jobs: Jobs, deadline: &CancellationToken) -> tokio::task::JoinSet<()> {
-    let default = std::thread::available_parallelism();
-    let workers = pod.settings.task_concurrency.or(default.ok()).map_or(1, std::num::NonZeroUsize::get);
-    let mut set = tokio::task::JoinSet::new();
-    for _ in 0..workers {
-        set.spawn(work(pod.clone(), Jobs(jobs.0.clone()), deadline.clone()));
+/// Lists the run before anything else happens to it.
+fn begin(pod: &Pod, claimed: Claimed) -> Arc<Run> {
+    let run = Run::new(claimed);
+    let task = run.claimed.submission.task.clone();
+    // An earlier run of it here has lost the task, and may not have noticed.
+    if let Some(earlier) = pod.runner.runs().insert(task, run.clone()) {
+        earlier.stop(Stopped::Left);
     }
-    set
+    run
 }
 
-async fn work(pod: Arc<Pod>, jobs: Jobs, deadline: CancellationToken) {
-    loop {
-        let next = async { jobs.0.lock().await.recv().await };
-        let queued = tokio::select! {
-            biased;
-            () = deadline.cancelled() => break,
-            queued = next => queued,
-        };
-        let Some(queued) = queued else { return };
-        run_in_span(&pod, queued, &deadline).await;
-    }
-    // Out of time: what still waits was accepted, so it ends, and says why.
-    loop {
-        let queued = {
-            let mut jobs = jobs.0.lock().await;
-            // No new place from here on; those that were taken are waited for.
-            jobs.close();
-            jobs.recv().await
-        };
-        let Some(queued) = queued else { return };
-        run_in_span(&pod, queued, &deadline).await;
+async fn run(pod: Arc<Pod>, run: Arc<Run>) {
+    let submission = &run.claimed.submission;
+    let span = tracing::error_span!(
+        "task",
+        traceId = %submission.trace,
+        correlationId = %submission.task,
+        connectionId = %submission.connection,
+    );
+    run_to_its_end(&pod, &run).instrument(span).await;
+    let mut runs = pod.runner.runs();
+    if runs.get(&submission.task).is_some_and(|listed| Arc::ptr_eq(listed, &run)) {
+        runs.remove(&submission.task);
     }
 }
 
-async fn run_in_span(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
-    let span = queued.job.span.clone();
-    run(pod, queued, deadline).instrument(span).await;
-}
-
-async fn run(pod: &Arc<Pod>, queued: Queued, deadline: &CancellationToken) {
-    let Queued { job, accepted, stop } = queued;
-    let kind = job.work.kind();
-    let mut speaker = Speaker { pod, task: job.task, connection: job.connection, progress: None };
+async fn run_to_its_end(pod: &Pod, run: &Run) {
+    let Claimed { submission, deaths, .. } = &run.claimed;
+    if *deaths > 0 {
+        tracing::info!(deaths, "running a task again whose pod died");
+    }
     pod.metrics.tasks_running.inc();
+    let mut speaker = Speaker::new(pod, &run.claimed);
     let ended = tokio::select! {
         biased;
-        () = stop.cancelled() => Err(Stopped::Told),
-        () = deadline.cancelled() => {
-            stop.cancel();
-            Err(Stopped::Failed("the pod stopped before the task was done; submit it again under a new id".into()))
-        }
-        ended = perform(&mut speaker, job.work, &stop) => ended,
+        () = run.stop.cancelled() => Err(run.why()),
+        // A panic has told itself, in the span of its task.
+        ended = AssertUnwindSafe(work(&mut speaker, run)).catch_unwind() => ended.unwrap_or_else(|_| Err(broke_off())),
     };
-    let (status, end) = speaker.conclude(ended).await;
-    pod.runner.recall.ended(&speaker.task, end);
+    let (ended, event) = speaker.conclude(ended).await;
+    pod.runner.recall.ended(&run.claimed, event);
     pod.metrics.tasks_running.dec();
-    let seconds = accepted.elapsed().as_secs_f64();
-    pod.metrics.task_seconds.get_or_create(&TaskLabels { kind, status }).observe(seconds);
-    tracing::info!(kind, status, seconds, "task ended");
-    pod.runner.stops().remove(&speaker.task);
-}
-
-/// Runs the work and says each step; the final event is the caller's.
-async fn perform(speaker: &mut Speaker<'_>, work: Work, stop: &CancellationToken) -> Result<Said, Stopped> {
-    match work {
-        Work::Steps(steps) => {
-            speaker.begin(&format!("counting to {}", steps.count)).await?;
-            for step in 1..=steps.count {
-                if !steps.delay.is_zero() {
-                    tokio::time::sleep(steps.delay).await;
-                }
-                speaker
-                    .step(&format!("step {step} of {}", steps.count), step.into(), steps.count.into(), None)
-                    .await?;
-            }
-            Ok(steps.said())
-        }
-        Work::Portfolio(portfolio) => {
-            let portfolio: Arc<PortfolioWork> = Arc::from(portfolio);
-            speaker.begin(&portfolio.opening()).await?;
-            let total = portfolio.chunks();
-            let mut done = Vec::with_capacity(total);
-            for index in 0..total {
-                let (work, stop) = (portfolio.clone(), stop.clone());
-                // Calculation has threads of its own, so that streams never wait for it.
-                let chunk = on_thread(move || work.chunk(index, &|| !stop.is_cancelled())).await??;
-                let Said { message, result } = PortfolioWork::said_of(&chunk);
-                done.push(chunk);
-                speaker.step(&message, index as u64 + 1, total as u64, Some(result)).await?;
-            }
-            let task = speaker.task.clone();
-            let finish = on_thread(move || portfolio.finish(done, &task)).await??;
-            speaker.keep_rows(finish.rows).await;
-            Ok(finish.said)
-        }
+    let seconds = Timestamp::now().duration_since(submission.accepted_at).as_secs_f64().max(0.0);
+    if ended == Ended::Left {
+        tracing::info!(kind = submission.kind, seconds, "run ended before its task");
+        pod.metrics.task_runs_left.inc();
+    } else {
+        tracing::info!(kind = submission.kind, status = ended.label(), seconds, "task ended");
+        let labels = TaskLabels { kind: kind_label(&submission.kind), status: ended.label() };
+        pod.metrics.task_seconds.get_or_create(&labels).observe(seconds);
     }
 }
 
-async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopped> {
-    let span = Span::current();
-    // A panic has told itself, in the span of its task.
-    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(|_| {
-        Stopped::Failed("the calculation broke off by an internal error; it is in the pod's log".into())
-    })
+/// Reads what is to be done and does it.
+async fn work(speaker: &mut Speaker<'_>, run: &Run) -> Result<Said, Stopped> {
+    let work = read(&run.claimed).await?;
+    perform(speaker, work, &run.stop).await
 }
 
-/// Emits the events of one task, each until the store has it.
-struct Speaker<'a> {
-    pod: &'a Arc<Pod>,
-    task: TaskId,
-    connection: ConnectionId,
-    progress: Option<Progress>,
+/// What a task says whose run panicked.
+fn broke_off() -> Stopped {
+    Stopped::Failed("the calculation broke off by an internal error; it is in the pod's log".into())
 }
 
-impl Speaker<'_> {
-    fn event(&self, step: impl std::fmt::Display, status: Status) -> TaskEvent {
-        TaskEvent::of_task(&self.task, step, status, Timestamp::now()).from_pod(&self.pod.identity.id())
+/// The work of a claimed task; an error says why it cannot be done.
+async fn read(claimed: &Claimed) -> Result<Work, Stopped> {
+    if claimed.deaths >= MOST_DEATHS {
+        let message = format!(
+            "{} pods died while they ran this task, so it is not given to another; look at their logs before it is \
+             submitted again under a new id",
+            claimed.deaths
+        );
+        return Err(Stopped::Failed(message));
     }
-
-    async fn begin(&mut self, message: &str) -> Result<(), Stopped> {
-        let event = self.event("processing", Status::PROCESSING).with_message(message);
-        self.emit(event).await
+    let body = claimed.submission.body.clone();
+    if body.is_empty() {
+        let message = "the store has lost the request of this task; submit it again under a new id";
+        return Err(Stopped::Failed(message.to_owned()));
     }
+    let kind = claimed.submission.kind.clone();
+    let parse = move || {
+        let fields = serde_json::from_str(&body).map_err(|error| error.to_string())?;
+        let parsed = Work::parse(&kind, fields).map_err(|problems| {
+            let problems: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.message)).collect();
+            problems.join("; ")
+        })?;
+        Ok(parsed.work)
+    };
+    let parsed: Result<Work, String> =
+        if claimed.submission.body.len() <= SMALL_REQUEST { parse() } else { on_thread(parse).await? };
+    // Another version of this program accepted it.
+    parsed.map_err(|why| Stopped::Failed(format!("this pod cannot read the request of the task: {why}")))
+}
 
-    async fn step(
-        &mut self,
-        message: &str,
-        done: u64,
-        total: u64,
-        result: Option<serde_json::Value>,
-    ) -> Result<(), Stopped> {
-        let mut event =
-            self.event(done, Status::SUBTASK_COMPLETED).with_message(message).with_progress(done, total);
-        event.result = result;
-        self.progress = event.progress;
-        self.emit(event).await
-    }
+#[cfg(test)]
+mod tests {
+    use fundbond_protocol::{ClusterId, ConnectionId, PodId, TraceId};
+    use fundbond_store::Submission;
 
-    /// Emits the one final event, unless somebody else ended the task. Returns the metric's status and the event.
-    async fn conclude(&self, ended: Result<Said, Stopped>) -> (&'static str, Option<Emit>) {
-        let (status, label, said) = match ended {
-            Ok(said) => (Status::COMPLETED, "COMPLETED", said),
-            // Whoever told it to stop has emitted the final event already.
-            Err(Stopped::Told) => return ("CANCELLED", None),
-            Err(Stopped::Failed(message)) => {
-                (Status::FAILED, "FAILED", Said { message, result: serde_json::Value::Null })
-            }
+    use super::*;
+
+    fn claimed(kind: &str, body: &str, deaths: u32) -> Claimed {
+        let submission = Submission {
+            task: TaskId::parse("t").unwrap(),
+            connection: ConnectionId::parse("c").unwrap(),
+            cluster: ClusterId::parse("k").unwrap(),
+            pod: PodId::parse("pod-a-1~aaaaaaaa").unwrap(),
+            kind: kind.into(),
+            fingerprint: [0; 32],
+            accepted_at: Timestamp::UNIX_EPOCH,
+            trace: TraceId::of_random(1),
+            body: body.into(),
         };
-        let mut event = self.event("final", status).with_message(said.message).into_final();
-        // Where it stood when it ended, for whoever asks later.
-        event.progress = self.progress;
-        if !said.result.is_null() {
-            event.result = Some(said.result);
-        }
-        let event = emit_of(&event, &self.connection);
-        match self.emit_encoded(&event).await {
-            Ok(()) => (label, Some(event)),
-            Err(_) => ("CANCELLED", None),
+        Claimed { submission, attempt: Attempt(1), deaths }
+    }
+
+    async fn refusal(claimed: Claimed) -> String {
+        match read(&claimed).await {
+            Err(Stopped::Failed(message)) => message,
+            other => panic!("{other:?}"),
         }
     }
 
-    async fn emit(&self, event: TaskEvent) -> Result<(), Stopped> {
-        self.emit_encoded(&emit_of(&event, &self.connection)).await
+    #[tokio::test]
+    async fn a_task_is_given_to_three_pods_and_not_to_a_fourth() {
+        let body = r#"{"count":1}"#;
+        assert!(read(&claimed("steps", body, MOST_DEATHS - 1)).await.is_ok());
+        let message = refusal(claimed("steps", body, MOST_DEATHS)).await;
+        assert!(message.starts_with("3 pods died while they ran this task"), "{message}");
     }
 
-    async fn emit_encoded(&self, emit: &Emit) -> Result<(), Stopped> {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.pod.store.emit(emit).await {
-                Ok(Emitted::Logged | Emitted::Duplicate) => {
-                    // A store in memory never makes anybody wait: without this a task of many small steps would
-                    // hold its thread, and neither a cancel nor its own reader would get a turn.
-                    tokio::task::coop::consume_budget().await;
-                    return Ok(());
-                }
-                Ok(Emitted::AfterFinal) => return Err(Stopped::Told),
-                Err(error) => {
-                    backoff.failed("emit", &error);
-                    self.pod.doubt_store(&error);
-                    backoff.wait().await;
-                }
-            }
-        }
+    #[tokio::test]
+    async fn a_task_that_cannot_be_read_fails_and_says_why() {
+        let lost = refusal(claimed("steps", "", 0)).await;
+        assert!(lost.contains("the store has lost the request"), "{lost}");
+        let unknown = refusal(claimed("of-tomorrow", "{}", 0)).await;
+        assert!(unknown.contains("\"of-tomorrow\" is not a kind of task"), "{unknown}");
+        let wrong = refusal(claimed("steps", r#"{"count":0}"#, 0)).await;
+        assert!(wrong.contains("count: must be 1 to"), "{wrong}");
+        let broken = refusal(claimed("steps", "{", 0)).await;
+        assert!(broken.contains("EOF"), "{broken}");
     }
 
-    async fn keep_rows(&self, rows: Vec<Arc<str>>) {
-        let mut backoff = Backoff::default();
-        while let Err(error) = self.pod.store.put_rows(&self.task, rows.clone()).await {
-            backoff.failed("rows", &error);
-            backoff.wait().await;
-        }
-    }
-}
-
-/// `event` on its way to the store. An event that would be too large loses its result, and says so.
-pub fn emit_of(event: &TaskEvent, connection: &ConnectionId) -> Emit {
-    let emit = Emit::of(event, connection);
-    if emit.json.len() <= MAX_EVENT_BYTES {
-        return emit;
-    }
-    let mut small = event.clone();
-    small.result = None;
-    small.message = format!("{} (the result is too large for an event; fetch its rows)", small.message);
-    Emit::of(&small, connection)
-}
-
-/// The final event of a task that somebody asked to stop.
-pub fn cancelled(pod: &Pod, task: &TaskId, connection: &ConnectionId) -> Emit {
-    let event = TaskEvent::of_task(task, "cancelled", Status::CANCELLED, Timestamp::now())
-        .with_message("cancelled on request")
-        .from_pod(&pod.identity.id())
-        .into_final();
-    emit_of(&event, connection)
-}
-
-/// Waits until no task waits, runs or is about to be accepted.
-pub async fn idle(runner: &Runner) {
-    // Asked rather than signalled: this runs once in a process's life, and only while it drains.
-    while !runner.is_idle() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    #[test]
+    fn the_first_reason_to_stop_counts() {
+        let run = Run::new(claimed("steps", "{}", 0));
+        run.stop(Stopped::Left);
+        run.stop(Stopped::Told);
+        assert!(run.stop.is_cancelled());
+        assert_eq!(run.why(), Stopped::Left);
     }
 }

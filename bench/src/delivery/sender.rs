@@ -9,7 +9,7 @@ use std::{
 };
 
 use fundbond_protocol::{ConnectionId, PodId, Status, TaskEvent, TaskId};
-use fundbond_store::{Bus as _, Emit, Emitted, RedisStore, Submitted, Tasks as _, redis::Config};
+use fundbond_store::{Attempt, Bus as _, Emit, Emitted, RedisStore, Registry as _, redis::Config};
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ use super::{cluster, names};
 use crate::{
     error::RunError,
     pace::{Pace, Turns},
-    redis::{designs::Broken, event, naive::NaivePod, ours::submission},
+    redis::{designs::Broken, event, naive::NaivePod, ours::begin},
     schedule::{Schedule, Slot},
     stats::Side,
 };
@@ -37,6 +37,8 @@ struct Task {
     connection: ConnectionId,
     id: TaskId,
     pod: Arc<Pod>,
+    /// The run that says its events; none in a design without such a thing.
+    attempt: Option<Attempt>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,11 @@ impl Sender {
             let number = u8::try_from(number).unwrap_or_default();
             let id = PodId::new("sender", 9090, [1, 0, 0, 0, number]);
             all.push(Arc::new(match side {
-                Side::Pod => Pod::Ours { id, store: RedisStore::new(config)? },
+                Side::Pod => {
+                    let store = RedisStore::new(config)?;
+                    store.heartbeat(&id, &cluster()?).await?;
+                    Pod::Ours { id, store }
+                }
                 Side::Peer => Pod::Naive(NaivePod::connect(&config.url, id).await?),
             }));
         }
@@ -61,13 +67,11 @@ impl Sender {
         for index in 0..streams {
             let (connection, task) = names(index)?;
             let pod = all[index % pods].clone();
-            if let Pod::Ours { store, .. } = &*pod {
-                let submission = submission(&task, &connection, &cluster()?);
-                let Submitted::New { stream_open: true, .. } = store.submit(&submission).await? else {
-                    return Err(Broken::Refused("a task").into());
-                };
-            }
-            tasks.push(Task { connection, id: task, pod });
+            let attempt = match &*pod {
+                Pod::Ours { id, store } => Some(begin(store, id, &cluster()?, &task, &connection).await?),
+                Pod::Naive(_) => None,
+            };
+            tasks.push(Task { connection, id: task, pod, attempt });
         }
         Ok(Self { tasks: tasks.into(), late: histogram(), sent: Arc::default(), work: JoinSet::new() })
     }
@@ -168,10 +172,15 @@ impl Speaker {
 impl Task {
     async fn send(&self, event: &TaskEvent) -> Result<(), RunError> {
         match &*self.pod {
-            Pod::Ours { store, .. } => match store.emit(&Emit::of(event, &self.connection)).await? {
-                Emitted::Logged => Ok(()),
-                Emitted::Duplicate | Emitted::AfterFinal => Err(Broken::Refused("an event").into()),
-            },
+            Pod::Ours { store, .. } => {
+                let emit = Emit { attempt: self.attempt, ..Emit::of(event, &self.connection) };
+                match store.emit(&emit).await? {
+                    Emitted::Logged => Ok(()),
+                    Emitted::Duplicate | Emitted::AfterFinal | Emitted::Superseded => {
+                        Err(Broken::Refused("an event").into())
+                    }
+                }
+            }
             Pod::Naive(pod) => Ok(pod.publish(&event.to_json()).await?),
         }
     }

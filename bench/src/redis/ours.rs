@@ -3,10 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use fundbond_protocol::{ClusterId, ConnectionId, IdError, LastEventId, PodId, TaskId};
+use fundbond_protocol::{ClusterId, ConnectionId, IdError, LastEventId, PodId, TaskId, TraceId};
 use fundbond_store::{
-    Bus as _, Emit, Emitted, Message, Node, ReadLimit, RedisStore, Register, Registered, Registry as _,
-    Submission, Submitted, Subscription, Tasks as _, redis::Config,
+    Attempt, Bus as _, Claims, Emit, Emitted, Message, Node, Queue as _, ReadLimit, RedisStore, Register,
+    Registered, Registry as _, Submission, Submitted, Subscription, redis::Config,
 };
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -30,6 +30,12 @@ struct Pod {
 
 #[derive(Debug)]
 struct Stream {
+    name: Named,
+    attempt: Attempt,
+}
+
+#[derive(Debug)]
+struct Named {
     connection: ConnectionId,
     task: TaskId,
 }
@@ -60,10 +66,12 @@ impl Ours {
             ears.spawn(listen(subscription, index.clone(), arrivals.clone()));
             all.push(Pod { id, store });
         }
-        for (number, stream) in names.iter().enumerate() {
-            prepare(stream, &all[number % pods], &all[(number + 1) % pods], &cluster).await?;
+        let mut streams = Vec::with_capacity(streams);
+        for (number, name) in names.into_iter().enumerate() {
+            let attempt = prepare(&name, &all[number % pods], &all[(number + 1) % pods], &cluster).await?;
+            streams.push(Stream { name, attempt });
         }
-        Ok(Self { pods: all, streams: names, arrivals })
+        Ok(Self { pods: all, streams, arrivals })
     }
 
     /// What has arrived.
@@ -74,20 +82,27 @@ impl Ours {
     /// The next event of a stream's task, from the pod that runs it.
     pub async fn emit(&self, stream: usize, step: u64) -> Result<(), RunError> {
         let Pod { id, store } = &self.pods[(stream + 1) % self.pods.len()];
-        let Stream { connection, task } = &self.streams[stream];
-        match store.emit(&Emit::of(&event(task, step, id), connection)).await? {
+        let Stream { name: Named { connection, task }, attempt } = &self.streams[stream];
+        match store.emit(&Emit::of(&event(task, step, id), connection).by(*attempt)).await? {
             Emitted::Logged => Ok(()),
-            Emitted::Duplicate | Emitted::AfterFinal => Err(Broken::Refused("an event").into()),
+            Emitted::Duplicate | Emitted::AfterFinal | Emitted::Superseded => {
+                Err(Broken::Refused("an event").into())
+            }
         }
     }
 }
 
-fn stream(number: usize) -> Result<Stream, IdError> {
+fn stream(number: usize) -> Result<Named, IdError> {
     let connection = ConnectionId::parse(format!("bench-{number}"))?;
-    Ok(Stream { connection, task: TaskId::parse(format!("bench-{number}.0"))? })
+    Ok(Named { connection, task: TaskId::parse(format!("bench-{number}.0"))? })
 }
 
-async fn prepare(stream: &Stream, holder: &Pod, runner: &Pod, cluster: &ClusterId) -> Result<(), RunError> {
+async fn prepare(
+    stream: &Named,
+    holder: &Pod,
+    runner: &Pod,
+    cluster: &ClusterId,
+) -> Result<Attempt, RunError> {
     let asked = Register {
         connection: stream.connection.clone(),
         pod: holder.id.clone(),
@@ -99,23 +114,34 @@ async fn prepare(stream: &Stream, holder: &Pod, runner: &Pod, cluster: &ClusterI
     let Registered::Open(_) = holder.store.register(&asked).await? else {
         return Err(Broken::Refused("a stream").into());
     };
-    let submission = submission(&stream.task, &stream.connection, cluster);
-    match runner.store.submit(&submission).await? {
-        Submitted::New { stream_open: true, .. } => Ok(()),
-        _ => Err(Broken::Refused("a task").into()),
-    }
+    begin(&runner.store, &runner.id, cluster, &stream.task, &stream.connection).await
 }
 
-/// What a pod writes down of a task that it accepts.
-pub fn submission(task: &TaskId, connection: &ConnectionId, cluster: &ClusterId) -> Submission {
-    Submission {
+/// Accepts a task on a pod and claims it there, as a runner does: what its events carry from then on.
+pub async fn begin(
+    store: &RedisStore,
+    pod: &PodId,
+    cluster: &ClusterId,
+    task: &TaskId,
+    connection: &ConnectionId,
+) -> Result<Attempt, RunError> {
+    let submission = Submission {
         task: task.clone(),
         connection: connection.clone(),
         cluster: cluster.clone(),
+        pod: pod.clone(),
         kind: "steps".into(),
         fingerprint: [0; 32],
         accepted_at: Timestamp::now(),
-        acceptance: "bench".into(),
+        trace: TraceId::of_random(1),
+        body: r#"{"count":1}"#.into(),
+    };
+    let Submitted::New { stream_open: true, .. } = store.submit(&submission, usize::MAX).await? else {
+        return Err(Broken::Refused("a task").into());
+    };
+    match store.claim(pod, cluster, 1).await? {
+        Claims::Tasks(claimed) if claimed.len() == 1 => Ok(claimed[0].attempt),
+        _ => Err(Broken::Refused("a claim").into()),
     }
 }
 

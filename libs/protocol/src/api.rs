@@ -3,7 +3,7 @@
 mod cluster;
 
 pub use cluster::{
-    BreakerReason, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus, SweepStatus,
+    BacklogStatus, BreakerReason, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus, SweepStatus,
 };
 
 use jiff::Timestamp;

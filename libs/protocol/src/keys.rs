@@ -22,6 +22,14 @@ pub const STATE_PREFIX: &str = "task-state:";
 pub const ROWS_PREFIX: &str = "task-rows:";
 /// Prefix of [`accepted`].
 pub const ACCEPTED_PREFIX: &str = "task-index:";
+/// Prefix of [`waiting`].
+pub const WAITING_PREFIX: &str = "tasks:";
+/// Prefix of [`task_body`].
+pub const BODY_PREFIX: &str = "task-body:";
+/// Prefix of [`claims_of`].
+pub const CLAIMS_PREFIX: &str = "task-claims:";
+/// Prefix of [`idle`].
+pub const IDLE_PREFIX: &str = "task-idle:";
 /// Prefix of [`connections_of`].
 pub const HELD_PREFIX: &str = "pod-conns:";
 /// Prefix of [`lines_of`].
@@ -102,6 +110,26 @@ pub fn task_rows(task: &TaskId) -> String {
 /// The accepted tasks of a cluster by time.
 pub fn accepted(cluster: &ClusterId) -> String {
     format!("{ACCEPTED_PREFIX}{cluster}")
+}
+
+/// The accepted tasks of a cluster that nobody runs, by when they were accepted.
+pub fn waiting(cluster: &ClusterId) -> String {
+    format!("{WAITING_PREFIX}{cluster}")
+}
+
+/// The request of a task that has not ended.
+pub fn task_body(task: &TaskId) -> String {
+    format!("{BODY_PREFIX}{task}")
+}
+
+/// The tasks that one pod runs.
+pub fn claims_of(pod: &PodId) -> String {
+    format!("{CLAIMS_PREFIX}{pod}")
+}
+
+/// The pods of a cluster that would run more.
+pub fn idle(cluster: &ClusterId) -> String {
+    format!("{IDLE_PREFIX}{cluster}")
 }
 
 /// Streams of one pod, what the sweep reads.

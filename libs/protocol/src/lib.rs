@@ -28,4 +28,4 @@ pub use identity::PodId;
 pub use ids::{ClusterId, ConnectionId, EventId, IdError, TaskId, UserId};
 pub use position::{Epoch, LastEventId, Position};
 pub use problem::{FieldProblem, Problem};
-pub use trace::{TraceId, TraceParent};
+pub use trace::{TraceId, TraceIdError, TraceParent};

@@ -1,6 +1,6 @@
 //! The trace of a request over all hops ([W3C Trace Context](https://www.w3.org/TR/trace-context/)).
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// The id of a trace: never nothing, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,6 +10,19 @@ impl TraceId {
     /// A trace that begins, named by random bits. Nothing but zeros, which means no trace, becomes one.
     pub fn of_random(bits: u128) -> Self {
         Self(bits.max(1))
+    }
+}
+
+/// Text that is no trace id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 32 lower-case hexadecimal digits, and not only zeros")]
+pub struct TraceIdError;
+
+impl FromStr for TraceId {
+    type Err = TraceIdError;
+
+    fn from_str(text: &str) -> Result<Self, TraceIdError> {
+        hex(text, 32).filter(|bits| *bits != 0).map(Self).ok_or(TraceIdError)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fundbond_protocol::{ConnectionId, EventId, ForeignEvent, PodId, Status, TaskEvent, TaskId};
 
-use crate::{Generation, StoreError, Subscription};
+use crate::{Attempt, Generation, StoreError, Subscription};
 
 /// An event on its way into the log.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Emit {
     pub json: Arc<str>,
     /// Where the task belongs if the store has forgotten it.
     pub connection: ConnectionId,
+    /// Which run of the task says so; none where it is not said by a run.
+    pub attempt: Option<Attempt>,
 }
 
 impl Emit {
@@ -34,7 +36,15 @@ impl Emit {
             is_final: event.final_event,
             json: event.to_json().into(),
             connection: connection.clone(),
+            attempt: None,
         }
+    }
+
+    /// The same, said by a run of the task.
+    #[must_use]
+    pub fn by(mut self, attempt: Attempt) -> Self {
+        self.attempt = Some(attempt);
+        self
     }
 }
 
@@ -47,6 +57,8 @@ pub enum Emitted {
     Duplicate,
     /// The task has ended with another event; nothing happened, and nothing will.
     AfterFinal,
+    /// A later run of the task has begun; nothing happened, and this run is over.
+    Superseded,
 }
 
 /// An event of a publisher that is not ours, taken by the pod that holds its stream.
@@ -70,6 +82,7 @@ impl Foreign {
             is_final: event.is_final,
             json: event.json.clone(),
             connection: connection.clone(),
+            attempt: None,
         };
         Self { event: emit, named: event.named, generation }
     }
@@ -95,7 +108,8 @@ pub trait Bus: Send + Sync {
     async fn subscribe(&self, pod: &PodId) -> Result<Subscription, StoreError>;
 
     /// Appends an event to the log of the connection its task belongs to, makes it the task's latest, and
-    /// tells the holder. Refused after the task's final event. One task's emits are made one after another.
+    /// tells the holder. Refused after the task's final event, and where a later run of the task has begun. One run's
+    /// emits are made one after another. The final event ends the task's claim, too.
     async fn emit(&self, event: &Emit) -> Result<Emitted, StoreError>;
 
     /// Emits the final event of a task on behalf of somebody else than its runner, and tells every pod

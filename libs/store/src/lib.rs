@@ -1,6 +1,6 @@
 //! How a task on any pod reaches a stream on any other: who holds which stream (registry), what happened
-//! (bus), what became of each task (tasks), and what is said to people (users). Beside it what keeps that tidy: who leads
-//! (leases), what dead pods left (housekeeping), and locks.
+//! (bus), who runs which task (queue), what became of each (tasks), and what is said to people (users). Beside it what
+//! keeps that tidy: who leads (leases), what dead pods left (housekeeping), and locks.
 //!
 //! Flow: a pod **registers** a stream and reads its log; tasks are **submitted** and **emit** events; each
 //! emit appends to the log of the connection the task belongs to and publishes to the pod that holds it.
@@ -25,6 +25,7 @@ pub mod locks;
 pub mod log;
 pub mod memory;
 pub mod observer;
+pub mod queue;
 pub mod redis;
 pub mod registry;
 pub mod subscription;
@@ -42,13 +43,17 @@ pub use locks::{Lock, Locked, Locks};
 pub use log::{Entry, EntryKind, Outcome, ReadLimit, Reading, Snapshot};
 pub use memory::MemoryStore;
 pub use observer::{Observed, Observer, StepOutcome};
+pub use queue::{
+    Attempt, Backlog, Claimed, Claims, HandedOver, Held, MOST_DEATHS, Queue, Restored, Standing, Submission,
+    Submitted,
+};
 pub use redis::RedisStore;
 pub use registry::{
     Asserted, Assertion, Closed, Finished, Generation, Holder, Node, Opened, Reasserted, Register,
     Registered, Registry,
 };
 pub use subscription::{Message, Publisher, Subscription};
-pub use tasks::{Submission, Submitted, TaskPage, TaskQuery, TaskRecord, Tasks};
+pub use tasks::{TaskPage, TaskQuery, TaskRecord, Tasks};
 pub use users::{Answer, Lines, Question, Sent, StreamReport, UserEvent, UserRecord, UserSend, Users};
 
 use std::time::Duration;
@@ -88,5 +93,5 @@ pub enum StoreError {
 }
 
 /// Everything a pod needs from a store.
-pub trait Store: Registry + Bus + Tasks + Users + Housekeeping + Leases + Locks + Observed {}
-impl<T: Registry + Bus + Tasks + Users + Housekeeping + Leases + Locks + Observed> Store for T {}
+pub trait Store: Registry + Bus + Queue + Tasks + Users + Housekeeping + Leases + Locks + Observed {}
+impl<T: Registry + Bus + Queue + Tasks + Users + Housekeeping + Leases + Locks + Observed> Store for T {}

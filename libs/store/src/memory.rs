@@ -15,6 +15,7 @@ mod emit;
 mod housekeeping;
 mod keeping;
 mod nodes;
+mod queue;
 mod registry;
 mod state;
 mod task;
@@ -33,7 +34,7 @@ use self::{data::Data, state::State};
 use crate::{
     Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, LOG_FLOOR, LOG_PER_TASK, Node,
     Observed, Observer, ReadLimit, Reading, Reasserted, Register, Registered, Registry, StoreError,
-    Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
+    Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
 };
 
 /// What a [`MemoryStore`] is made with.
@@ -232,10 +233,6 @@ impl Bus for MemoryStore {
 
 #[async_trait]
 impl Tasks for MemoryStore {
-    async fn submit(&self, submission: &Submission) -> Result<Submitted, StoreError> {
-        Ok(self.lock().submit(submission))
-    }
-
     async fn task(&self, task: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
         Ok(self.lock().record(task))
     }

@@ -14,6 +14,7 @@ mod leases;
 mod link;
 mod listener;
 mod locks;
+mod queue;
 mod registry;
 mod reply;
 mod scripts;

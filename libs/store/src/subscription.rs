@@ -66,6 +66,13 @@ pub enum Message {
         /// The task.
         task: TaskId,
     },
+    /// Somebody runs a task that this pod accepted: its request need not be remembered any more.
+    Claimed {
+        /// The task.
+        task: TaskId,
+    },
+    /// There may be a task to run.
+    Work,
     /// Somebody else published an event; every pod hears it. The pod that holds its stream takes it
     /// ([`Bus::foreign`](crate::Bus::foreign)).
     Foreign(Arc<ForeignEvent>),

@@ -8,49 +8,6 @@ use jiff::Timestamp;
 
 use crate::StoreError;
 
-/// A task to accept.
-#[derive(Clone, Debug)]
-pub struct Submission {
-    /// The task.
-    pub task: TaskId,
-    /// Where it belongs unless a stream asked for it already.
-    pub connection: ConnectionId,
-    /// The cluster that accepts it.
-    pub cluster: ClusterId,
-    /// What kind of work it is.
-    pub kind: String,
-    /// Hash of the re-serialised request: the same task has the same.
-    pub fingerprint: [u8; 32],
-    /// When it was accepted.
-    pub accepted_at: Timestamp,
-    /// Names this acceptance, whoever else accepts the same task. Repeated because its answer was lost, it is
-    /// still [`Submitted::New`]: else a task could be written down and never run.
-    pub acceptance: Arc<str>,
-}
-
-/// Answer to [`Tasks::submit`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Submitted {
-    /// It is new: the caller must see that it runs.
-    New {
-        /// The connection it belongs to.
-        connection: ConnectionId,
-        /// Whether some pod holds that connection's stream.
-        stream_open: bool,
-    },
-    /// It was accepted before, with the same request: nothing runs twice.
-    Repeated {
-        /// The connection it belongs to.
-        connection: ConnectionId,
-        /// Whether some pod holds that connection's stream.
-        stream_open: bool,
-    },
-    /// The id belongs to a task with another request.
-    OtherRequest,
-    /// The id belongs to a task of another cluster.
-    OtherCluster(ClusterId),
-}
-
 /// What is known of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRecord {
@@ -97,9 +54,6 @@ pub struct TaskPage {
 /// What became of each task.
 #[async_trait]
 pub trait Tasks: Send + Sync {
-    /// Accepts a task once, and attaches it to its connection.
-    async fn submit(&self, submission: &Submission) -> Result<Submitted, StoreError>;
-
     /// What is known of `task`.
     async fn task(&self, task: &TaskId) -> Result<Option<TaskRecord>, StoreError>;
 

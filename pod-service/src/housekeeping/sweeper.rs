@@ -2,7 +2,9 @@
 
 use fundbond_lease::Leadership;
 use fundbond_protocol::PodId;
-use fundbond_store::{Buried, Forgotten, Order, Ordered, Store, StoreError, Stray, StraySwept, Swept};
+use fundbond_store::{
+    Buried, Forgotten, HandedOver, Order, Ordered, Store, StoreError, Stray, StraySwept, Swept,
+};
 use tokio::sync::watch;
 
 use super::plan::Plan;
@@ -39,6 +41,8 @@ pub struct Done {
     pub buried: u64,
     /// Nodes of which nothing is left.
     pub forgotten: u64,
+    /// Tasks that wait for others.
+    pub handed_over: u64,
     /// Registrations deleted.
     pub deleted: u64,
     pub end: End,
@@ -56,6 +60,11 @@ impl Sweeper<'_> {
         let mut done = Done::default();
         let Some(buried) = self.bury(&plan.bury).await? else { return Ok(Done { end: End::Late, ..done }) };
         done.buried = buried.len() as u64;
+        // Tasks first: somebody waits for them.
+        for pod in plan.sweep.iter().chain(&buried) {
+            let Some(tasks) = self.hand_over(pod).await? else { return Ok(Done { end: End::Late, ..done }) };
+            done.handed_over += tasks;
+        }
         for pod in plan.sweep.iter().chain(&buried) {
             let Some(deleted) = self.clear(pod).await? else { return Ok(Done { end: End::Late, ..done }) };
             done.deleted += deleted;
@@ -83,6 +92,30 @@ impl Sweeper<'_> {
             buried.push(pod.clone());
         }
         Ok(Some(buried))
+    }
+
+    /// Lets others run what a buried pod ran; says how many tasks that were.
+    async fn hand_over(&self, pod: &PodId) -> Result<Option<u64>, StoreError> {
+        let mut sum = 0;
+        loop {
+            if !self.leads() {
+                return Ok(None);
+            }
+            let (tasks, left) = match self.store.hand_over(self.order, pod).await? {
+                Ordered::Late => return Ok(None),
+                // As below.
+                Ordered::Done(HandedOver::NotBuried) => (0, 0),
+                Ordered::Done(HandedOver::Done { tasks, left }) => (tasks as u64, left),
+            };
+            self.metrics.handed_over.inc_by(tasks);
+            sum += tasks;
+            if left == 0 {
+                if sum > 0 {
+                    tracing::info!(cluster = %self.order.cluster, %pod, tasks = sum, "others run the tasks of a dead pod");
+                }
+                return Ok(Some(sum));
+            }
+        }
     }
 
     /// Deletes what a buried pod holds; says how many registrations that were.

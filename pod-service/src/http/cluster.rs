@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use fundbond_protocol::{
-    api::{BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus},
+    api::{BacklogStatus, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus},
     headers::QUERY_CLUSTER,
 };
 use fundbond_store::{NodeSeen, StoreError};
@@ -25,6 +25,7 @@ use crate::housekeeping::{Note, lease_name};
 pub async fn status(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
     Query::of(request.uri(), &[QUERY_CLUSTER])?;
     let seen = pod.store.nodes(&pod.cluster).await?;
+    let backlog = pod.store.backlog(&pod.cluster).await?;
     let lease = pod.store.lease(&lease_name(&pod.cluster)).read().await;
     let lease = lease.map_err(|error| StoreError::Unreachable(Box::new(error)))?;
     // A note of another version of this program may say other things: then there is none.
@@ -50,6 +51,11 @@ pub async fn status(State(pod): Shared, request: Request) -> Result<Response, Ap
         leader: lease.and_then(|lease| lease.holder),
         last_sweep,
         breaker,
+        tasks: BacklogStatus {
+            waiting: backlog.waiting as u64,
+            oldest_seconds: backlog.oldest.map(|age| age.as_secs_f64()),
+            running: backlog.claimed as u64,
+        },
     };
     Ok(super::json(StatusCode::OK, &status))
 }

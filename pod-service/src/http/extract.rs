@@ -13,8 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
-/// Bodies above this are parsed on a thread of their own: a fund of 20,000 holdings takes tens of
-/// milliseconds, for which no stream should wait.
+/// Most bytes of a body that asks for no work: the longest list of ids has a quarter of it.
 pub const SMALL_BODY: usize = 64 * 1024;
 
 /// How long a body may pause. Longer than any network hiccup that TCP mends by itself; a client that says nothing for

@@ -1,17 +1,17 @@
 //! `POST /api/fund-api`: accepting a task.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use axum::{
+    Extension,
     extract::{Request, State},
     http::StatusCode,
     response::Response,
 };
 use fundbond_protocol::{
-    ConnectionId, Status, TaskId,
+    ConnectionId, Status, TaskId, TraceId,
     api::{Accepted, FUND_API_PATH, StreamState, TaskLinks},
 };
-use fundbond_service_runtime::exit::chain;
 use fundbond_store::{Submission, Submitted};
 use jiff::Timestamp;
 use serde::{
@@ -19,21 +19,18 @@ use serde::{
     de::{Deserializer, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
 use tracing::{Instrument as _, Span};
 
 use super::{
     Shared,
     error::ApiError,
-    extract::{self, SMALL_BODY},
+    extract,
     openapi::{self, StartErrors, TaskRequest},
 };
 use crate::{
-    backoff::Backoff,
     metrics::OutcomeLabels,
     pod::Pod,
-    runner::{Job, Place},
-    work::{DEFAULT_KIND, Parsed, Work},
+    work::{DEFAULT_KIND, Parsed, SMALL_REQUEST, Work},
 };
 
 struct StartTask {
@@ -44,8 +41,8 @@ struct StartTask {
 
 /// Starts a task. The same request again is answered the same and runs nothing twice.
 ///
-/// Accepts a task: checked first, then given a place in the queue, then written down, then answered. From the
-/// place on it runs to its end even if the client leaves: a task that was written down must run.
+/// Accepts a task: checked first, then written down, then answered. What was written down runs to its end, whatever
+/// becomes of the client and of this pod.
 #[utoipa::path(
     post,
     path = FUND_API_PATH,
@@ -56,9 +53,13 @@ struct StartTask {
     request_body(content = TaskRequest, example = json!(openapi::start_example())),
     responses((status = 202, description = "Accepted: it runs to one final event.", body = Accepted), StartErrors)
 )]
-pub async fn start(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
+pub async fn start(
+    State(pod): Shared,
+    Extension(trace): Extension<TraceId>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let body = extract::json_body(request, pod.settings.max_body).await?;
-    let wanted = if body.len() <= SMALL_BODY {
+    let wanted = if body.len() <= SMALL_REQUEST {
         parse(&body)?
     } else {
         let span = Span::current();
@@ -67,113 +68,62 @@ pub async fn start(State(pod): Shared, request: Request) -> Result<Response, Api
             .map_err(|_| ApiError::Panicked)??
     };
     Span::current().record("correlationId", wanted.task.as_str());
-    let (answer, answered) = oneshot::channel();
-    tokio::spawn(async move { accept(&pod, wanted, answer).await }.in_current_span());
-    // Only a panic leaves without an answer.
-    let accepted = answered.await.map_err(|_| ApiError::Panicked)??;
+    // What is on its way into the store arrives there even if the client leaves.
+    let accepting = tokio::spawn(async move { accept(&pod, wanted, trace).await }.in_current_span());
+    let accepted = accepting.await.map_err(|_| ApiError::Panicked)??;
     Ok(super::json(StatusCode::ACCEPTED, &accepted))
 }
 
-type Answer = oneshot::Sender<Result<Accepted, ApiError>>;
-
-async fn accept(pod: &Pod, wanted: StartTask, answer: Answer) {
-    // A client that has left gets no answer; what was accepted for it runs all the same.
-    let tell = |answer: Answer, outcome| drop(answer.send(outcome));
-    // The place comes before the look at the drain: a drain that began after the look waits for the place.
-    let place = pod.runner.reserve();
+/// Writes a task down, with all that running it needs: from then on any pod runs it. Where nobody knows whether that
+/// happened the client is told so, and asks again; the same request is then answered as if it came for the first time.
+async fn accept(pod: &Pod, wanted: StartTask, trace: TraceId) -> Result<Accepted, ApiError> {
+    // Counted before the look at the drain: a drain that began after the look waits for it.
+    let _accepting = pod.runner.accepting();
     if pod.draining.has_begun() {
-        return tell(answer, Err(ApiError::Draining));
+        return Err(ApiError::Draining);
     }
-    let Some(place) = place else { return tell(answer, Err(ApiError::QueueFull(pod.settings.task_queue))) };
-    let (submission, parsed) = submission(pod, wanted);
-    match pod.store.submit(&submission).await {
-        Ok(submitted) => tell(answer, settle(pod, place, submission, parsed, submitted)),
-        Err(error) => {
-            let mut backoff = Backoff::default();
-            // Told once: with the answer, or here where nobody takes it.
-            match answer.send(Err(error.into())) {
-                Err(Err(ApiError::Store(error))) => backoff.failed("submit", &error),
-                _ => backoff.failed_as_told(),
-            }
-            // Nobody knows whether it was written down. If it was, it has to run: the client, who asks again,
-            // will be told that it was accepted before.
-            let submitted = tokio::select! {
-                submitted = submit_again(pod, &submission, backoff) => submitted,
-                () = pod.stopped.begun() => return,
-            };
-            if let Err(error) = settle(pod, place, submission, parsed, submitted) {
-                tracing::debug!(error = chain(&error), "a submission in doubt was refused");
-            }
-        }
+    let submission = submission(pod, wanted, trace);
+    let remembered = pod.runner.recall.accepting(&submission);
+    let submitted = pod.store.submit(&submission, pod.settings.task_queue).await;
+    if remembered && !matches!(submitted, Ok(Submitted::New { .. })) {
+        pod.runner.recall.taken(&submission.task);
     }
-}
-
-/// Repeats a submission until its outcome is known.
-async fn submit_again(pod: &Pod, submission: &Submission, mut backoff: Backoff) -> Submitted {
-    loop {
-        backoff.wait().await;
-        match pod.store.submit(submission).await {
-            Ok(submitted) => return submitted,
-            Err(error) => backoff.failed("submit", &error),
-        }
-    }
-}
-
-fn submission(pod: &Pod, wanted: StartTask) -> (Submission, Parsed) {
-    let StartTask { task, connection, parsed } = wanted;
-    let mut hash = blake3::Hasher::new();
-    hash.update(parsed.canonical.as_bytes());
-    // A request that names its connection is another request than one that leaves it to us.
-    hash.update(connection.as_ref().map_or("", ConnectionId::as_str).as_bytes());
-    let kind = parsed.work.kind();
-    let submission = Submission {
-        connection: connection.unwrap_or_else(|| ConnectionId::of_task(&task)),
-        task,
-        cluster: pod.cluster.clone(),
-        kind: kind.to_owned(),
-        fingerprint: *hash.finalize().as_bytes(),
-        accepted_at: fundbond_protocol::event::millis(Timestamp::now()),
-        acceptance: pod.runner.name_acceptance(&pod.identity.id()),
+    let (connection, stream_open, outcome) = match submitted? {
+        Submitted::New { connection, stream_open } => (connection, stream_open, "new"),
+        Submitted::Repeated { connection, stream_open } => (connection, stream_open, "repeated"),
+        Submitted::Full => return Err(ApiError::QueueFull(pod.settings.task_queue)),
+        Submitted::OtherRequest => return Err(ApiError::OtherRequest(submission.task)),
+        Submitted::OtherCluster(cluster) => return Err(ApiError::OtherCluster(submission.task, cluster)),
     };
-    (submission, parsed)
-}
-
-/// What follows from the store's answer: a new task fills its place.
-fn settle(
-    pod: &Pod,
-    place: Place<'_>,
-    submission: Submission,
-    parsed: Parsed,
-    submitted: Submitted,
-) -> Result<Accepted, ApiError> {
-    let task = submission.task.clone();
-    let (connection, stream_open) = match submitted {
-        Submitted::New { connection, stream_open } => {
-            place.fill(Job {
-                task: task.clone(),
-                connection: connection.clone(),
-                submission: Arc::new(submission),
-                // In the request's span, so that the run has its trace.
-                span: tracing::error_span!("task", correlationId = %task),
-                work: parsed.work,
-            });
-            pod.metrics.tasks_accepted.get_or_create(&OutcomeLabels { outcome: "new" }).inc();
-            (connection, stream_open)
-        }
-        Submitted::Repeated { connection, stream_open } => {
-            pod.metrics.tasks_accepted.get_or_create(&OutcomeLabels { outcome: "repeated" }).inc();
-            (connection, stream_open)
-        }
-        Submitted::OtherRequest => return Err(ApiError::OtherRequest(task)),
-        Submitted::OtherCluster(cluster) => return Err(ApiError::OtherCluster(task, cluster)),
-    };
+    pod.metrics.tasks_accepted.get_or_create(&OutcomeLabels { outcome }).inc();
     Ok(Accepted {
-        links: TaskLinks::of(&task, &connection),
-        correlation_id: task,
+        links: TaskLinks::of(&submission.task, &connection),
+        correlation_id: submission.task,
         connection_id: connection,
         status: Status::ACCEPTED,
         stream: if stream_open { StreamState::Open } else { StreamState::Closed },
     })
+}
+
+fn submission(pod: &Pod, wanted: StartTask, trace: TraceId) -> Submission {
+    let StartTask { task, connection, parsed } = wanted;
+    let kind = parsed.work.kind();
+    let mut hash = blake3::Hasher::new();
+    // A request that names its connection is another request than one that leaves it to us.
+    for part in [kind, "\n", &parsed.json, connection.as_ref().map_or("", ConnectionId::as_str)] {
+        hash.update(part.as_bytes());
+    }
+    Submission {
+        connection: connection.unwrap_or_else(|| ConnectionId::of_task(&task)),
+        task,
+        cluster: pod.cluster.clone(),
+        pod: pod.identity.id(),
+        kind: kind.to_owned(),
+        fingerprint: *hash.finalize().as_bytes(),
+        accepted_at: fundbond_protocol::event::millis(Timestamp::now()),
+        trace,
+        body: parsed.json.into(),
+    }
 }
 
 fn parse(body: &[u8]) -> Result<StartTask, ApiError> {

@@ -56,11 +56,16 @@ pub const TASKS_ACCEPTED: About = labelled(
     &[("outcome", "`new`, or `repeated` where the same request came again")],
 );
 pub const TASKS_RUNNING: About = plain("fund_tasks_running", "Tasks running now");
-pub const TASKS_WAITING: About = plain("fund_tasks_waiting", "Accepted tasks that wait for a runner");
+pub const TASKS_WAITING: About =
+    plain("fund_tasks_waiting", "Tasks accepted by this pod that nobody is known to run yet");
+pub const TASK_RUNS_LEFT: About = plain(
+    "fund_task_runs_left",
+    "Runs that ended before their task, which goes on elsewhere: given back by a pod that drains, or run by another pod",
+);
 pub const TASK_SECONDS: About = labelled(
     "fund_task_duration_seconds",
     "From accepted to final event",
-    &[("kind", "portfolio-valuation or steps"), ("status", "COMPLETED, FAILED or CANCELLED")],
+    &[("kind", "portfolio-valuation, steps, or other"), ("status", "COMPLETED, FAILED or CANCELLED")],
 );
 pub const HTTP_REQUESTS: About = labelled(
     "fund_http_requests",
@@ -106,6 +111,8 @@ pub const SWEEP_SECONDS: About = plain("fund_sweep_duration_seconds", "Time that
 pub const SWEEP_BURIED: About = plain("fund_sweep_buried_pods", "Pods declared dead");
 pub const SWEEP_FORGOTTEN: About =
     plain("fund_sweep_forgotten_pods", "Dead pods of which nothing is left in the store");
+pub const SWEEP_TASKS: About =
+    plain("fund_sweep_handed_over_tasks", "Tasks of dead pods that others were given to run");
 pub const SWEEP_REGISTRATIONS: About =
     plain("fund_sweep_deleted_registrations", "Registrations of dead pods that were deleted");
 pub const SWEEP_STRAYS: About =

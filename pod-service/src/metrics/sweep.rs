@@ -21,6 +21,8 @@ pub struct SweepMetrics {
     pub buried: Counter,
     /// Pods of which nothing is left.
     pub forgotten: Counter,
+    /// Tasks of dead pods given to others.
+    pub handed_over: Counter,
     /// Registrations of dead pods deleted.
     pub deleted: Counter,
     /// Registrations of nobody deleted.
@@ -38,6 +40,7 @@ impl SweepMetrics {
             seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
             buried: Counter::default(),
             forgotten: Counter::default(),
+            handed_over: Counter::default(),
             deleted: Counter::default(),
             strays: Counter::default(),
         };
@@ -47,6 +50,7 @@ impl SweepMetrics {
         catalogue.register(about::SWEEP_SECONDS, metrics.seconds.clone());
         catalogue.register(about::SWEEP_BURIED, metrics.buried.clone());
         catalogue.register(about::SWEEP_FORGOTTEN, metrics.forgotten.clone());
+        catalogue.register(about::SWEEP_TASKS, metrics.handed_over.clone());
         catalogue.register(about::SWEEP_REGISTRATIONS, metrics.deleted.clone());
         catalogue.register(about::SWEEP_STRAYS, metrics.strays.clone());
         metrics

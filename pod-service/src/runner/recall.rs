@@ -1,26 +1,31 @@
-//! What a pod remembers of the tasks it accepted, for a store that forgets.
+//! What a pod remembers of its tasks, for a store that forgets.
 //!
-//! A server that loses its data loses who was accepted and how it ended. The pod says it again: every step is
-//! idempotent, so a store that lost nothing notices nothing.
+//! A server that loses its data loses who was accepted and how it ended. The pod that accepted a task remembers the
+//! request until somebody runs it, and the pod that ran it how it ended; what runs now, [`super`] knows. All of it is
+//! said again after a gap: every step is idempotent, so a store that lost nothing notices nothing.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use fundbond_protocol::TaskId;
-use fundbond_store::{Emit, RETENTION, StoreError, Submission};
+use fundbond_store::{Claimed, Emit, RETENTION, Restored, Standing, StoreError, Submission};
 use futures::{TryStreamExt, stream};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{backoff::Backoff, pod::Pod};
 
+/// Bytes of requests remembered that nobody runs yet. A pod that accepts much more than its cluster runs leaves the
+/// rest to the store alone.
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
+
 /// Tasks that ended whose end is remembered: the work of minutes at the highest rate a pod is built for, and
 /// of days at the usual one.
 const ENDS: usize = 4_096;
 
-/// Bytes of final events remembered; results of funds have tens of kilobytes.
+/// Bytes of them remembered, requests and final events; those of funds have tens of kilobytes.
 const END_BYTES: usize = 16 * 1024 * 1024;
 
 /// Steps under way at once while repeating: one write of the store's.
@@ -31,15 +36,22 @@ const OLDEST: Duration = RETENTION.saturating_sub(Duration::from_hours(1));
 
 struct End {
     at: Instant,
-    submission: Arc<Submission>,
+    claimed: Claimed,
     event: Emit,
+}
+
+impl End {
+    fn bytes(&self) -> usize {
+        self.claimed.submission.body.len() + self.event.json.len()
+    }
 }
 
 #[derive(Default)]
 struct Known {
-    running: HashMap<TaskId, Arc<Submission>>,
+    waiting: HashMap<TaskId, Arc<Submission>>,
+    waiting_bytes: usize,
     ended: VecDeque<Arc<End>>,
-    bytes: usize,
+    ended_bytes: usize,
 }
 
 /// The tasks of one pod.
@@ -54,20 +66,42 @@ impl Recall {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A task was accepted here.
-    pub(super) fn accepted(&self, submission: Arc<Submission>) {
-        self.lock().running.insert(submission.task.clone(), submission);
+    /// A task is accepted here. Comes before the store knows it, so that nobody can claim it unheard. False where it was
+    /// remembered already, or cannot be.
+    pub fn accepting(&self, submission: &Submission) -> bool {
+        let mut known = self.lock();
+        if known.waiting_bytes + submission.body.len() > WAITING_BYTES {
+            return false;
+        }
+        let Entry::Vacant(place) = known.waiting.entry(submission.task.clone()) else { return false };
+        place.insert(Arc::new(submission.clone()));
+        known.waiting_bytes += submission.body.len();
+        true
     }
 
-    /// A task's run is over; `event` is its end, if it was the run that ended it.
-    pub(super) fn ended(&self, task: &TaskId, event: Option<Emit>) {
+    /// Somebody runs the task, or it has ended, or was not accepted after all.
+    pub fn taken(&self, task: &TaskId) {
         let mut known = self.lock();
-        let (Some(submission), Some(event)) = (known.running.remove(task), event) else { return };
-        known.bytes += event.json.len();
-        known.ended.push_back(Arc::new(End { at: Instant::now(), submission, event }));
-        while known.ended.len() > ENDS || known.bytes > END_BYTES {
+        if let Some(submission) = known.waiting.remove(task) {
+            known.waiting_bytes -= submission.body.len();
+        }
+    }
+
+    /// Tasks that were accepted here and that nobody is known to run.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// A run is over; `event` is its task's end, if it was the run that ended it.
+    pub(super) fn ended(&self, claimed: &Claimed, event: Option<Emit>) {
+        let Some(event) = event else { return };
+        let end = Arc::new(End { at: Instant::now(), claimed: claimed.clone(), event });
+        let mut known = self.lock();
+        known.ended_bytes += end.bytes();
+        known.ended.push_back(end);
+        while known.ended.len() > ENDS || known.ended_bytes > END_BYTES {
             let Some(oldest) = known.ended.pop_front() else { break };
-            known.bytes -= oldest.event.json.len();
+            known.ended_bytes -= oldest.bytes();
         }
     }
 
@@ -77,19 +111,25 @@ impl Recall {
     }
 
     /// What there is to say again, ends first: somebody waits for them.
-    fn all(&self) -> Vec<(Arc<Submission>, Option<Arc<End>>)> {
+    fn all(&self) -> Vec<Said> {
         let known = self.lock();
         let recent = known.ended.iter().filter(|end| end.at.elapsed() < OLDEST);
-        let ended = recent.map(|end| (end.submission.clone(), Some(end.clone())));
-        ended.chain(known.running.values().map(|submission| (submission.clone(), None))).collect()
+        let ended = recent.map(|end| Said::Ended(end.clone()));
+        ended.chain(known.waiting.values().map(|submission| Said::Waits(submission.clone()))).collect()
     }
+}
+
+/// One thing to say again.
+enum Said {
+    Waits(Arc<Submission>),
+    Ended(Arc<End>),
 }
 
 impl std::fmt::Debug for Recall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let known = self.lock();
         f.debug_struct("Recall")
-            .field("running", &known.running.len())
+            .field("waiting", &known.waiting.len())
             .field("ended", &known.ended.len())
             .finish()
     }
@@ -117,14 +157,23 @@ pub async fn run(pod: Arc<Pod>) {
 async fn say_all_again(pod: &Pod) -> Result<(), StoreError> {
     let all = pod.runner.recall.all();
     let steps = stream::iter(all.into_iter().map(Ok));
-    steps.try_for_each_concurrent(AT_ONCE, |known| say_again(pod, known)).await
+    steps.try_for_each_concurrent(AT_ONCE, |said| say_again(pod, said)).await
 }
 
-async fn say_again(pod: &Pod, known: (Arc<Submission>, Option<Arc<End>>)) -> Result<(), StoreError> {
-    let (submission, end) = known;
-    pod.store.submit(&submission).await?;
-    if let Some(end) = end {
-        pod.store.emit(&end.event).await?;
+async fn say_again(pod: &Pod, said: Said) -> Result<(), StoreError> {
+    match said {
+        Said::Waits(submission) => {
+            if pod.store.restore(&submission, &Standing::Waiting).await? != Restored::Waiting {
+                pod.runner.recall.taken(&submission.task);
+            }
+        }
+        Said::Ended(end) => {
+            // Known again as the run that it was, so that nobody begins another before its end is told.
+            let standing = Standing::Running(pod.identity.id(), end.claimed.attempt);
+            if pod.store.restore(&end.claimed.submission, &standing).await? != Restored::Lost {
+                pod.store.emit(&end.event).await?;
+            }
+        }
     }
     Ok(())
 }

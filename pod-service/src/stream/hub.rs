@@ -284,7 +284,9 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
                     pod.inquiries.asked(question, table.report(&question.connection));
                 }
                 Message::Answered(answer) => pod.inquiries.answered(answer.clone()),
-                Message::Ended { task } => pod.stop_task(task),
+                Message::Ended { task } => pod.runner.ended(task),
+                Message::Claimed { task } => pod.runner.recall.taken(task),
+                Message::Work => pod.runner.wake(),
                 Message::Gained { connection, generation } => {
                     each(table.streams(connection.as_str()), |stream| {
                         stream.lock().session.gained(*generation);
@@ -303,6 +305,7 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
     if gap {
         pod.metrics.bus_gaps.inc();
         pod.runner.recall.repeat();
+        pod.runner.wake();
         pod.streams.gap();
         pod.reassert_soon();
     }

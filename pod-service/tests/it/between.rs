@@ -60,7 +60,7 @@ async fn a_task_whose_client_left_before_the_answer_still_runs() {
 #[tokio::test]
 async fn a_task_whose_acceptance_was_written_down_unheard_runs_all_the_same() {
     let (pod, store) = pod().await;
-    store.lose_answers("submit", 2);
+    store.lose_answers("submit", 1);
     assert_eq!(send(pod.address, steps("t")).await.status, 503);
     until_final(&store, "t").await;
     let again = send(pod.address, steps("t")).await;
@@ -77,7 +77,7 @@ async fn a_store_that_forgot_learns_again_what_was_accepted_and_how_it_ended() {
     until_final(&store, "t").await;
     let before = store.task(&task).await.unwrap();
     // The bus is back before the steps are.
-    store.fail("submit", 3);
+    store.fail("restore", 3);
     store.inner.restart(Restart::LoseEverything);
     until_final(&store, "t").await;
     assert_eq!(store.task(&task).await.unwrap(), before);

@@ -78,7 +78,6 @@ async fn a_request_that_fails_at_the_store_is_one_line() {
     store.fail("submit", 1);
     let body = json!({"correlationId": "t1", "kind": "steps", "count": 1});
     assert_eq!(traced(&pod, "/api/fund-api", &body).await.status, 503);
-    pod.until_final("t1").await;
     let errors = log.warnings();
     assert_eq!(errors.len(), 1, "{errors:#?}");
     let line = &errors[0];

@@ -11,10 +11,11 @@ use std::{
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId, UserId};
 use fundbond_store::{
-    Answer, Assertion, Bus, Closed, Emit, Emitted, Finished, Foreign, Holder, MemoryStore, Message, Node,
-    Observed, Publisher, Question, ReadLimit, Reading, Reasserted, Register, Registered, Registry, Sent,
-    StoreError, Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks,
-    UserRecord, UserSend, Users,
+    Answer, Assertion, Attempt, Backlog, Bus, Claims, Closed, Emit, Emitted, Finished, Foreign, HandedOver,
+    Held, Holder, MemoryStore, Message, Node, Observed, Order, Ordered, Publisher, Question, Queue,
+    ReadLimit, Reading, Reasserted, Register, Registered, Registry, Restored, Sent, Standing, StoreError,
+    Submission, Submitted, Subscription, Taken, TaskPage, TaskQuery, TaskRecord, Tasks, UserRecord, UserSend,
+    Users,
 };
 use tokio::sync::Semaphore;
 
@@ -24,6 +25,8 @@ use crate::client::{TestPod, settings, within};
 #[derive(Default)]
 pub struct TroubledStore {
     pub inner: MemoryStore,
+    /// Whether it says that others share it, as a server's.
+    shared: bool,
     troubles: Mutex<HashMap<&'static str, Trouble>>,
     wire: Arc<Wire>,
 }
@@ -87,6 +90,11 @@ impl Hold {
 }
 
 impl TroubledStore {
+    /// One like a server, which outlives its pods.
+    pub fn shared() -> Self {
+        Self { shared: true, ..Self::default() }
+    }
+
     /// Holds up the answers to `step` from now on.
     pub fn hold(&self, step: &'static str) -> Arc<Hold> {
         let hold = Hold::new();
@@ -273,11 +281,47 @@ impl Users for TroubledStore {
 }
 
 #[async_trait]
-impl Tasks for TroubledStore {
-    async fn submit(&self, submission: &Submission) -> Result<Submitted, StoreError> {
-        self.step("submit", self.inner.submit(submission)).await
+impl Queue for TroubledStore {
+    fn is_shared(&self) -> bool {
+        self.shared
     }
 
+    async fn submit(&self, submission: &Submission, limit: usize) -> Result<Submitted, StoreError> {
+        self.step("submit", self.inner.submit(submission, limit)).await
+    }
+
+    async fn claim(&self, pod: &PodId, cluster: &ClusterId, most: usize) -> Result<Claims, StoreError> {
+        self.step("claim", self.inner.claim(pod, cluster, most)).await
+    }
+
+    async fn hold(
+        &self,
+        pod: &PodId,
+        cluster: &ClusterId,
+        runs: &[(TaskId, Attempt)],
+    ) -> Result<Held, StoreError> {
+        self.step("hold", self.inner.hold(pod, cluster, runs)).await
+    }
+
+    async fn give_back(&self, pod: &PodId, runs: &[(TaskId, Attempt)]) -> Result<(), StoreError> {
+        self.step("give_back", self.inner.give_back(pod, runs)).await
+    }
+
+    async fn restore(&self, submission: &Submission, standing: &Standing) -> Result<Restored, StoreError> {
+        self.step("restore", self.inner.restore(submission, standing)).await
+    }
+
+    async fn hand_over(&self, order: &Order, pod: &PodId) -> Result<Ordered<HandedOver>, StoreError> {
+        self.step("hand_over", self.inner.hand_over(order, pod)).await
+    }
+
+    async fn backlog(&self, cluster: &ClusterId) -> Result<Backlog, StoreError> {
+        self.inner.backlog(cluster).await
+    }
+}
+
+#[async_trait]
+impl Tasks for TroubledStore {
     async fn task(&self, task: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
         self.inner.task(task).await
     }

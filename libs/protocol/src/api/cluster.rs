@@ -25,6 +25,22 @@ pub struct ClusterStatus {
     pub last_sweep: Option<SweepStatus>,
     /// Whether sweeps wait.
     pub breaker: BreakerStatus,
+    /// Its accepted tasks that have not ended.
+    pub tasks: BacklogStatus,
+}
+
+/// Accepted tasks that have not ended.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BacklogStatus {
+    /// Those that no pod runs yet.
+    pub waiting: u64,
+    /// How long ago the oldest of them was accepted; absent where none waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_seconds: Option<f64>,
+    /// Those that a pod runs.
+    pub running: u64,
 }
 
 /// One node of a cluster.
@@ -56,6 +72,8 @@ pub struct SweepStatus {
     pub buried: u64,
     /// Dead pods of which it left nothing.
     pub forgotten: u64,
+    /// Tasks of dead pods it gave to others.
+    pub tasks: u64,
     /// Registrations of dead pods it deleted.
     pub registrations: u64,
 }

@@ -31,7 +31,7 @@ pub const COMMON: [LogField; 9] = [
 ];
 
 /// What lines say beyond that.
-pub const MORE: [LogField; 46] = [
+pub const MORE: [LogField; 47] = [
     field("target", "the part of the program that speaks; `--log` filters by it"),
     field("address", "where something listens or connects to"),
     field("admin", "where probes and metrics are"),
@@ -43,6 +43,7 @@ pub const MORE: [LogField; 46] = [
     field("connectionId", "the stream"),
     field("connections", "how many connections"),
     field("dead", "the pod id that was declared dead"),
+    field("deaths", "how many pods died while they ran the task"),
     field("end", "how a request ended: `complete`, the problem it was answered with, or who broke off"),
     field("endpoint", "the endpoint of a route"),
     field("endpoints", "endpoints, by name or by number"),

@@ -67,6 +67,12 @@ pub(super) struct Data {
     pub(super) keeping: Keeping,
     /// Which connections a pod holds.
     pub(super) held: HashMap<PodId, HashSet<ConnectionId>>,
+    /// Accepted tasks of a cluster that wait for a runner, by their place in time.
+    pub(super) waiting: HashMap<ClusterId, BTreeMap<u64, TaskId>>,
+    /// Which tasks a pod runs.
+    pub(super) claims: HashMap<PodId, BTreeSet<TaskId>>,
+    /// Which pods of a cluster would run more.
+    pub(super) idle: HashMap<ClusterId, BTreeSet<PodId>>,
     /// Accepted tasks of a cluster by their place in time.
     pub(super) accepted: HashMap<ClusterId, BTreeMap<u64, TaskId>>,
     /// How far requests have come that send line by line.
@@ -113,7 +119,7 @@ impl Data {
 
     /// The task as it is, if there is one.
     pub(super) fn known_task(&self, id: &TaskId, now: Instant) -> Option<&Task> {
-        self.tasks.get(id).filter(|task| task.expires > now)
+        self.tasks.get(id).filter(|task| task.expires > now || task.is_pending())
     }
 
     /// The connection a task belongs to.
@@ -173,7 +179,11 @@ impl Data {
     fn visit(&mut self, at: Instant, key: &Key, now: Instant) -> Option<Instant> {
         let (queued, expires) = match key {
             Key::Connection(id) => self.connections.get_mut(id).map(|c| (&mut c.queued, c.expires)),
-            Key::Task(id) => self.tasks.get_mut(id).map(|t| (&mut t.queued, t.expires)),
+            // One that waits or runs is looked at again later.
+            Key::Task(id) => self.tasks.get_mut(id).map(|t| {
+                let expires = if t.is_pending() { now + RETENTION } else { t.expires };
+                (&mut t.queued, expires)
+            }),
             Key::Node(id) => self.nodes.get_mut(id).map(|n| (&mut n.queued, n.expires)),
             Key::Lines(request) => self.lines.get_mut(request).map(|l| (&mut l.queued, l.expires)),
         }?;
@@ -218,7 +228,7 @@ impl Data {
     }
 
     fn free_task_if_due(&mut self, id: &TaskId, now: Instant) {
-        if self.tasks.get(id).is_some_and(|task| task.expires <= now) {
+        if self.tasks.get(id).is_some_and(|task| task.expires <= now && !task.is_pending()) {
             self.free_task(id);
         }
     }
@@ -231,11 +241,11 @@ impl Data {
             }
         }
         if let Some(accepted) = &task.accepted
-            && let Some(index) = self.accepted.get_mut(&accepted.cluster)
+            && let Some(index) = self.accepted.get_mut(&accepted.submission.cluster)
         {
             index.remove(&accepted.sequence);
             if index.is_empty() {
-                self.accepted.remove(&accepted.cluster);
+                self.accepted.remove(&accepted.submission.cluster);
             }
         }
     }

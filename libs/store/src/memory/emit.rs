@@ -27,6 +27,10 @@ impl State {
             let same = task.latest.as_ref().is_some_and(|latest| latest.event_id == event.event_id);
             return if same { Emitted::Duplicate } else { Emitted::AfterFinal };
         }
+        let latest = task.accepted.as_ref().map(|accepted| accepted.attempt);
+        if event.attempt.is_some_and(|attempt| Some(attempt) < latest) {
+            return Emitted::Superseded;
+        }
         if !task.seen.insert(event.event_id.clone()) {
             return Emitted::Duplicate;
         }
@@ -80,6 +84,7 @@ impl State {
             // The final's own id is in `latest`; no other is asked for again.
             task.seen = HashSet::new();
             task.seen_foreign = HashSet::new();
+            self.settle(&event.task);
         }
     }
 }

@@ -28,7 +28,7 @@ impl State {
         false
     }
 
-    fn obey<T>(&mut self, order: &Order, act: impl FnOnce(&mut Self) -> T) -> Ordered<T> {
+    pub(super) fn obey<T>(&mut self, order: &Order, act: impl FnOnce(&mut Self) -> T) -> Ordered<T> {
         if self.comes_too_late(order) { Ordered::Late } else { Ordered::Done(act(self)) }
     }
 
@@ -99,8 +99,8 @@ impl State {
         if self.health(pod) != Health::Buried {
             return Forgotten::NotBuried;
         }
-        // Whatever else a pod can leave behind is asked for here.
-        if self.data.held.contains_key(pod) {
+        // Whatever a pod can leave behind is asked for here.
+        if self.data.held.contains_key(pod) || self.data.claims.contains_key(pod) {
             return Forgotten::Remains;
         }
         self.data.strike_off(pod, cluster);
@@ -136,7 +136,7 @@ impl State {
             return StraySwept::Known;
         }
         let mut deleted = 0;
-        for id in strays.iter().filter_map(|stray| ConnectionId::parse_kept(&stray.connection).ok()) {
+        for id in strays.iter().filter_map(|stray| ConnectionId::parse(&stray.connection).ok()) {
             deleted += self.clear(&id, &owner);
             self.data.release(&owner, &id);
         }

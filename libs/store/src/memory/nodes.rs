@@ -55,6 +55,12 @@ impl State {
         if self.health(pod) != Health::Buried {
             self.data.nodes.remove(pod);
         }
+        for idle in self.data.idle.values_mut() {
+            idle.remove(pod);
+        }
+        for task in self.data.claims.remove(pod).unwrap_or_default() {
+            self.enqueue(&task);
+        }
         for id in self.data.held.remove(pod).unwrap_or_default() {
             if let Some(connection) = self.data.connections.get_mut(&id) {
                 connection.holder = None;

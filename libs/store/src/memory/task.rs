@@ -2,9 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use fundbond_protocol::{ClusterId, ConnectionId, EventId, Status};
-use jiff::Timestamp;
+use fundbond_protocol::{ConnectionId, EventId, PodId, Status};
 use tokio::time::Instant;
+
+use crate::{Attempt, Submission};
 
 /// The newest event of a task.
 #[derive(Clone, Debug)]
@@ -14,17 +15,19 @@ pub(super) struct Latest {
     pub(super) json: Arc<str>,
 }
 
-/// How a task was asked for.
+/// How a task was asked for, and who runs it.
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
     /// Place among all tasks, by time: newer is greater.
     pub(super) sequence: u64,
-    pub(super) connection: ConnectionId,
-    pub(super) cluster: ClusterId,
-    pub(super) kind: String,
-    pub(super) fingerprint: [u8; 32],
-    pub(super) at: Timestamp,
-    pub(super) acceptance: Arc<str>,
+    /// Without its body once the task has ended.
+    pub(super) submission: Submission,
+    /// The latest run; 0 before the first.
+    pub(super) attempt: Attempt,
+    /// Who runs it. Nobody while it waits, and after its end.
+    pub(super) pod: Option<PodId>,
+    /// Pods that died while they ran it.
+    pub(super) deaths: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +52,11 @@ pub(super) struct Task {
 }
 
 impl Task {
+    /// Whether it was accepted and has not ended: then it has no end of life.
+    pub(super) fn is_pending(&self) -> bool {
+        self.accepted.is_some() && !self.ended
+    }
+
     pub(super) fn new(expires: Instant) -> Self {
         Self {
             connection: None,

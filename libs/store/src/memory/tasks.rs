@@ -8,56 +8,13 @@ use super::{
     state::State,
     task::{Accepted, Task},
 };
-use crate::{Submission, Submitted, TaskPage, TaskQuery, TaskRecord};
+use crate::{TaskPage, TaskQuery, TaskRecord};
 
 /// Tasks looked at for one page. A filter that matches nothing gives short pages instead of holding
 /// the lock for a whole cluster's tasks.
 const SCANNED_A_PAGE: usize = 1_000;
 
 impl State {
-    pub(super) fn submit(&mut self, submission: &Submission) -> Submitted {
-        let known = self.data.known_task(&submission.task, self.world.now);
-        let accepted = known.and_then(|task| task.accepted.as_ref());
-        if let Some(accepted) = accepted {
-            if accepted.cluster != submission.cluster {
-                return Submitted::OtherCluster(accepted.cluster.clone());
-            }
-            if accepted.fingerprint != submission.fingerprint {
-                return Submitted::OtherRequest;
-            }
-        }
-        let repeated = accepted.is_some_and(|accepted| accepted.acceptance != submission.acceptance);
-        let known = accepted.is_some();
-        let home = accepted.map_or_else(|| submission.connection.clone(), |a| a.connection.clone());
-        let connection = self.data.home(&submission.task, self.world.now).unwrap_or_else(|| {
-            self.attach(&home, &submission.task);
-            home
-        });
-        let stream_open = self.data.connection(&connection, &mut self.world).holder.is_some();
-        if repeated {
-            return Submitted::Repeated { connection, stream_open };
-        }
-        if !known {
-            self.accept(submission);
-        }
-        Submitted::New { connection, stream_open }
-    }
-
-    fn accept(&mut self, submission: &Submission) {
-        let sequence = self.world.tick();
-        let index = self.data.accepted.entry(submission.cluster.clone()).or_default();
-        index.insert(sequence, submission.task.clone());
-        self.data.task(&submission.task, self.world.now).accepted = Some(Accepted {
-            sequence,
-            connection: submission.connection.clone(),
-            cluster: submission.cluster.clone(),
-            kind: submission.kind.clone(),
-            fingerprint: submission.fingerprint,
-            at: submission.accepted_at,
-            acceptance: submission.acceptance.clone(),
-        });
-    }
-
     pub(super) fn record(&self, id: &TaskId) -> Option<TaskRecord> {
         let task = self.data.known_task(id, self.world.now)?;
         Some(record_of(id, task, task.accepted.as_ref()?))
@@ -98,7 +55,7 @@ impl State {
 
 /// Where a task belongs, or was to belong when it was accepted.
 fn home_of<'a>(task: &'a Task, accepted: &'a Accepted) -> &'a ConnectionId {
-    task.connection.as_ref().unwrap_or(&accepted.connection)
+    task.connection.as_ref().unwrap_or(&accepted.submission.connection)
 }
 
 fn matches(task: &Task, query: &TaskQuery) -> bool {
@@ -112,9 +69,9 @@ fn record_of(id: &TaskId, task: &Task, accepted: &Accepted) -> TaskRecord {
     TaskRecord {
         task: id.clone(),
         connection: home_of(task, accepted).clone(),
-        cluster: accepted.cluster.clone(),
-        kind: accepted.kind.clone(),
-        accepted_at: accepted.at,
+        cluster: accepted.submission.cluster.clone(),
+        kind: accepted.submission.kind.clone(),
+        accepted_at: accepted.submission.accepted_at,
         latest: task.latest.as_ref().map(|latest| latest.json.clone()),
         is_final: task.ended,
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use fundbond_protocol::{EventId, LastEventId, Status};
+use fundbond_protocol::{EventId, LastEventId, Status, TraceId};
 use tokio::time::advance;
 
 use super::*;
-use crate::{RETENTION, TOMBSTONE};
+use crate::{Queue, RETENTION, Submission, TOMBSTONE};
 
 fn emit(task: &TaskId, connection: &ConnectionId, step: usize) -> Emit {
     Emit {
@@ -16,6 +16,7 @@ fn emit(task: &TaskId, connection: &ConnectionId, step: usize) -> Emit {
         is_final: step == 2,
         json: "{}".into(),
         connection: connection.clone(),
+        attempt: None,
     }
 }
 
@@ -34,9 +35,14 @@ async fn live_a_little(store: &MemoryStore) {
             kind: "k".into(),
             fingerprint: [0; 32],
             accepted_at: Timestamp::UNIX_EPOCH,
-            acceptance: "a".into(),
+            pod: PodId::parse("p1").unwrap(),
+            trace: TraceId::of_random(1),
+            body: "{}".into(),
         };
-        store.submit(&submission).await.unwrap();
+        // One that was accepted stays until it has ended; the others were only spoken of.
+        if number % 3 == 2 {
+            store.submit(&submission, 1_000).await.unwrap();
+        }
         store.emit(&emit(&task, &home, 0)).await.unwrap();
         let register = Register {
             connection: page.clone(),

@@ -24,6 +24,7 @@ impl RedisStore {
             u8::from(is_final).to_string(),
             event.status.to_string(),
             wire::record(event, is_final),
+            event.attempt.map(|attempt| attempt.0.to_string()).unwrap_or_default(),
         ];
         let mut answer = self.emitter.step(Call { step: Step::Emit, arguments: arguments.clone() }).await?;
         if matches!(&answer, Value::BulkString(text) if text == b"homeless") {
@@ -34,6 +35,7 @@ impl RedisStore {
             "logged" => Ok(Emitted::Logged),
             "duplicate" => Ok(Emitted::Duplicate),
             "final" => Ok(Emitted::AfterFinal),
+            "superseded" => Ok(Emitted::Superseded),
             other => Err(StoreError::Contract(format!("emit answered {other:?}"))),
         }
     }

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
+use fundbond_protocol::{ClusterId, TaskId};
 use redis::Value;
 
 use super::wire;
 use crate::{Entry, Outcome, Reading, Snapshot, StoreError};
-use fundbond_protocol::TaskId;
 
 /// The parts of an array answer, one after another.
 pub(super) struct Parts(std::vec::IntoIter<Value>);
@@ -128,4 +128,9 @@ pub(super) fn attached(mut pairs: Parts) -> Result<Vec<(TaskId, bool)>, StoreErr
 /// A task id out of the store.
 pub(super) fn task_id(text: &str) -> Result<TaskId, StoreError> {
     TaskId::parse(text).map_err(|error| StoreError::Contract(format!("task id {text:?} {error}")))
+}
+
+/// A cluster id out of the store.
+pub(super) fn cluster_id(text: &str) -> Result<ClusterId, StoreError> {
+    ClusterId::parse(text).map_err(|error| StoreError::Contract(format!("cluster {text:?} {error}")))
 }

@@ -59,6 +59,12 @@ steps! {
     EmitHomeless "emit-homeless" "emit_homeless.lua"
     Foreign "foreign" "foreign.lua"
     Submit "submit" "submit.lua"
+    Claim "claim" "claim.lua"
+    Hold "hold" "hold.lua"
+    GiveBack "give-back" "give_back.lua"
+    Restore "restore" "restore.lua"
+    HandOver "hand-over" "hand_over.lua"
+    Backlog "backlog" "backlog.lua"
     Task "task" "task.lua"
     List "list" "list.lua"
     User "user" "user.lua"
@@ -105,6 +111,10 @@ pub(super) fn text(step: Step, log_floor: usize, log_per_task: usize) -> String 
         ("state", keys::STATE_PREFIX.to_owned()),
         ("rows", keys::ROWS_PREFIX.to_owned()),
         ("accepted", keys::ACCEPTED_PREFIX.to_owned()),
+        ("waiting", keys::WAITING_PREFIX.to_owned()),
+        ("body", keys::BODY_PREFIX.to_owned()),
+        ("claims", keys::CLAIMS_PREFIX.to_owned()),
+        ("idle", keys::IDLE_PREFIX.to_owned()),
         ("held", keys::HELD_PREFIX.to_owned()),
         ("lines", keys::LINES_PREFIX.to_owned()),
         ("lines_remembered", LINES_REMEMBERED.as_secs().to_string()),
@@ -132,9 +142,12 @@ pub(super) fn text(step: Step, log_floor: usize, log_per_task: usize) -> String 
     ];
     let shared = match step {
         Step::Emit => vec![],
-        Step::BuryNodes | Step::Sweep | Step::Forget | Step::SweepStrays | Step::NoteSweep => {
-            vec![PRELUDE, FENCES]
-        }
+        Step::BuryNodes
+        | Step::HandOver
+        | Step::Sweep
+        | Step::Forget
+        | Step::SweepStrays
+        | Step::NoteSweep => vec![PRELUDE, FENCES],
         _ => vec![PRELUDE],
     };
     let unfilled = shared.concat() + step.source();

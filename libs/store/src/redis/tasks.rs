@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fundbond_protocol::{ClusterId, TaskId, keys};
+use fundbond_protocol::{TaskId, keys};
 use redis::Value;
 
-use super::{RedisStore, reply, scripts::Step, wire};
-use crate::{StoreError, Submission, Submitted, TaskPage, TaskQuery, TaskRecord, Tasks};
+use super::{
+    RedisStore,
+    reply::{self, cluster_id},
+    scripts::Step,
+    wire,
+};
+use crate::{StoreError, TaskPage, TaskQuery, TaskRecord, Tasks};
 
 /// Tasks looked at for one page, as in the memory twin: a filter that matches nothing gives short pages
 /// instead of holding up the server for a whole cluster's tasks.
@@ -18,35 +23,6 @@ const ROWS_A_COMMAND: usize = 512;
 
 #[async_trait]
 impl Tasks for RedisStore {
-    async fn submit(&self, submission: &Submission) -> Result<Submitted, StoreError> {
-        let fingerprint = data_encoding::HEXLOWER.encode(&submission.fingerprint);
-        let arguments = [
-            submission.task.to_string(),
-            submission.connection.to_string(),
-            submission.cluster.to_string(),
-            submission.kind.clone(),
-            fingerprint,
-            submission.accepted_at.to_string(),
-            submission.acceptance.to_string(),
-        ];
-        let mut answer = reply::parts(self.step(Step::Submit, arguments).await?)?;
-        let kind = answer.text()?;
-        match kind.as_str() {
-            "new" | "repeated" => {
-                let connection = wire::connection(&answer.text()?)?;
-                let stream_open = answer.text()? == "1";
-                Ok(if kind == "new" {
-                    Submitted::New { connection, stream_open }
-                } else {
-                    Submitted::Repeated { connection, stream_open }
-                })
-            }
-            "request" => Ok(Submitted::OtherRequest),
-            "cluster" => Ok(Submitted::OtherCluster(cluster_id(&answer.text()?)?)),
-            other => Err(StoreError::Contract(format!("submit answered {other:?}"))),
-        }
-    }
-
     async fn task(&self, task: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
         match self.step(Step::Task, [task.to_string()]).await? {
             Value::Nil => Ok(None),
@@ -115,8 +91,4 @@ fn task_record(mut item: reply::Parts) -> Result<TaskRecord, StoreError> {
     let latest = if record.is_empty() { None } else { Some(wire::json(&record)?) };
     let is_final = item.text()? == "1";
     Ok(TaskRecord { task, connection, cluster, kind, accepted_at, latest, is_final })
-}
-
-fn cluster_id(text: &str) -> Result<ClusterId, StoreError> {
-    ClusterId::parse(text).map_err(|error| StoreError::Contract(format!("cluster {text:?} {error}")))
 }

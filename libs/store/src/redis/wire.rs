@@ -148,6 +148,8 @@ fn message(text: &str) -> Option<Told> {
             };
             Message::Answered(Answer { number, report })
         }
+        "T" => Message::Claimed { task: TaskId::parse(rest).ok()? },
+        "J" => Message::Work,
         "Z" => Message::Ended { task: TaskId::parse(rest).ok()? },
         "P" => return rest.parse().ok().map(Told::Probe),
         _ => return None,
@@ -171,6 +173,7 @@ mod tests {
             is_final: true,
             json: json.into(),
             connection: ConnectionId::parse("c").unwrap(),
+            attempt: None,
         };
         let entry = entry(7, &record(&event, true)).unwrap();
         assert_eq!(

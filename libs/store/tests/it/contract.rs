@@ -11,10 +11,12 @@ pub(crate) mod housekeeping;
 pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod nodes;
+pub(crate) mod queue;
 pub(crate) mod reassert;
 pub(crate) mod register;
 pub(crate) mod replay;
 pub(crate) mod restart;
+pub(crate) mod restoring;
 pub(crate) mod retention;
 pub(crate) mod tasks;
 pub(crate) mod users;
@@ -82,7 +84,6 @@ macro_rules! contract_suite {
                 a_task_comes_before_the_end_of_its_stream_or_is_told_that_it_came_after
                 a_stream_that_never_had_a_task_does_not_end
                 a_stream_that_somebody_took_does_not_end_here
-                an_end_that_is_asked_for_again_is_the_same_end
                 a_stream_whose_pod_took_a_new_id_leaves_nothing_behind
                 a_finish_that_the_store_cannot_judge_is_lost_and_not_replaced
                 a_stream_from_another_life_of_the_store_does_not_end_yet
@@ -163,9 +164,46 @@ macro_rules! contract_suite {
                 a_lock_ends_by_itself_unless_it_is_extended
                 a_lock_rises_even_where_it_was_lost_or_rolled_back
             }
+            queue {
+                an_accepted_task_is_claimed_with_all_it_needs
+                a_task_is_claimed_for_the_connection_it_belongs_to_now
+                the_oldest_task_is_claimed_first
+                each_task_is_claimed_by_one_of_many_pods
+                tasks_of_another_cluster_are_not_claimed
+                a_pod_that_is_not_well_claims_nothing
+                more_tasks_than_may_wait_are_refused
+                a_claim_tells_the_pod_that_accepted_the_task
+                a_task_wakes_one_pod_with_room
+                the_pod_that_accepts_a_task_is_asked_first
+                a_pod_that_died_is_not_woken_in_place_of_one_that_lives
+                a_final_event_ends_the_claim_too
+                a_claim_lasts_until_the_final_event_is_logged
+                a_task_that_ended_while_it_waited_is_never_claimed
+                the_tasks_of_a_dead_pod_wait_for_others_before_newer_ones
+                many_tasks_are_handed_over_a_hundred_at_a_time
+                deaths_are_counted_task_by_task
+                nothing_is_taken_from_a_pod_that_lives
+                a_leader_of_the_past_hands_nothing_over
+                an_earlier_run_is_refused_once_a_later_one_has_begun
+                a_task_given_back_waits_at_its_old_place
+                a_task_that_has_ended_is_not_given_back
+                a_claim_whose_answer_was_lost_waits_again
+                a_run_goes_on_under_the_new_id_of_its_pod
+                a_run_handed_over_goes_on_if_nobody_has_begun_another
+                a_run_is_told_that_its_task_is_lost
+                an_accepted_task_lives_until_it_has_ended
+                a_pod_that_leaves_gives_back_what_it_runs
+                the_backlog_says_what_waits_and_what_runs
+                a_task_that_ended_before_it_was_accepted_is_not_run
+            }
+            restoring {
+                a_store_that_lost_everything_learns_what_waits_and_what_runs
+                restoring_changes_nothing_where_nothing_was_lost
+                a_run_comes_back_before_its_pod_is_well
+                a_run_that_was_rolled_back_is_still_the_latest
+            }
             tasks {
                 a_task_is_accepted_once
-                a_submission_whose_answer_was_lost_is_still_new
                 one_of_many_submissions_at_the_same_time_is_new
                 the_same_id_with_another_request_is_refused
                 the_same_id_in_another_cluster_is_refused
@@ -197,7 +235,6 @@ macro_rules! contract_suite {
                 a_restart_ends_the_history_of_a_user
                 the_connected_users_of_a_cluster_are_those_its_pods_hold
                 pods_ask_and_answer_each_other
-                a_dead_pod_leaves_no_stream_of_a_user
             }
         }
     };

@@ -30,16 +30,7 @@ const fn naive(name: &'static str, does: &'static str, told_by: &'static [&'stat
 }
 
 /// By name.
-const NAIVE: [Naive; 36] = [
-    naive(
-        "close_forgetful",
-        "lets whoever was closed resume",
-        &[
-            "contract::users::a_closed_stream_tells_its_holder_and_is_not_resumed",
-            "contract::users::a_stream_is_closed_while_its_client_is_away",
-            "pod::users::a_stream_is_closed_from_anywhere_and_its_client_stays_away",
-        ],
-    ),
+const NAIVE: [Naive; 33] = [
     naive(
         "close_local",
         "ends a stream when the pod knows of no open task",
@@ -88,14 +79,6 @@ const NAIVE: [Naive; 36] = [
         &[
             "contract::reassert::a_position_ahead_of_the_log_ends_the_history_and_raises_nothing",
             "contract::replay::a_position_from_the_future_ends_the_history",
-        ],
-    ),
-    naive(
-        "lines_unmarked",
-        "repeats a step of lines whose answer was lost",
-        &[
-            "contract::users::lines_that_are_sent_again_are_logged_once",
-            "pod::user_lines::steps_that_fail_or_whose_answer_is_lost_are_repeated_without_harm",
         ],
     ),
     naive(
@@ -232,11 +215,6 @@ const NAIVE: [Naive; 36] = [
         "same_run",
         "does not notice that the server is another one",
         &["contract::restart::a_restart_ends_every_history_and_keeps_the_offset"],
-    ),
-    naive(
-        "send_unpaced",
-        "sends lines as fast as they come",
-        &["pod::user_lines::a_sender_goes_no_faster_than_the_stream_is_read"],
     ),
     naive(
         "stale_buffer",

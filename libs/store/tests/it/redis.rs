@@ -136,13 +136,22 @@ impl Server {
     }
 
     /// Takes `time` off the life of every key, as if it had passed: nothing else in the scripts goes by
-    /// the clock. Nothing lives for ever but the lists of nodes.
+    /// the clock. Only lists of nodes, and what belongs to accepted tasks that have not ended, may live for ever.
     pub(crate) async fn age(&self, time: Duration) {
         let script = "for _, key in ipairs(redis.call('KEYS', '*')) do
             local left = redis.call('PTTL', key)
             if left >= 0 then redis.call('PEXPIRE', key, math.max(0, left - ARGV[1])) end
-            local for_ever = left == -1 and string.sub(key, 1, #ARGV[2]) ~= ARGV[2]
-            if for_ever then return redis.error_reply(key .. ' lives for ever') end
+            local task = string.match(key, '^task%-body:(.*)') or string.match(key, '^task%-state:(.*)')
+            local pending = false
+            if task then
+                local state = redis.call('HMGET', 'task-state:' .. task, 'cluster', 'final')
+                pending = state[1] and state[2] ~= '1'
+            end
+            local queue = string.match(key, '^tasks:') or string.match(key, '^task%-claims:')
+            local nodes = string.sub(key, 1, #ARGV[2]) == ARGV[2]
+            if left == -1 and not pending and not queue and not nodes then
+                return redis.error_reply(key .. ' lives for ever')
+            end
         end return 'OK'";
         let time = time.as_millis().to_string();
         self.command::<String>(&["EVAL", script, "0", &time, NODES_PREFIX]).await.unwrap();

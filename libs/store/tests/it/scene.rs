@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use fundbond_protocol::{
-    ClusterId, ConnectionId, Epoch, LastEventId, PodId, Position, Status, TaskEvent, TaskId,
+    ClusterId, ConnectionId, Epoch, LastEventId, PodId, Position, Status, TaskEvent, TaskId, TraceId,
 };
 use fundbond_store::{
     Asserted, Assertion, Closed, Emit, Emitted, Entry, Finished, Holder, Message, Node, Opened, Outcome,
@@ -101,17 +101,18 @@ pub(crate) fn event(of: &str, step: &str, stream: &str) -> Emit {
     Emit::of(&event, &connection(stream))
 }
 
-/// A request for a task, made anew each time.
+/// A request for a task.
 pub(crate) fn submission(of: &str, stream: &str) -> Submission {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
     Submission {
         task: task(of),
         connection: connection(stream),
         cluster: cluster("k"),
+        pod: pod_id("acceptor"),
         kind: "portfolio-valuation".into(),
         fingerprint: [7; 32],
         accepted_at: Timestamp::UNIX_EPOCH,
-        acceptance: COUNT.fetch_add(1, Ordering::Relaxed).to_string().into(),
+        trace: TraceId::of_random(1),
+        body: format!("{{\"of\":\"{of}\"}}").into(),
     }
 }
 
@@ -243,7 +244,7 @@ impl Scene {
     }
 
     pub(crate) async fn submit(&self, of: &str, stream: &str) -> Submitted {
-        self.store.submit(&submission(of, stream)).await.unwrap()
+        self.store.submit(&submission(of, stream), 10_000).await.unwrap()
     }
 
     pub(crate) async fn listen(&self, pod: &PodId) -> Ear {

@@ -79,8 +79,15 @@ local function keep_connection(c)
   end
 end
 local function keep_task(t)
-  for _, prefix in ipairs({'@state@', '@alias@', '@seen@', '@rows@'}) do
+  for _, prefix in ipairs({'@alias@', '@seen@', '@rows@'}) do
     call('EXPIRE', prefix .. t, @ttl@)
+  end
+  -- An accepted task has no end of life before its end, however long it waits.
+  local state = call('HMGET', '@state@' .. t, 'cluster', 'final')
+  if state[1] and state[2] ~= '1' then
+    call('PERSIST', '@state@' .. t)
+  else
+    call('EXPIRE', '@state@' .. t, @ttl@)
   end
 end
 
@@ -96,8 +103,12 @@ local function log_of_task(c, t, id, final, status, record, count)
   call('HSET', '@state@' .. t, 'record', record, 'status', status, 'event', id, 'final', final, 'off', off,
     'count', (count or 0) + 1)
   if final == '1' then
-    call('DEL', '@seen@' .. t)
+    call('DEL', '@seen@' .. t, '@body@' .. t)
     call('ZADD', '@tasks@' .. c, 'XX', off, t)
+    -- Nobody runs it any more, and nobody will.
+    local queued = call('HMGET', '@state@' .. t, 'cluster', 'pod')
+    if queued[1] then call('ZREM', '@waiting@' .. queued[1], t) end
+    if queued[2] then call('SREM', '@claims@' .. queued[2], t) end
   end
   keep_task(t)
 end
@@ -260,4 +271,64 @@ local function let_go(c, generation)
     call('SREM', '@held@' .. pod_of(holder), c)
   end
   call('HSET', '@meta@' .. c, 'gen', int(generation + 1))
+end
+
+-- Tells a pod that would run more that there is something to run, the one that accepted it where that has room. Who was
+-- told once is told again only after it asked: so one task wakes one pod.
+local function wake(cluster, acceptor)
+  local idle = '@idle@' .. cluster
+  local pod = call('SREM', idle, acceptor) == 1 and acceptor
+  while true do
+    pod = pod or call('SPOP', idle)
+    if not pod then return end
+    if call('EXISTS', '@health@' .. pod) == 1 then
+      call('PUBLISH', '@channel@' .. pod, 'J\t')
+      return
+    end
+    pod = nil
+  end
+end
+
+-- Writes down that a task was accepted. ARGV[3..11]: task, connection, cluster, kind, fingerprint, accepted at, pod,
+-- trace, body.
+local function accept()
+  local t, cluster = ARGV[3], ARGV[5]
+  local index = '@accepted@' .. cluster
+  local newest = call('ZREVRANGE', index, 0, 0, 'WITHSCORES')
+  local sequence = int(math.max(tick(), tonumber(newest[2] or 0) + 1))
+  call('ZADD', index, sequence, t)
+  call('HSET', '@state@' .. t, 'cluster', cluster, 'fingerprint', ARGV[7], 'connection', ARGV[4], 'kind', ARGV[6],
+    'at', ARGV[8], 'acceptor', ARGV[9], 'trace', ARGV[10], 'sequence', sequence)
+  -- Somebody else may have ended it before it was accepted.
+  if call('HGET', '@state@' .. t, 'final') ~= '1' then call('SET', '@body@' .. t, ARGV[11]) end
+  -- The index outlives its tasks; what they leave in it is taken out here, faster than it comes.
+  call('EXPIRE', index, 7 * @ttl@)
+  for _, old in ipairs(call('ZRANGE', index, 0, 1)) do
+    if call('EXISTS', '@state@' .. old) == 0 then call('ZREM', index, old) end
+  end
+end
+
+-- Lets an accepted task that has not ended wait for a runner, at its place in time.
+local function enqueue(t)
+  local state = call('HMGET', '@state@' .. t, 'cluster', 'sequence', 'final', 'acceptor')
+  if not state[1] or state[3] == '1' then return false end
+  call('HDEL', '@state@' .. t, 'pod')
+  call('ZADD', '@waiting@' .. state[1], state[2], t)
+  keep_task(t)
+  wake(state[1], state[4])
+  return true
+end
+
+-- Goes on with a run of a task, under whatever id its process has now; false where it has ended or a later one began.
+local function go_on(t, pod, attempt)
+  local state = call('HMGET', '@state@' .. t, 'cluster', 'final', 'attempt', 'pod')
+  if state[2] == '1' or tonumber(state[3] or 0) > tonumber(attempt) then return false end
+  if state[4] ~= pod or state[3] ~= attempt then
+    if state[4] then call('SREM', '@claims@' .. state[4], t) end
+    call('ZREM', '@waiting@' .. state[1], t)
+    call('HSET', '@state@' .. t, 'pod', pod, 'attempt', attempt)
+    call('SADD', '@claims@' .. pod, t)
+  end
+  keep_task(t)
+  return true
 end

@@ -32,7 +32,6 @@ pub(crate) async fn everything_is_gone_a_day_after_its_last_refresh(scene: &Scen
 
 pub(crate) async fn re_assertions_keep_a_stream_and_its_tasks(scene: &Scene) {
     let pod = scene.pod("a").await;
-    scene.submit("t", "c").await;
     let stream = scene.open(&pod, "c", &["t"]).await;
     scene.run("t", 2, "c").await;
     for _ in 0..3 {

@@ -43,21 +43,11 @@ pub(crate) async fn a_task_is_accepted_once(scene: &Scene) {
     assert_eq!(scene.submit("t", "c").await, repeated("c", false));
 }
 
-// Otherwise the task would be written down and nobody would run it.
-pub(crate) async fn a_submission_whose_answer_was_lost_is_still_new(scene: &Scene) {
-    let first = submission("t", "c");
-    for _ in 0..2 {
-        assert_eq!(scene.store.submit(&first).await.unwrap(), new("c", false));
-    }
-    assert_eq!(scene.submit("t", "c").await, repeated("c", false));
-    assert_eq!(list_all(scene, all()).await, ["t"]);
-}
-
 pub(crate) async fn one_of_many_submissions_at_the_same_time_is_new(scene: &Scene) {
     let submissions: Vec<_> = (0..8)
         .map(|_| {
             let store = scene.store.clone();
-            tokio::spawn(async move { store.submit(&submission("t", "c")).await.unwrap() })
+            tokio::spawn(async move { store.submit(&submission("t", "c"), 10).await.unwrap() })
         })
         .collect();
     let mut answers = Vec::new();
@@ -70,7 +60,7 @@ pub(crate) async fn one_of_many_submissions_at_the_same_time_is_new(scene: &Scen
 pub(crate) async fn the_same_id_with_another_request_is_refused(scene: &Scene) {
     scene.submit("t", "c").await;
     let other = Submission { fingerprint: [8; 32], ..submission("t", "c") };
-    assert_eq!(scene.store.submit(&other).await.unwrap(), Submitted::OtherRequest);
+    assert_eq!(scene.store.submit(&other, 10).await.unwrap(), Submitted::OtherRequest);
     assert_eq!(scene.submit("t", "c").await, repeated("c", false));
 }
 
@@ -78,7 +68,7 @@ pub(crate) async fn the_same_id_in_another_cluster_is_refused(scene: &Scene) {
     scene.submit("t", "c").await;
     for fingerprint in [[7; 32], [8; 32]] {
         let other = Submission { cluster: cluster("other"), fingerprint, ..submission("t", "c") };
-        assert_eq!(scene.store.submit(&other).await.unwrap(), Submitted::OtherCluster(cluster("k")));
+        assert_eq!(scene.store.submit(&other, 10).await.unwrap(), Submitted::OtherCluster(cluster("k")));
     }
     let elsewhere = TaskQuery { cluster: cluster("other"), ..all() };
     assert!(list_all(scene, elsewhere).await.is_empty());

@@ -256,7 +256,7 @@ impl World {
 
     fn submit(&mut self, task: usize) {
         let Task { name, home, .. } = &self.tasks[task];
-        now(self.store.submit(&submission(name, home.as_str())));
+        now(self.store.submit(&submission(name, home.as_str()), 10_000));
     }
 
     /// A runner's next step, or an earlier one again.
@@ -280,6 +280,7 @@ impl World {
             Emitted::Logged => self.seen.note("event logged"),
             Emitted::Duplicate => self.seen.note("event repeated"),
             Emitted::AfterFinal => self.seen.note("event after the final"),
+            Emitted::Superseded => self.violations.push("an event of no run was superseded".into()),
         }
         let it = &mut self.tasks[task];
         if answer != Emitted::AfterFinal && step == it.next && !is_final {

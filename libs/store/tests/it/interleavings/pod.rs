@@ -294,7 +294,12 @@ impl World {
             }
             Message::Foreign(event) => self.on_foreign(pod, &event),
             Message::Unusable(why) => self.violations.push(format!("somebody published {why}")),
-            Message::Ended { .. } | Message::Closed { .. } | Message::Asked(_) | Message::Answered(_) => {}
+            Message::Ended { .. }
+            | Message::Closed { .. }
+            | Message::Asked(_)
+            | Message::Answered(_)
+            | Message::Claimed { .. }
+            | Message::Work => {}
         }
     }
 
