@@ -20,7 +20,7 @@ use std::{
 
 use fundbond_protocol::{ConnectionId, LastEventId, Status, TaskId, sse};
 use fundbond_service_runtime::exit::chain;
-use fundbond_store::{Holder, Outcome, ReadLimit, Register, Registered, StoreError};
+use fundbond_store::{Generation, Holder, Outcome, ReadLimit, Register, Registered, StoreError};
 use jiff::Timestamp;
 use rand::RngExt as _;
 use tokio::{sync::Notify, time::Instant};
@@ -174,7 +174,18 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
             tasks: request.tasks.clone(),
             limit: ReadLimit::default(),
         };
-        match pod.store.register(&asked).await? {
+        let registered = match pod.store.register(&asked).await {
+            Ok(registered) => registered,
+            Err(error) => {
+                // It may have been done, or be done later. What the bus says from here on is heard by nobody's stream.
+                drop(listed);
+                if let Some(generation) = stream.lock().session.gain() {
+                    disown(pod, &request.connection, generation);
+                }
+                return Err(error.into());
+            }
+        };
+        match registered {
             Registered::Open(opened) => {
                 let outcome = match (&opened.reading.outcome, &request.last) {
                     (Outcome::Reset { .. }, _) => "reset",
@@ -350,6 +361,15 @@ async fn conclude(pod: &Pod, stream: &Arc<Stream>, end: End) {
         }
     };
     tokio::join!(released, delivered);
+}
+
+/// Releases a registration that came about although nobody here has a stream for it: the step was done after the pod had
+/// given it up, and its client was sent away. Nobody else would know that it is nobody's.
+fn disown(pod: &Arc<Pod>, connection: &ConnectionId, generation: Generation) {
+    let holder = Holder { connection: connection.clone(), pod: pod.identity.id(), generation };
+    tracing::info!(connectionId = %connection, "a registration came too late for its stream, and is released");
+    let pod = pod.clone();
+    tokio::spawn(async move { release(&pod, &holder).await }.in_current_span());
 }
 
 /// Releases a registration, however long the store is away: one that stays says for a day that somebody

@@ -236,7 +236,7 @@ async fn subscribe_again(pod: &Pod) -> Subscription {
     }
 }
 
-fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
+fn dispatch(pod: &Arc<Pod>, batch: &mut Vec<Message>) {
     if batch.is_empty() {
         return;
     }
@@ -288,6 +288,9 @@ fn dispatch(pod: &Pod, batch: &mut Vec<Message>) {
                 Message::Claimed { task } => pod.runner.recall.taken(task),
                 Message::Work => pod.runner.wake(),
                 Message::Gained { connection, generation } => {
+                    if table.streams(connection.as_str()).is_empty() {
+                        super::disown(pod, connection, *generation);
+                    }
                     each(table.streams(connection.as_str()), |stream| {
                         stream.lock().session.gained(*generation);
                         false

@@ -284,6 +284,11 @@ impl Session {
         self.gained = self.gained.max(Some(generation));
     }
 
+    /// With which generation the bus said so last.
+    pub fn gain(&self) -> Option<Generation> {
+        self.gained
+    }
+
     /// Whether the bus said so of this registration, and nothing was missed since.
     pub fn has_gained(&self) -> bool {
         self.gained == Some(self.generation)

@@ -1,7 +1,7 @@
 //! What happens between a question to the store and its answer.
 
-use fundbond_protocol::{ConnectionId, TaskId};
-use fundbond_store::{Bus as _, Registry as _, Tasks as _, memory::Restart};
+use fundbond_protocol::{ConnectionId, LastEventId, TaskId};
+use fundbond_store::{Bus as _, ReadLimit, Register, Registered, Registry as _, Tasks as _, memory::Restart};
 use http::Request;
 use http_body_util::Full;
 use serde_json::json;
@@ -37,6 +37,39 @@ async fn until_released(store: &TroubledStore, connection: &str) {
 
 async fn metric(pod: &TestPod, line: &str) -> bool {
     pod.metrics().await.lines().any(|l| l == line)
+}
+
+// The client is sent away and may come back to another pod, or never: nobody has this stream.
+#[tokio::test]
+async fn a_registration_whose_answer_was_lost_is_released() {
+    let (pod, store) = pod().await;
+    store.lose_answers("register", 1);
+    assert_eq!(pod.get("/api/fund-events/c").await.status, 200);
+    until_released(&store, "c").await;
+    pod.stop().await;
+}
+
+// The same where the network kept the step back for longer than the pod waited.
+#[tokio::test]
+async fn a_registration_that_comes_after_its_stream_was_given_up_is_released() {
+    let (pod, store) = pod().await;
+    let mut here = pod.open("here", &[], None).await;
+    here.next().await;
+    let id = |text: &str| ConnectionId::parse(text).unwrap();
+    let holder = store.holder(&id("here")).await.unwrap().unwrap();
+    let late = Register {
+        connection: id("late"),
+        pod: holder.0.clone(),
+        cluster: holder.1.clone(),
+        last: LastEventId::Start,
+        tasks: Vec::new(),
+        limit: ReadLimit::default(),
+    };
+    assert!(matches!(store.register(&late).await.unwrap(), Registered::Open(_)));
+    until_released(&store, "late").await;
+    assert_eq!(store.holder(&id("here")).await.unwrap(), Some(holder));
+    drop(here);
+    pod.stop().await;
 }
 
 #[tokio::test]
