@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use fundbond_store::{Bus, Message, Observed, Observer, RedisStore, Registry, StepOutcome, redis};
+use fundbond_store::{
+    Bus, LOCK_TIME, Locked, MemoryStore, Message, Observed, Observer, RedisStore, Registry, StepOutcome,
+    Store, redis,
+};
 
 use crate::{
     redis::Server,
@@ -84,4 +87,27 @@ async fn every_step_and_every_loss_of_a_connection_is_told() {
     tokio::time::timeout(DEADLINE, answered).await.expect("the store comes back");
     assert_eq!((heard.times("disconnected"), heard.times("connected")), (1, 2));
     assert!(heard.times("heartbeat unreachable") >= 1);
+}
+
+/// A lock that two want: whoever counts is told of each time it was not to be had.
+async fn contention(store: &dyn Store) {
+    let heard = Arc::new(Heard::default());
+    store.observe(heard.clone());
+    let Locked::Taken(lock) = store.lock("key", "a", LOCK_TIME).await.unwrap() else { panic!("it is free") };
+    assert_eq!(heard.times("lock contended"), 0);
+    for times in 1..=3 {
+        assert_eq!(store.lock("key", "b", LOCK_TIME).await.unwrap(), Locked::Held);
+        assert_eq!(heard.times("lock contended"), times);
+    }
+    assert!(store.unlock(&lock).await.unwrap());
+    assert!(matches!(store.lock("key", "b", LOCK_TIME).await.unwrap(), Locked::Taken(_)));
+    assert_eq!(heard.times("lock contended"), 3);
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_to_be_had_is_told() {
+    let server = Server::start();
+    server.ready().await;
+    contention(&RedisStore::new(&redis::Config::at(server.url())).unwrap()).await;
+    contention(&MemoryStore::new()).await;
 }
