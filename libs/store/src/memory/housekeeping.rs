@@ -136,7 +136,7 @@ impl State {
             return StraySwept::Known;
         }
         let mut deleted = 0;
-        for id in strays.iter().filter_map(|stray| ConnectionId::parse(&stray.connection).ok()) {
+        for id in strays.iter().filter_map(|stray| ConnectionId::parse_kept(&stray.connection).ok()) {
             deleted += self.clear(&id, &owner);
             self.data.release(&owner, &id);
         }

@@ -153,6 +153,7 @@ macro_rules! contract_suite {
                 a_new_life_of_the_server_is_known_from_its_first_sight
                 the_note_of_a_sweep_is_read_with_the_nodes
                 a_registration_of_nobody_is_found_and_swept
+                a_stream_of_a_user_is_swept_like_any_other
                 a_stray_whose_owner_shows_up_is_nobodys_no_more
             }
             leases {

@@ -6,13 +6,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use fundbond_protocol::PodId;
+use fundbond_protocol::{ConnectionId, PodId};
 use fundbond_store::{
     MemoryStore, Store,
     memory::{Backup, Config, Restart},
 };
 
-use crate::scene::{Fixture, LOG_FLOOR, Loss, cluster, connection, pod_id};
+use crate::scene::{Fixture, LOG_FLOOR, Loss, cluster, pod_id};
 
 struct Memory {
     store: Arc<MemoryStore>,
@@ -53,7 +53,7 @@ impl Fixture for Memory {
     }
 
     async fn plant(&self, stream: &str, owner: &str, home: &str) {
-        self.store.plant(&connection(stream), &pod_id(owner), &cluster(home));
+        self.store.plant(&ConnectionId::parse_kept(stream).unwrap(), &pod_id(owner), &cluster(home));
     }
 
     async fn cut(&self, pod: &PodId) {

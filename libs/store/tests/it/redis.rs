@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use fundbond_protocol::{PodId, keys::NODES_PREFIX};
+use fundbond_protocol::{ConnectionId, PodId, keys::NODES_PREFIX};
 use fundbond_store::{RedisStore, Registry as _, Store, redis::Config};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
@@ -214,7 +214,7 @@ impl Fixture for Redis {
     }
 
     async fn plant(&self, stream: &str, owner: &str, cluster: &str) {
-        let key = fundbond_protocol::keys::registration(&connection(stream));
+        let key = fundbond_protocol::keys::registration(&ConnectionId::parse_kept(stream).unwrap());
         self.server
             .command::<()>(&["SET", &key, &format!("{owner}:{cluster}"), "EX", "86400"])
             .await

@@ -234,6 +234,15 @@ pub(crate) async fn a_registration_of_nobody_is_found_and_swept(scene: &Scene) {
     assert_eq!(scene.store.sweep_strays(&order(0), &found).await.unwrap(), Ordered::Late);
 }
 
+pub(crate) async fn a_stream_of_a_user_is_swept_like_any_other(scene: &Scene) {
+    scene.fixture.plant("user:maria", "pod-1", "cluster-1").await;
+    assert_eq!(stray_list(scene).await, ["user:maria pod-1:cluster-1"]);
+    let found = strays(scene).await;
+    let deleted = scene.store.sweep_strays(&order(1), &found).await.unwrap();
+    assert_eq!(deleted, Ordered::Done(StraySwept::Deleted(1)));
+    assert_eq!(stray_list(scene).await, <[String; 0]>::default());
+}
+
 pub(crate) async fn a_stray_whose_owner_shows_up_is_nobodys_no_more(scene: &Scene) {
     scene.fixture.plant("ghost", "pod-1", "k").await;
     let found = strays(scene).await;
