@@ -52,7 +52,7 @@ pub struct Settings {
     /// Tasks run at once [default: one a core].
     #[arg(long, env = "FUND_TASK_CONCURRENCY")]
     pub task_concurrency: Option<NonZeroUsize>,
-    /// Accepted tasks that may wait for a runner.
+    /// Accepted tasks of the cluster that may wait for a runner.
     #[arg(long, env = "FUND_TASK_QUEUE", default_value_t = 10_000, value_parser = queue_length())]
     pub task_queue: usize,
     /// Streams at once; one more is sent away for a few seconds.
@@ -67,7 +67,8 @@ pub struct Settings {
     /// Time between heartbeats of a stream.
     #[arg(long, env = "FUND_HEARTBEAT_INTERVAL", default_value = "10s", value_parser = some_time)]
     pub heartbeat_interval: Duration,
-    /// Time from SIGTERM to the end: streams are sent away over its first half, tasks may use all of it.
+    /// Time from SIGTERM to the end: streams are sent away over its first half. Tasks are given back to
+    /// the cluster at once, or may use all of it where nobody shares the store.
     #[arg(long, env = "FUND_DRAIN_GRACE", default_value = "30s", value_parser = duration)]
     pub drain_grace: Duration,
     /// Bytes of a request body.

@@ -13,7 +13,12 @@
 
 #[cfg(all(
     not(debug_assertions),
-    any(feature = "bug-plain-del", feature = "bug-no-tombstone", feature = "bug-blind-renewal")
+    any(
+        feature = "bug-plain-del",
+        feature = "bug-no-tombstone",
+        feature = "bug-blind-renewal",
+        feature = "bug-early-ack"
+    )
 ))]
 compile_error!("the bug-* features are mistakes for the tests to find, and no release has them");
 

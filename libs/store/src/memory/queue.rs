@@ -171,7 +171,9 @@ impl State {
         if let Some(home) = home {
             claimed.submission.connection = home;
         }
-        self.data.claims.entry(pod.clone()).or_default().insert(id.clone());
+        if !cfg!(feature = "bug-early-ack") {
+            self.data.claims.entry(pod.clone()).or_default().insert(id.clone());
+        }
         self.wires.tell(&claimed.submission.pod, Message::Claimed { task: id.clone() });
         Some(claimed)
     }

@@ -137,6 +137,7 @@ pub(super) fn text(step: Step, log_floor: usize, log_per_task: usize) -> String 
         ("bug_plain_del", cfg!(feature = "bug-plain-del").to_string()),
         ("bug_no_tombstone", cfg!(feature = "bug-no-tombstone").to_string()),
         ("bug_blind_renewal", cfg!(feature = "bug-blind-renewal").to_string()),
+        ("bug_early_ack", cfg!(feature = "bug-early-ack").to_string()),
         ("floor", log_floor.to_string()),
         ("per_task", log_per_task.to_string()),
     ];

@@ -30,7 +30,27 @@ const fn naive(name: &'static str, does: &'static str, told_by: &'static [&'stat
 }
 
 /// By name.
-const NAIVE: [Naive; 33] = [
+const NAIVE: [Naive; 39] = [
+    naive(
+        "ack_early",
+        "ends a claim before the final event is in the log",
+        &["contract::queue::a_claim_lasts_until_the_final_event_is_logged"],
+    ),
+    naive(
+        "attempt_none",
+        "lets an earlier run of a task speak beside the later one",
+        &["contract::queue::an_earlier_run_is_refused_once_a_later_one_has_begun"],
+    ),
+    naive(
+        "claim_unasked",
+        "gives tasks to a pod without asking whether it lives",
+        &["contract::queue::a_pod_that_is_not_well_claims_nothing"],
+    ),
+    naive(
+        "claim_unrepeated",
+        "keeps a claim whose answer was lost",
+        &["contract::queue::a_claim_whose_answer_was_lost_waits_again"],
+    ),
     naive(
         "close_local",
         "ends a stream when the pod knows of no open task",
@@ -157,6 +177,16 @@ const NAIVE: [Naive; 33] = [
             "pod::barriers::a_stream_that_was_taken_over_before_its_own_answer_came_says_so",
             "stream::session_tests::a_newer_registration_that_overtakes_our_own_answer_wins",
         ],
+    ),
+    naive(
+        "queue_append",
+        "puts a task that is handed over behind all others",
+        &["contract::queue::the_tasks_of_a_dead_pod_wait_for_others_before_newer_ones"],
+    ),
+    naive(
+        "queue_ttl",
+        "forgets an accepted task like anything else after a day",
+        &["contract::queue::an_accepted_task_lives_until_it_has_ended"],
     ),
     naive(
         "raise_off",

@@ -11,7 +11,7 @@ while #claims < most do
   if state[1] ~= '1' and state[2] then
     local attempt = int(math.max(tick(), tonumber(state[3] or 0) + 1))
     call('HSET', '@state@' .. t, 'pod', pod, 'attempt', attempt)
-    call('SADD', '@claims@' .. pod, t)
+    if not @bug_early_ack@ then call('SADD', '@claims@' .. pod, t) end
     call('PUBLISH', '@channel@' .. state[8], 'T\t' .. t)
     keep_task(t)
     claims[#claims + 1] = {t, home_of(t) or state[4], cluster, state[5], state[6], state[7], state[8], state[9],

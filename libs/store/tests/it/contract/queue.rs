@@ -121,6 +121,7 @@ pub(crate) async fn tasks_of_another_cluster_are_not_claimed(scene: &Scene) {
     assert_eq!(claims, Claims::Tasks(Vec::new()));
 }
 
+// Tells `claim_unasked`.
 pub(crate) async fn a_pod_that_is_not_well_claims_nothing(scene: &Scene) {
     scene.submit("t", "c").await;
     let pod = pod_id("a");
@@ -213,6 +214,7 @@ pub(crate) async fn a_final_event_ends_the_claim_too(scene: &Scene) {
 }
 
 // Otherwise a pod that dies between the two takes the task with it.
+// Tells `ack_early`.
 pub(crate) async fn a_claim_lasts_until_the_final_event_is_logged(scene: &Scene) {
     let (pod, other) = (scene.pod("a").await, scene.pod("b").await);
     scene.submit("t", "c").await;
@@ -233,6 +235,7 @@ pub(crate) async fn a_task_that_ended_while_it_waited_is_never_claimed(scene: &S
     assert_eq!(names(&claim(scene, &pod, 3).await), ["t3"]);
 }
 
+// Tells `queue_append`.
 pub(crate) async fn the_tasks_of_a_dead_pod_wait_for_others_before_newer_ones(scene: &Scene) {
     let (dead, other) = (scene.pod("a").await, scene.pod("b").await);
     for name in ["t1", "t2", "t3"] {
@@ -294,6 +297,7 @@ pub(crate) async fn a_leader_of_the_past_hands_nothing_over(scene: &Scene) {
     assert_eq!(hand_over(scene, 8, &dead).await, HandedOver::Done { tasks: 1, left: 0 });
 }
 
+// Tells `attempt_none`.
 pub(crate) async fn an_earlier_run_is_refused_once_a_later_one_has_begun(scene: &Scene) {
     let (paused, other) = (scene.pod("a").await, scene.pod("b").await);
     scene.submit("t", "c").await;
@@ -344,6 +348,7 @@ pub(crate) async fn a_task_that_has_ended_is_not_given_back(scene: &Scene) {
     assert!(claim(scene, &pod, 1).await.is_empty());
 }
 
+// Tells `claim_unrepeated`.
 pub(crate) async fn a_claim_whose_answer_was_lost_waits_again(scene: &Scene) {
     let (pod, other) = (scene.pod("a").await, scene.pod("b").await);
     for name in ["t1", "t2"] {
@@ -396,6 +401,7 @@ pub(crate) async fn a_run_is_told_that_its_task_is_lost(scene: &Scene) {
     assert_eq!(hold(scene, &new, &runs).await.0, ["taken", "ended"]);
 }
 
+// Tells `queue_ttl`.
 pub(crate) async fn an_accepted_task_lives_until_it_has_ended(scene: &Scene) {
     scene.submit("waits", "c").await;
     scene.submit("runs", "c").await;
