@@ -7,7 +7,7 @@ use fundbond_protocol::api::{FUND_API_PATH, TASKS_PATH};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
-    time::{sleep, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,8 @@ pub struct Office {
     pub http: Http,
     /// Where facts go.
     pub history: Arc<History>,
+    /// When nobody is slow any more: what was promised must be read to be seen.
+    pub calm: Instant,
     /// The run is over: whoever still waits leaves.
     pub over: CancellationToken,
 }

@@ -153,7 +153,7 @@ impl Source<'_> {
             if let Habit::Slow { pause } = self.habit
                 && read.is_multiple_of(8)
             {
-                sleep(pause).await;
+                sleep_until(self.office.calm.min(Instant::now() + pause)).await;
             }
         }
     }

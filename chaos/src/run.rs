@@ -34,6 +34,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// each 10 s what it holds.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(45);
 
+/// A check begins this long before it must be so: what was written a moment ago may not be read yet.
+const CHECK_BEFORE: Duration = Duration::from_secs(5);
+
 /// Until nothing is left of clients and pods that are gone: 30 s until a pod counts as dead, 20 s until somebody leads,
 /// a sweep, and a margin.
 const SWEPT_WITHIN: Duration = Duration::from_secs(75);
@@ -47,10 +50,13 @@ pub async fn run(plan: &Plan, programs: &Programs, folder: &Path) -> Result<Vec<
     let file = |source| ChaosError::File { path: facts_file.clone(), source };
     let history = Arc::new(History::new(&facts_file).map_err(file)?);
     let site = Arc::new(Site::start(plan, programs, folder, &history).await?);
-    let office =
-        Office { http: Http::new(site.address), history: history.clone(), over: CancellationToken::new() };
-
     let begun = history.begun();
+    let office = Office {
+        http: Http::new(site.address),
+        history: history.clone(),
+        calm: begun + plan.calm_from,
+        over: CancellationToken::new(),
+    };
     let mut faults: JoinSet<Result<(), ChaosError>> = JoinSet::new();
     for (number, fault) in plan.faults.iter().enumerate() {
         faults.spawn(strike::play(site.clone(), history.clone(), number, *fault));
@@ -58,7 +64,7 @@ pub async fn run(plan: &Plan, programs: &Programs, folder: &Path) -> Result<Vec<
     for at in plan.checks.clone() {
         let (site, history) = (site.clone(), history.clone());
         faults.spawn(async move {
-            sleep_until(begun + at).await;
+            sleep_until(begun + at.saturating_sub(CHECK_BEFORE)).await;
             registered(&site, &history, begun + at).await
         });
     }
@@ -121,19 +127,26 @@ async fn watch(site: &Site) {
 async fn registered(site: &Site, history: &History, deadline: Instant) -> Result<(), ChaosError> {
     let redis = site.redis.lock().await;
     loop {
-        // Looked for anew: a stream that ends in the meantime is nobody's to hold.
+        let place = history.len();
         let open = open_pages(&history.since(0));
         let connections: BTreeSet<&ConnectionId> = open.iter().map(|page| &page.connection).collect();
         let connections = Vec::from_iter(connections);
         let alive = alive(site).await?;
         let holders = redis.holders(&connections).await?;
-        let pods: Vec<Option<String>> = holders
+        let pods = holders
             .into_iter()
-            .map(|holder| holder?.split(':').next().filter(|pod| alive.contains(*pod)).map(str::to_owned))
-            .collect();
-        if pods.iter().all(Option::is_some) || Instant::now() > deadline {
-            for (connection, pod) in connections.iter().zip(pods) {
-                history.say(What::Holder { connection: (*connection).clone(), pod });
+            .map(|holder| holder?.split(':').next().filter(|pod| alive.contains(*pod)).map(str::to_owned));
+        // A stream that ended while this was asked was nobody's to hold.
+        let news = history.since(place);
+        let ended = |connection: &ConnectionId| {
+            let mut pages = news.iter().filter_map(|fact| fact.what.page());
+            pages.any(|page| page.connection == *connection)
+        };
+        let held: Vec<_> =
+            connections.into_iter().zip(pods).filter(|(connection, _)| !ended(connection)).collect();
+        if held.iter().all(|(_, pod)| pod.is_some()) || Instant::now() > deadline {
+            for (connection, pod) in held {
+                history.say(What::Holder { connection: connection.clone(), pod });
             }
             return Ok(());
         }

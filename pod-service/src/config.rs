@@ -1,5 +1,9 @@
 //! Configuration of one pod.
 
+mod lease;
+
+pub use lease::{LeaseMisplaced, LeasePlace};
+
 use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
 use clap::{Args, Parser, builder::RangedU64ValueParser};
@@ -18,6 +22,10 @@ pub struct Program {
     /// with other pods. Passwords belong into the environment, not on the command line.
     #[arg(long, env = "FUND_STORE", hide_env_values = true, default_value = "memory")]
     pub store: StoreAddress,
+    /// Where the pods of a cluster agree on who cleans up after dead ones: `auto` (where the store is), `redis` or
+    /// `memory`.
+    #[arg(long, env = "FUND_LEASE", default_value = "auto")]
+    pub lease: LeasePlace,
     #[command(flatten)]
     /// Its logs.
     pub log: LogArgs,

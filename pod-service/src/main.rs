@@ -11,6 +11,9 @@ async fn main() -> ExitCode {
     if let Err(error) = telemetry::init(&program.log) {
         return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG);
     }
+    if let Err(error) = program.lease.fits(&program.store) {
+        return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG);
+    }
     exit::report("pod-service", run(program).await)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The flow is always the same. [`process`] is the only way to another program, [`cache`] keeps what a chore had to
 //! fetch or build so that the next run finds it, [`tools`] and [`readers`] say what must be there, and one
-//! module a chore ([`up`], [`lint`], [`test`], [`bench`], [`chaos`], [`fuzz`], [`images`], [`compose`]) strings these together. [`tidy`] holds the repository's
+//! module a chore ([`up`], [`lint`], [`test`], [`bench`], [`chaos`], [`fuzz`], [`seeded_bugs`], [`images`], [`compose`]) strings these together. [`tidy`] holds the repository's
 //! own rules: pure functions over file texts and dependency facts, run by `lint` and by this crate's tests.
 //!
 //! What it never does: depend on a service crate (it must build in seconds, also when those do not build), write
@@ -21,6 +21,7 @@ pub mod process;
 pub mod readers;
 pub mod reference;
 pub mod say;
+pub mod seeded_bugs;
 pub mod test;
 pub mod tidy;
 pub mod tools;

@@ -51,6 +51,8 @@ enum Chore {
     },
     /// Look for inputs that break a parser; what it finds fails loudly.
     Fuzz(xtask::fuzz::Arguments),
+    /// Put mistakes into the product, one at a time, and insist that the tests notice.
+    SeededBugs,
     /// Make the container images from what this machine has, where no registry can be reached.
     Images {
         /// Also the one of nginx.
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Chore::Reference => xtask::reference::run(),
         Chore::Chaos { arguments } => xtask::chaos::run(&arguments),
         Chore::Fuzz(arguments) => xtask::fuzz::run(&arguments),
+        Chore::SeededBugs => xtask::seeded_bugs::run(),
         Chore::Images { nginx } => xtask::images::run(nginx),
         Chore::Compose(chore) => xtask::compose::run(&chore),
     };

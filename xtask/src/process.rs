@@ -47,6 +47,18 @@ pub fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` wrote something that is not UTF-8"))
 }
 
+/// Runs a command quietly; says whether it succeeded, and what it wrote to standard output. What it complains of on the
+/// way goes where our own complaints go.
+pub fn outcome(command: &mut Command) -> Result<(bool, String)> {
+    let shown = shown(command);
+    say::line(&format!("$ {shown}"));
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let output = child.and_then(std::process::Child::wait_with_output);
+    let output = output.with_context(|| format!("cannot start `{shown}`"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok((output.status.success(), said))
+}
+
 /// Like [`output`], but gives up (and ends the command) after a while: for what may wait on a silent network.
 pub fn output_within(command: &mut Command, limit: Duration) -> Result<String> {
     let shown = shown(command);

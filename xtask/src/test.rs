@@ -1,6 +1,6 @@
-//! `cargo xtask test`: everything the tests need, then all of them.
+//! `cargo xtask test`: everything the tests need, then all of them, then two minutes of [`chaos`].
 
-use crate::{process, readers, say, tools};
+use crate::{chaos, process, readers, say, tools};
 use anyhow::Result;
 use cargo_metadata::MetadataCommand;
 use std::ffi::OsString;
@@ -19,8 +19,16 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     let mut command = process::cargo(["test"]);
     command.args(process::lock_flag()).args(selection(arguments)).args(arguments).envs(variables);
     process::run(&mut command)?;
+    if is_everything(arguments) {
+        chaos::test()?;
+    }
     say::line(&format!("test: passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// Whether nobody asked for less than all tests: who looks at one of them does not wait for a running system.
+fn is_everything(arguments: &[OsString]) -> bool {
+    arguments.is_empty()
 }
 
 /// The whole workspace, unless the arguments choose packages themselves.
@@ -38,6 +46,12 @@ fn selection(arguments: &[OsString]) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_running_system_is_broken_only_where_everything_is_tested() {
+        assert!(is_everything(&[]));
+        assert!(!is_everything(&["-p".into(), "xtask".into()]));
+    }
 
     #[test]
     fn the_whole_workspace_is_tested_unless_packages_are_named() {

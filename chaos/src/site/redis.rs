@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use fundbond_protocol::{ConnectionId, keys};
-use redis::{Client, RedisError, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
 use tokio::time::{Instant, sleep};
 
 use super::{Process, Signal};
@@ -11,6 +11,9 @@ use crate::{error::ChaosError, history::History};
 
 /// How long it may take to answer: it is up within milliseconds, and reads what it wrote down in a few more.
 const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long an answer may take: a server that two thousand clients have just come back to has its hands full.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A Redis that can be ended and started again.
 #[derive(Debug)]
@@ -93,6 +96,9 @@ impl Redis {
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        self.client.get_multiplexed_async_connection().await
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ANSWER_WITHIN))
+            .set_response_timeout(Some(ANSWER_WITHIN));
+        self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 }

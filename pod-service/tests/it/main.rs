@@ -7,6 +7,7 @@ mod api;
 mod barriers;
 mod between;
 mod client;
+mod cluster;
 mod drain;
 mod durable;
 mod foreign;

@@ -99,6 +99,7 @@ async fn each_line_is_sent_when_it_is_whole_and_not_before() {
 }
 
 /// A client that reads nothing for a while is neither told that history is gone, nor sent anything twice.
+// Tells `send_unpaced`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_goes_no_faster_than_the_stream_is_read() {
     let ([holder, other], _) = pods().await;
@@ -120,6 +121,7 @@ async fn a_sender_goes_no_faster_than_the_stream_is_read() {
     assert_eq!(accepted(&sending.await.unwrap()), (202, 1_000));
 }
 
+// Tells `lines_unmarked`.
 #[tokio::test]
 async fn steps_that_fail_or_whose_answer_is_lost_are_repeated_without_harm() {
     let ([holder, other], store) = pods().await;

@@ -194,6 +194,7 @@ async fn a_client_that_leaves_is_offline_and_one_that_comes_back_has_missed_noth
     assert_eq!(heard(&mut back).await, "2");
 }
 
+// Tells `close_forgetful`.
 #[tokio::test]
 async fn a_stream_is_closed_from_anywhere_and_its_client_stays_away() {
     let ([one, two], _) = pods().await;

@@ -55,6 +55,10 @@ impl State {
     pub(super) fn finish(&mut self, holder: &Holder, position: &Position) -> Finished {
         let id = &holder.connection;
         let Some(known) = self.data.known_connection(id, self.world.now) else { return Finished::Lost };
+        // Nobody came after this holder, and its registration is gone: it ended before, and the answer was lost.
+        if known.generation.0 == holder.generation.0 + 1 && known.holder.is_none() {
+            return Finished::Closed;
+        }
         if known.generation > holder.generation {
             return Finished::Replaced;
         }

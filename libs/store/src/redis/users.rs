@@ -30,10 +30,8 @@ impl RedisStore {
             let mut pipeline = redis::pipe();
             pipeline.cmd("SSCAN").arg(&key).arg(&cursor).arg("COUNT").arg(MEMBERS_A_COMMAND);
             let ((next, members),): ((String, Vec<String>),) = self.commands.plain(&pipeline).await?;
-            let connections = members.iter().map(|text| wire::connection(text));
-            for connection in connections {
-                users.extend(connection?.user());
-            }
+            // What is no name of a connection is nobody's stream.
+            users.extend(members.iter().filter_map(|text| ConnectionId::parse_kept(text).ok()?.user()));
             if next == "0" {
                 return Ok(users);
             }

@@ -84,6 +84,7 @@ macro_rules! contract_suite {
                 a_task_comes_before_the_end_of_its_stream_or_is_told_that_it_came_after
                 a_stream_that_never_had_a_task_does_not_end
                 a_stream_that_somebody_took_does_not_end_here
+                an_end_that_is_asked_for_again_is_the_same_end
                 a_stream_whose_pod_took_a_new_id_leaves_nothing_behind
                 a_finish_that_the_store_cannot_judge_is_lost_and_not_replaced
                 a_stream_from_another_life_of_the_store_does_not_end_yet
@@ -236,6 +237,7 @@ macro_rules! contract_suite {
                 a_restart_ends_the_history_of_a_user
                 the_connected_users_of_a_cluster_are_those_its_pods_hold
                 pods_ask_and_answer_each_other
+                a_dead_pod_leaves_no_stream_of_a_user
             }
         }
     };

@@ -27,7 +27,7 @@ use crate::redis::Server;
 /// Two seconds in a debug build. The naive rules of the store that chance can tell fall within the first 1,600 seeds.
 const INTERLEAVINGS: u64 = 2_000;
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     match env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")),
         Err(_) => default,

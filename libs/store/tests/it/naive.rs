@@ -30,7 +30,7 @@ const fn naive(name: &'static str, does: &'static str, told_by: &'static [&'stat
 }
 
 /// By name.
-const NAIVE: [Naive; 39] = [
+const NAIVE: [Naive; 42] = [
     naive(
         "ack_early",
         "ends a claim before the final event is in the log",
@@ -50,6 +50,15 @@ const NAIVE: [Naive; 39] = [
         "claim_unrepeated",
         "keeps a claim whose answer was lost",
         &["contract::queue::a_claim_whose_answer_was_lost_waits_again"],
+    ),
+    naive(
+        "close_forgetful",
+        "lets whoever was closed resume",
+        &[
+            "contract::users::a_closed_stream_tells_its_holder_and_is_not_resumed",
+            "contract::users::a_stream_is_closed_while_its_client_is_away",
+            "pod::users::a_stream_is_closed_from_anywhere_and_its_client_stays_away",
+        ],
     ),
     naive(
         "close_local",
@@ -99,6 +108,14 @@ const NAIVE: [Naive; 39] = [
         &[
             "contract::reassert::a_position_ahead_of_the_log_ends_the_history_and_raises_nothing",
             "contract::replay::a_position_from_the_future_ends_the_history",
+        ],
+    ),
+    naive(
+        "lines_unmarked",
+        "repeats a step of lines whose answer was lost",
+        &[
+            "contract::users::lines_that_are_sent_again_are_logged_once",
+            "pod::user_lines::steps_that_fail_or_whose_answer_is_lost_are_repeated_without_harm",
         ],
     ),
     naive(
@@ -245,6 +262,11 @@ const NAIVE: [Naive; 39] = [
         "same_run",
         "does not notice that the server is another one",
         &["contract::restart::a_restart_ends_every_history_and_keeps_the_offset"],
+    ),
+    naive(
+        "send_unpaced",
+        "sends lines as fast as they come",
+        &["pod::user_lines::a_sender_goes_no_faster_than_the_stream_is_read"],
     ),
     naive(
         "stale_buffer",

@@ -3,6 +3,8 @@ local c, generation = ARGV[3], tonumber(ARGV[4])
 local known = call('HMGET', '@meta@' .. c, 'epoch', 'gen')
 if not known[1] then return 'lost' end
 local now = tonumber(known[2] or 0)
+-- Nobody came after this holder, and its registration is gone: it ended before, and the answer was lost.
+if now == generation + 1 and call('EXISTS', '@connections@' .. c) == 0 then return 'closed' end
 if now > generation then return 'replaced' end
 if now < generation then return 'lost' end
 local epoch, off = history(c)

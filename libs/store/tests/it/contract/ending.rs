@@ -62,6 +62,20 @@ pub(crate) async fn a_stream_that_somebody_took_does_not_end_here(scene: &Scene)
     assert_eq!(scene.holder_of("c").await, Some(two));
 }
 
+// The answer to the first question may be lost. A client that is told `REPLACED` instead stays away for good, and
+// believes that somebody else reads its stream.
+pub(crate) async fn an_end_that_is_asked_for_again_is_the_same_end(scene: &Scene) {
+    let (one, two) = (scene.pod("a").await, scene.pod("b").await);
+    let first = scene.open(&one, "c", &["t"]).await;
+    scene.emit("t", "end", "c").await;
+    let (me, end) = (holder("c", &one, &first), at(&first.reading.epoch, 1));
+    assert_eq!(scene.finish(&me, &end).await, Finished::Closed);
+    assert_eq!(scene.finish(&me, &end).await, Finished::Closed, "asked again");
+    scene.open(&two, "c", &[]).await;
+    assert_eq!(scene.finish(&me, &end).await, Finished::Replaced, "somebody came after it");
+    assert_eq!(scene.holder_of("c").await, Some(two));
+}
+
 pub(crate) async fn a_stream_whose_pod_took_a_new_id_leaves_nothing_behind(scene: &Scene) {
     let old = scene.pod("a~one").await;
     let stream = scene.open(&old, "c", &["t"]).await;

@@ -2,11 +2,12 @@
 
 use fundbond_protocol::{ConnectionId, EventId, LastEventId, Position, Status, UserId};
 use fundbond_store::{
-    Answer, Asserted, EntryKind, Finished, Lines, Message, Question, Registered, Sent, StreamReport, Taken,
-    UserEvent, UserRecord, UserSend,
+    Answer, Asserted, Buried, EntryKind, Finished, Lines, Message, NODE_TIMEOUT, Ordered, Question,
+    Registered, Sent, StraySwept, StreamReport, Swept, Taken, UserEvent, UserRecord, UserSend,
     users::{LINES_REMEMBERED, NAMED_KEPT},
 };
 
+use super::housekeeping::order;
 use crate::scene::{
     LOG_FLOOR, Loss, Scene, at, cluster, connection, entries, holder, opened, reset, short, told,
 };
@@ -100,6 +101,7 @@ pub(crate) async fn only_the_newest_names_are_remembered(scene: &Scene) {
     assert_eq!(send(scene, &["!first"]).await.logged, 1, "this many later it is forgotten");
 }
 
+// Tells `lines_unmarked`.
 pub(crate) async fn lines_that_are_sent_again_are_logged_once(scene: &Scene) {
     let lines =
         |last, ids: &[&str]| UserSend { lines: Some(Lines { request: "r".into(), last }), ..to("u", ids) };
@@ -168,6 +170,7 @@ pub(crate) async fn a_newer_stream_of_a_user_takes_over(scene: &Scene) {
     assert_eq!(late, Asserted::Replaced);
 }
 
+// Tells `close_forgetful`.
 pub(crate) async fn a_closed_stream_tells_its_holder_and_is_not_resumed(scene: &Scene) {
     let pod = scene.pod("a").await;
     let mut ear = scene.listen(&pod).await;
@@ -208,6 +211,7 @@ pub(crate) async fn a_holder_that_did_not_hear_of_a_close_is_told_when_it_assert
     assert_eq!(scene.reassert(&holder, position, &[]).await, Asserted::Replaced);
 }
 
+// Tells `close_forgetful`.
 pub(crate) async fn a_stream_is_closed_while_its_client_is_away(scene: &Scene) {
     let pod = scene.pod("a").await;
     let stream = scene.open(&pod, STREAM, &[]).await;
@@ -264,4 +268,29 @@ pub(crate) async fn pods_ask_and_answer_each_other(scene: &Scene) {
     scene.store.answer(&one, &answer).await.unwrap();
     let heard = ear_of_one.until(|m| matches!(m, Message::Answered(_))).await;
     assert!(heard.contains(&Message::Answered(answer)));
+}
+
+pub(crate) async fn a_dead_pod_leaves_no_stream_of_a_user(scene: &Scene) {
+    let pod = scene.pod("a").await;
+    scene.open(&pod, STREAM, &[]).await;
+    let sent = send(scene, &["a"]).await;
+    scene.fixture.plant("user:v", "nobody-1", "k").await;
+    scene.fixture.advance(NODE_TIMEOUT).await;
+    let strays = scene.store.strays(0, 10).await.unwrap().strays;
+    assert_eq!(strays.iter().map(|stray| stray.connection.as_str()).collect::<Vec<_>>(), ["user:v"]);
+    let found = scene.store.sweep_strays(&order(1), &strays).await.unwrap();
+    assert_eq!(found, Ordered::Done(StraySwept::Deleted(1)));
+    assert_eq!(
+        scene.store.bury_nodes(&order(1), std::slice::from_ref(&pod)).await.unwrap(),
+        Ordered::Done(vec![Buried::Dead])
+    );
+    let swept = scene.store.sweep(&order(1), &pod, 10).await.unwrap();
+    assert_eq!(swept, Ordered::Done(Swept::Some { deleted: 1, left: 0 }));
+    for name in ["u", "v"] {
+        assert_eq!(scene.store.user(&user(name)).await.unwrap().holder, None, "{name}");
+    }
+    // What was sent is kept for the next pod.
+    let next = scene.pod("b").await;
+    let stream = scene.resume(&next, STREAM, at(&sent.end.epoch, 0), &[]).await;
+    assert_eq!(short(entries(&stream.reading))[..], ["1 a"]);
 }
