@@ -46,7 +46,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     // Around the system.
     ("cli", &["bonds", "crds", "desired", "protocol", "routing"]),
     ("bench", &["protocol", "store"]),
-    // Runs the deployables as processes, so it depends on none of them.
+    // Runs the deployables as processes, so it depends on none of them (docs/adr/0015).
     ("chaos", &["fault-proxy", "protocol", "routing"]),
     ("e2e", &["crds", "fault-proxy", "protocol"]),
     // Breaks connections on purpose; knows nothing of the system, and no deployable knows it.
