@@ -13,10 +13,11 @@ mod actions;
 mod check;
 mod foreign;
 mod pod;
+mod queue;
 mod stage;
 mod world;
 
-use std::{env, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, env, sync::Arc, time::Instant};
 
 use self::{
     stage::{Bounds, Stage},
@@ -76,4 +77,37 @@ fn clients_of_a_redis_see_every_event_once_and_in_order_or_a_reset_whatever_happ
     let server = Arc::new(Server::start());
     runtime.block_on(server.ready());
     play(ON_REDIS, |bounds| Stage::redis(&server, runtime.handle(), bounds));
+}
+
+/// Plays the seeds of the queue's world.
+fn play_queue(usually: u64, mut on: impl FnMut(Bounds) -> Stage) -> BTreeMap<&'static str, u64> {
+    let first = setting("FUNDBOND_SEED", 0);
+    let count = setting("FUNDBOND_INTERLEAVINGS", usually);
+    let mut seen = BTreeMap::new();
+    for seed in first..first + count {
+        let mut world = queue::World::new(seed, &mut on);
+        let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.play()));
+        assert!(played.is_ok(), "seed {seed}, as said above");
+        for (what, times) in &world.seen {
+            *seen.entry(*what).or_default() += times;
+        }
+    }
+    println!("{count} interleavings of the queue from seed {first}, all well: {seen:?}");
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepted_tasks_say_each_step_once_and_end_once_whatever_happens() {
+    let seen = play_queue(INTERLEAVINGS, Stage::memory);
+    if seen["claimed"] > INTERLEAVINGS {
+        assert_eq!(seen.len(), 12, "everything happened: {seen:?}");
+    }
+}
+
+#[test]
+fn accepted_tasks_of_a_redis_say_each_step_once_and_end_once_whatever_happens() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = Arc::new(Server::start());
+    runtime.block_on(server.ready());
+    play_queue(ON_REDIS, |bounds| Stage::redis(&server, runtime.handle(), bounds));
 }
