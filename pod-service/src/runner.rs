@@ -128,7 +128,7 @@ impl Runner {
 
     /// Somebody ended a task: its run stops, if it is here.
     pub fn ended(&self, task: &TaskId) {
-        self.recall.taken(task);
+        self.recall.told(task);
         self.stop(task, Stopped::Told);
     }
 
@@ -212,7 +212,9 @@ async fn run_to_its_end(pod: &Pod, run: &Run) {
         ended = AssertUnwindSafe(work(&mut speaker, run)).catch_unwind() => ended.unwrap_or_else(|_| Err(broke_off())),
     };
     let (ended, event) = speaker.conclude(ended).await;
-    pod.runner.recall.ended(&run.claimed, event);
+    if ended != Ended::Left {
+        pod.runner.recall.ended(&run.claimed, event);
+    }
     pod.metrics.tasks_running.dec();
     let seconds = Timestamp::now().duration_since(submission.accepted_at).as_secs_f64().max(0.0);
     if ended == Ended::Left {

@@ -135,6 +135,13 @@ impl Claimer {
             }
             Held::Buried | Held::NoHealth => pod.reassert_soon(),
         }
+        // A store can forget without any connection breaking.
+        if let Some(witness) = pod.runner.recall.witness()
+            && pod.store.task(&witness).await?.is_none()
+        {
+            tracing::warn!(correlationId = %witness, "the store has forgotten a task; saying everything again");
+            pod.runner.recall.repeat();
+        }
         Ok(())
     }
 

@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-use fundbond_protocol::TaskId;
-use fundbond_store::{Claimed, Emit, RETENTION, Restored, Standing, StoreError, Submission};
+use fundbond_protocol::{TaskEvent, TaskId};
+use fundbond_store::{Attempt, Claimed, Emit, RETENTION, Restored, Standing, StoreError, Submission};
 use futures::{TryStreamExt, stream};
 use tokio::{sync::Notify, time::Instant};
 
@@ -36,14 +36,22 @@ const OLDEST: Duration = RETENTION.saturating_sub(Duration::from_hours(1));
 
 struct End {
     at: Instant,
-    claimed: Claimed,
+    submission: Arc<Submission>,
+    attempt: Attempt,
     event: Emit,
 }
 
 impl End {
     fn bytes(&self) -> usize {
-        self.claimed.submission.body.len() + self.event.json.len()
+        self.submission.body.len() + self.event.json.len()
     }
+}
+
+/// A task that somebody else ended: how, the store knows.
+#[derive(Clone)]
+struct Unread {
+    submission: Arc<Submission>,
+    attempt: Attempt,
 }
 
 #[derive(Default)]
@@ -52,13 +60,41 @@ struct Known {
     waiting_bytes: usize,
     ended: VecDeque<Arc<End>>,
     ended_bytes: usize,
+    unread: VecDeque<Unread>,
+}
+
+impl Known {
+    fn take_waiting(&mut self, task: &TaskId) -> Option<Arc<Submission>> {
+        let submission = self.waiting.remove(task)?;
+        self.waiting_bytes -= submission.body.len();
+        Some(submission)
+    }
+
+    fn remember(&mut self, end: Arc<End>) {
+        self.ended_bytes += end.bytes();
+        self.ended.push_back(end);
+        while self.ended.len() > ENDS || self.ended_bytes > END_BYTES {
+            let Some(oldest) = self.ended.pop_front() else { break };
+            self.ended_bytes -= oldest.bytes();
+        }
+    }
+
+    fn read_later(&mut self, unread: Unread) {
+        self.unread.push_back(unread);
+        if self.unread.len() > ENDS {
+            self.unread.pop_front();
+        }
+    }
 }
 
 /// The tasks of one pod.
 #[derive(Default)]
 pub struct Recall {
     known: Mutex<Known>,
+    /// Everything is to be said again.
     wanted: Notify,
+    /// There is an end to read.
+    unread: Notify,
 }
 
 impl Recall {
@@ -79,11 +115,18 @@ impl Recall {
         true
     }
 
-    /// Somebody runs the task, or it has ended, or was not accepted after all.
+    /// Somebody runs the task, or it was not accepted after all.
     pub fn taken(&self, task: &TaskId) {
+        self.lock().take_waiting(task);
+    }
+
+    /// Somebody else ended a task; whoever still remembers its request remembers its end.
+    pub(super) fn told(&self, task: &TaskId) {
         let mut known = self.lock();
-        if let Some(submission) = known.waiting.remove(task) {
-            known.waiting_bytes -= submission.body.len();
+        if let Some(submission) = known.take_waiting(task) {
+            // It was never claimed, so any number is its latest.
+            known.read_later(Unread { submission, attempt: Attempt(1) });
+            self.unread.notify_one();
         }
     }
 
@@ -92,17 +135,23 @@ impl Recall {
         self.lock().waiting.len()
     }
 
-    /// A run is over; `event` is its task's end, if it was the run that ended it.
+    /// A run has ended its task with `event`, or, without one, somebody else has.
     pub(super) fn ended(&self, claimed: &Claimed, event: Option<Emit>) {
-        let Some(event) = event else { return };
-        let end = Arc::new(End { at: Instant::now(), claimed: claimed.clone(), event });
+        let (submission, attempt) = (Arc::new(claimed.submission.clone()), claimed.attempt);
         let mut known = self.lock();
-        known.ended_bytes += end.bytes();
-        known.ended.push_back(end);
-        while known.ended.len() > ENDS || known.ended_bytes > END_BYTES {
-            let Some(oldest) = known.ended.pop_front() else { break };
-            known.ended_bytes -= oldest.bytes();
+        if let Some(event) = event {
+            known.remember(Arc::new(End { at: Instant::now(), submission, attempt, event }));
+        } else {
+            known.read_later(Unread { submission, attempt });
+            self.unread.notify_one();
         }
+    }
+
+    /// A task that a store which has forgotten nothing knows.
+    pub(super) fn witness(&self) -> Option<TaskId> {
+        let known = self.lock();
+        let end = known.ended.back().filter(|end| end.at.elapsed() < OLDEST);
+        end.map(|end| end.submission.task.clone()).or_else(|| known.waiting.keys().next().cloned())
     }
 
     /// The store may have forgotten: says everything again, soon.
@@ -140,6 +189,10 @@ pub async fn run(pod: Arc<Pod>) {
     loop {
         tokio::select! {
             () = pod.runner.recall.wanted.notified() => {}
+            () = pod.runner.recall.unread.notified() => {
+                read_ends(&pod).await;
+                continue;
+            }
             () = pod.stopped.begun() => return,
         }
         let mut backoff = Backoff::default();
@@ -151,6 +204,27 @@ pub async fn run(pod: Arc<Pod>) {
                 () = pod.stopped.begun() => return,
             }
         }
+    }
+}
+
+/// Reads how tasks ended that others ended. What the store cannot say now is read after the next one.
+async fn read_ends(pod: &Pod) {
+    loop {
+        let Some(unread) = pod.runner.recall.lock().unread.pop_front() else { return };
+        let record = match pod.store.task(&unread.submission.task).await {
+            Ok(record) => record,
+            Err(error) => {
+                pod.doubt_store(&error);
+                return pod.runner.recall.lock().unread.push_front(unread);
+            }
+        };
+        let json = record.filter(|record| record.is_final).and_then(|record| record.latest);
+        let event = json.and_then(|json| serde_json::from_str::<TaskEvent>(&json).ok());
+        // One that is not there was lost a moment ago, with everything else.
+        let Some(event) = event else { continue };
+        let Unread { submission, attempt } = unread;
+        let event = Emit::of(&event, &submission.connection);
+        pod.runner.recall.lock().remember(Arc::new(End { at: Instant::now(), submission, attempt, event }));
     }
 }
 
@@ -169,8 +243,8 @@ async fn say_again(pod: &Pod, said: Said) -> Result<(), StoreError> {
         }
         Said::Ended(end) => {
             // Known again as the run that it was, so that nobody begins another before its end is told.
-            let standing = Standing::Running(pod.identity.id(), end.claimed.attempt);
-            if pod.store.restore(&end.claimed.submission, &standing).await? != Restored::Lost {
+            let standing = Standing::Running(pod.identity.id(), end.attempt);
+            if pod.store.restore(&end.submission, &standing).await? != Restored::Lost {
                 pod.store.emit(&end.event).await?;
             }
         }

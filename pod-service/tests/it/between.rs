@@ -118,6 +118,50 @@ async fn a_store_that_forgot_learns_again_what_was_accepted_and_how_it_ended() {
 }
 
 #[tokio::test]
+async fn a_store_that_forgot_learns_again_how_tasks_ended_that_somebody_cancelled() {
+    let settings = fundbond_pod_service::Settings {
+        task_concurrency: std::num::NonZeroUsize::new(1),
+        ..crate::client::settings()
+    };
+    let store = std::sync::Arc::new(TroubledStore::default());
+    let pod = TestPod::with(settings, store.clone()).await;
+    pod.start_steps("runs", "c", 1_000, 1_000).await;
+    within("the task to begin", async {
+        while pod.get("/api/tasks/runs").await.json()["status"] != "PROCESSING" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    pod.start_steps("waits", "c", 1, 0).await;
+    let mut before = Vec::new();
+    for task in ["runs", "waits"] {
+        assert_eq!(pod.post(&format!("/api/tasks/{task}/cancel"), &json!({})).await.status, 200);
+        before.push(store.task(&TaskId::parse(task).unwrap()).await.unwrap());
+    }
+    // What ends after them is remembered after them.
+    pod.start_steps("last", "c", 1, 0).await;
+    until_final(&store, "last").await;
+    store.inner.restart(Restart::LoseEverything);
+    for (task, before) in ["runs", "waits"].into_iter().zip(before) {
+        until_final(&store, task).await;
+        assert_eq!(store.task(&TaskId::parse(task).unwrap()).await.unwrap(), before);
+    }
+    pod.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_forgot_while_every_connection_stayed_is_noticed() {
+    let (pod, store) = pod().await;
+    pod.start_steps("t", "c", 1, 0).await;
+    until_final(&store, "t").await;
+    store.lose_messages(|message| *message == fundbond_store::Message::Gap);
+    store.inner.restart(Restart::LoseEverything);
+    // At the next heartbeat.
+    until_final(&store, "t").await;
+    pod.stop().await;
+}
+
+#[tokio::test]
 async fn a_task_that_was_being_accepted_when_the_drain_began_still_ends() {
     let (pod, store) = pod().await;
     let hold = store.hold("submit");

@@ -264,18 +264,25 @@ impl State {
     fn restore(&mut self, submission: &Submission, standing: &Standing) -> Restored {
         let id = &submission.task;
         let known = self.data.known_task(id, self.world.now);
-        if known.is_some_and(|task| task.ended) {
+        let (ended, accepted) = known.map_or((false, false), |task| (task.ended, task.accepted.is_some()));
+        if !accepted {
+            if self.data.home(id, self.world.now).is_none() {
+                self.attach(&submission.connection, id);
+            }
+            self.accept(submission);
+        }
+        if ended {
+            // Its end may have been told first.
+            if !accepted {
+                self.settle(id);
+            }
             return Restored::Ended;
         }
         let well = match standing {
             Standing::Waiting => false,
             Standing::Running(pod, _) => self.health(pod) == Health::Well,
         };
-        if known.is_none_or(|task| task.accepted.is_none()) {
-            if self.data.home(id, self.world.now).is_none() {
-                self.attach(&submission.connection, id);
-            }
-            self.accept(submission);
+        if !accepted {
             if let (Standing::Running(_, attempt), Some(accepted)) =
                 (standing, &mut self.data.task(id, self.world.now).accepted)
             {

@@ -203,6 +203,7 @@ macro_rules! contract_suite {
                 restoring_changes_nothing_where_nothing_was_lost
                 a_run_comes_back_before_its_pod_is_well
                 a_run_that_was_rolled_back_is_still_the_latest
+                a_task_whose_end_is_told_first_is_known_again
             }
             tasks {
                 a_task_is_accepted_once

@@ -2,10 +2,16 @@
 -- of a run the pod and the attempt.
 local t, standing = ARGV[3], ARGV[12]
 local known = call('HMGET', '@state@' .. t, 'cluster', 'final')
-if known[2] == '1' then return 'ended' end
 if not known[1] then
   if not home_of(t) then attach(ARGV[4], t) end
   accept()
+end
+if known[2] == '1' then
+  -- Its end may have been told first.
+  if not known[1] then keep_task(t) end
+  return 'ended'
+end
+if not known[1] then
   if standing == 'running' then call('HSET', '@state@' .. t, 'attempt', ARGV[14]) end
   -- A run whose pod may not claim anything goes on all the same, and claims the task once its pod is well.
   if standing == 'waiting' or refusal(ARGV[13]) then enqueue(t) end

@@ -1,9 +1,9 @@
 //! What becomes of accepted tasks where the store forgets them.
 
-use fundbond_store::{Emitted, Restored, Standing};
+use fundbond_store::{Emitted, RETENTION, Restored, Standing};
 
 use super::queue::{bury, claim, claim_one, emit_by, hold, names, nothing};
-use crate::scene::{Loss, Scene, cluster, submission};
+use crate::scene::{Loss, Scene, cluster, submission, task};
 
 pub(crate) async fn a_store_that_lost_everything_learns_what_waits_and_what_runs(scene: &Scene) {
     let (pod, other) = (scene.pod("a").await, scene.pod("b").await);
@@ -67,4 +67,20 @@ pub(crate) async fn a_run_that_was_rolled_back_is_still_the_latest(scene: &Scene
     assert_eq!(hold(scene, &pod, &[("t", attempt)]).await, nothing());
     scene.heartbeat(&other).await;
     assert!(claim(scene, &other, 1).await.is_empty());
+}
+
+pub(crate) async fn a_task_whose_end_is_told_first_is_known_again(scene: &Scene) {
+    let pod = scene.pod("a").await;
+    scene.submit("t", "c").await;
+    scene.emit("t", "end", "c").await;
+    scene.fixture.restart(Loss::Everything).await;
+    scene.heartbeat(&pod).await;
+    scene.emit("t", "end", "c").await;
+    assert_eq!(scene.store.task(&task("t")).await.unwrap(), None, "nobody said that it was accepted");
+    let restored = scene.store.restore(&submission("t", "c"), &Standing::Waiting).await.unwrap();
+    assert_eq!(restored, Restored::Ended);
+    assert!(scene.store.task(&task("t")).await.unwrap().unwrap().is_final);
+    assert!(claim(scene, &pod, 1).await.is_empty());
+    scene.fixture.advance(RETENTION).await;
+    assert_eq!(scene.store.task(&task("t")).await.unwrap(), None);
 }
