@@ -58,7 +58,8 @@ pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
                 0 => (Habit::Stays, vec![(seconds(2), long(), None)]),
                 _ => waits(number / 2, 50),
             })?;
-            plan(true, (45, 150), streams, faults, vec![resumed], &[])
+            // Three of four look dead at once, so the leader waits out its breaker; then one pod runs what was left.
+            plan(true, (45, 270), streams, faults, vec![resumed], &[])
         }
         // A pod stands still for longer than others believe that it lives.
         Scenario::Pause => {
