@@ -75,18 +75,23 @@ async fn a_pod_that_was_declared_dead_goes_on_as_somebody_else() {
     // Any open finds out; the older stream is re-asserted under the new id.
     let mut other = pod.open("other", &[], None).await;
     assert_eq!(other.next_said().await.unwrap().name, "CONNECTED");
-    let new: PodId = within("the re-assertion", async {
+    let new = next_holder(&store, &connection, &old).await;
+    assert_eq!(new.display_id(), old.display_id());
+    pod.start_steps("t", "c", 1, 0).await;
+    assert_eq!(stream.rest().await.last().unwrap().name, "COMPLETED");
+}
+
+/// The pod that holds a stream, once that is another than `old`.
+async fn next_holder(store: &MemoryStore, connection: &ConnectionId, old: &PodId) -> PodId {
+    within("the re-assertion", async {
         loop {
-            match store.holder(&connection).await.unwrap() {
-                Some((holder, _)) if holder != old => return holder,
+            match store.holder(connection).await.unwrap() {
+                Some((holder, _)) if holder != *old => return holder,
                 _ => tokio::task::yield_now().await,
             }
         }
     })
-    .await;
-    assert_eq!(new.display_id(), old.display_id());
-    pod.start_steps("t", "c", 1, 0).await;
-    assert_eq!(stream.rest().await.last().unwrap().name, "COMPLETED");
+    .await
 }
 
 #[tokio::test]
@@ -106,15 +111,7 @@ async fn a_pod_that_was_asleep_while_it_was_swept_keeps_its_streams() {
     assert_eq!(store.forget(&order, &old).await.unwrap(), Ordered::Done(Forgotten::Done));
     // Any request finds the grave, and what was held is said again under the next name.
     pod.listen("other", &[]).await;
-    let new: PodId = within("the re-assertion", async {
-        loop {
-            match store.holder(&connection).await.unwrap() {
-                Some((holder, _)) if holder != old => return holder,
-                _ => tokio::task::yield_now().await,
-            }
-        }
-    })
-    .await;
+    let new = next_holder(&store, &connection, &old).await;
     assert_eq!(new.display_id(), old.display_id());
     pod.start_steps("t", "c", 1, 0).await;
     let names: Vec<String> = stream.rest().await.into_iter().map(|event| event.name).collect();

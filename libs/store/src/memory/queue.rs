@@ -153,21 +153,19 @@ impl State {
     }
 
     fn claim_task(&mut self, pod: &PodId, id: &TaskId) -> Option<Claimed> {
-        let tick = self.world.tick();
         let home = self.data.home(id, self.world.now);
         let task = self.data.task(id, self.world.now);
         if task.ended {
             return None;
         }
         let accepted = task.accepted.as_mut()?;
-        accepted.attempt = Attempt(tick.max(accepted.attempt.0 + 1));
+        accepted.attempt = Attempt(self.world.rising(accepted.attempt.0));
         accepted.pod = Some(pod.clone());
         let mut claimed = Claimed {
             submission: accepted.submission.clone(),
             attempt: accepted.attempt,
             deaths: accepted.deaths,
         };
-        self.world.clock.pass(claimed.attempt.0);
         if let Some(home) = home {
             claimed.submission.connection = home;
         }

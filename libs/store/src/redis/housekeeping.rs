@@ -28,9 +28,7 @@ fn unexpected(step: Step, word: &str) -> StoreError {
 }
 
 fn node(mut answer: reply::Parts) -> Result<NodeSeen, StoreError> {
-    let name = answer.text()?;
-    let pod =
-        PodId::parse(&name).map_err(|error| StoreError::Contract(format!("pod id {name:?} {error}")))?;
+    let pod = reply::pod_id(&answer.text()?)?;
     let left: i64 = answer.number()?;
     let health_age =
         u64::try_from(left).ok().map(|left| NODE_TIMEOUT.saturating_sub(Duration::from_millis(left)));

@@ -51,21 +51,12 @@ fn claimed(mut item: reply::Parts) -> Result<Claimed, StoreError> {
     }
     fingerprint.copy_from_slice(&bytes);
     let accepted_at = reply::parsed(&item.text()?)?;
-    let text = item.text()?;
-    let pod = PodId::parse(&text).map_err(|error| StoreError::Contract(format!("pod {text:?} {error}")))?;
+    let pod = reply::pod_id(&item.text()?)?;
     let trace = reply::parsed(&item.text()?)?;
     let body = item.text()?.into();
     let submission =
         Submission { task, connection, cluster, pod, kind, fingerprint, accepted_at, trace, body };
     Ok(Claimed { submission, attempt: Attempt(item.number()?), deaths: item.number()? })
-}
-
-fn task_ids(mut names: reply::Parts) -> Result<Vec<TaskId>, StoreError> {
-    let mut ids = Vec::new();
-    while !names.is_empty() {
-        ids.push(reply::task_id(&names.text()?)?);
-    }
-    Ok(ids)
 }
 
 #[async_trait]
@@ -124,9 +115,10 @@ impl Queue for RedisStore {
         runs(&mut arguments, held);
         let mut answer = reply::parts(self.commands.step(Step::Hold, arguments).await?)?;
         match answer.text()?.as_str() {
-            "claims" => {
-                Ok(Held::Claims { lost: task_ids(answer.parts()?)?, forgotten: task_ids(answer.parts()?)? })
-            }
+            "claims" => Ok(Held::Claims {
+                lost: reply::task_ids(answer.parts()?)?,
+                forgotten: reply::task_ids(answer.parts()?)?,
+            }),
             "buried" => Ok(Held::Buried),
             "nohealth" => Ok(Held::NoHealth),
             other => Err(StoreError::Contract(format!("hold answered {other:?}"))),

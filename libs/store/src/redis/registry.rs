@@ -169,11 +169,7 @@ fn asserted(mut answer: reply::Parts) -> Result<Asserted, StoreError> {
         "held" => {
             let epoch = reply::parsed(&answer.text()?)?;
             let end = answer.number()?;
-            let mut names = answer.parts()?;
-            let mut open = Vec::new();
-            while !names.is_empty() {
-                open.push(reply::task_id(&names.text()?)?);
-            }
+            let mut open = reply::task_ids(answer.parts()?)?;
             open.sort_unstable();
             Ok(Asserted::Held { epoch, end, open })
         }

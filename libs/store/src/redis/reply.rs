@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use fundbond_protocol::{ClusterId, TaskId};
+use fundbond_protocol::{ClusterId, PodId, TaskId};
 use redis::Value;
 
 use super::wire;
@@ -128,6 +128,20 @@ pub(super) fn attached(mut pairs: Parts) -> Result<Vec<(TaskId, bool)>, StoreErr
 /// A task id out of the store.
 pub(super) fn task_id(text: &str) -> Result<TaskId, StoreError> {
     TaskId::parse(text).map_err(|error| StoreError::Contract(format!("task id {text:?} {error}")))
+}
+
+/// All of them.
+pub(super) fn task_ids(mut names: Parts) -> Result<Vec<TaskId>, StoreError> {
+    let mut ids = Vec::new();
+    while !names.is_empty() {
+        ids.push(task_id(&names.text()?)?);
+    }
+    Ok(ids)
+}
+
+/// A pod id out of the store.
+pub(super) fn pod_id(text: &str) -> Result<PodId, StoreError> {
+    PodId::parse(text).map_err(|error| StoreError::Contract(format!("pod id {text:?} {error}")))
 }
 
 /// A cluster id out of the store.

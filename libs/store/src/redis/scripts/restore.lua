@@ -2,6 +2,7 @@
 -- of a run the pod and the attempt.
 local t, standing = ARGV[3], ARGV[12]
 local known = call('HMGET', '@state@' .. t, 'cluster', 'final')
+local well = standing == 'running' and not refusal(ARGV[13])
 if not known[1] then
   if not home_of(t) then attach(ARGV[4], t) end
   accept()
@@ -14,9 +15,7 @@ end
 if not known[1] then
   if standing == 'running' then call('HSET', '@state@' .. t, 'attempt', ARGV[14]) end
   -- A run whose pod may not claim anything goes on all the same, and claims the task once its pod is well.
-  if standing == 'waiting' or refusal(ARGV[13]) then enqueue(t) end
+  if not well then enqueue(t) end
 end
-if standing == 'running' and not refusal(ARGV[13]) then
-  return go_on(t, ARGV[13], ARGV[14]) and 'claimed' or 'lost'
-end
+if well then return go_on(t, ARGV[13], ARGV[14]) and 'claimed' or 'lost' end
 return call('ZSCORE', '@waiting@' .. ARGV[5], t) and 'waiting' or 'claimed'
