@@ -57,6 +57,8 @@ pub struct Open {
     pub only: Vec<Status>,
     /// Where the client stands.
     pub last: LastEventId,
+    /// When its request came.
+    pub asked: Instant,
     /// Cuts the HTTP connection that carries the stream.
     pub connection_cut: CancellationToken,
 }
@@ -173,6 +175,7 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
             last: request.last.clone(),
             tasks: request.tasks.clone(),
             limit: ReadLimit::default(),
+            asked: request.asked,
         };
         let registered = match pod.store.register(&asked).await {
             Ok(registered) => registered,
@@ -205,6 +208,9 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
             Registered::Done => {
                 pod.metrics.stream_opens.get_or_create(&OutcomeLabels { outcome: "done" }).inc();
                 return Ok(Opening::Nothing);
+            }
+            Registered::Late => {
+                return Ok(shed(pod, "late", "a newer request has this stream; reconnect"));
             }
             Registered::NoHealth => pod.revive().await?,
             Registered::Buried => pod.be_somebody_else(&id).await?,

@@ -9,7 +9,7 @@ use fundbond_store::{
     Registered, Registry as _, Submission, Submitted, Subscription, redis::Config,
 };
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{arrivals::Arrivals, designs::Broken, event};
 use crate::error::RunError;
@@ -110,6 +110,7 @@ async fn prepare(
         last: LastEventId::Start,
         tasks: vec![stream.task.clone()],
         limit: ReadLimit::default(),
+        asked: Instant::now(),
     };
     let Registered::Open(_) = holder.store.register(&asked).await? else {
         return Err(Broken::Refused("a stream").into());

@@ -8,6 +8,7 @@
 //! Every step may be repeated: after an error nobody knows whether it was done.
 
 mod bus;
+mod clock;
 mod emitter;
 mod housekeeping;
 mod leases;

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, Epoch, LastEventId, PodId, Position, TaskId};
+use tokio::time::Instant;
 
 use crate::{ReadLimit, Reading, StoreError};
 
@@ -35,6 +36,9 @@ pub struct Register {
     pub tasks: Vec<TaskId>,
     /// How much of the log comes with the answer.
     pub limit: ReadLimit,
+    /// When the client asked, by the clock of this process. A network that keeps a request back must not let it take the
+    /// stream from one that the client made since.
+    pub asked: Instant,
 }
 
 /// A held stream.
@@ -56,6 +60,8 @@ pub enum Registered {
     /// Every task is final and the client stands at the end, or the stream was closed and this resumes it: there is
     /// nothing to hold (204).
     Done,
+    /// Somebody asked for the stream after this request was made, and was given it: nothing happened.
+    Late,
     /// The pod was buried; see [`Node::Buried`].
     Buried,
     /// The pod has no health; it must send a heartbeat first.

@@ -86,6 +86,7 @@ async fn open(store: &MemoryStore, pod: &str, stream: &str) {
         last: LastEventId::Start,
         tasks: vec![],
         limit: ReadLimit::default(),
+        asked: Instant::now(),
     };
     assert!(matches!(store.register(&request).await.unwrap(), Registered::Open(_)));
 }

@@ -23,6 +23,7 @@ use fundbond_protocol::{
     headers::{EVENT_STREAM, LAST_EVENT_ID, QUERY_CLUSTER, QUERY_LAST_EVENT_ID, X_ACCEL_BUFFERING},
     sse::{write_comment, write_retry},
 };
+use tokio::time::Instant;
 
 /// Parameters of the stream's `GET` form. `cluster` is the gateway's and passes by.
 const PARAMETERS: [&str; 6] = ["taskIds", "events", "userId", "system", QUERY_LAST_EVENT_ID, QUERY_CLUSTER];
@@ -140,6 +141,7 @@ async fn open(
             tasks: wanted.task_ids,
             only: wanted.events,
             last,
+            asked: Instant::now(),
             connection_cut: cut.0,
         },
     );

@@ -17,6 +17,7 @@ use fundbond_protocol::{
     headers::{QUERY_CLUSTER, QUERY_LAST_EVENT_ID},
     users::{ClosedStream, UserStatus},
 };
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
@@ -66,7 +67,9 @@ pub async fn connect(
     Span::current().record("userId", user.as_str());
     Span::current().record("connectionId", connection.as_str());
     let connection_cut = ConnectionCut::of(&request).0;
-    let opening = stream::open(&pod, Open { connection, tasks: Vec::new(), only, last, connection_cut });
+    let asked = Instant::now();
+    let opening =
+        stream::open(&pod, Open { connection, tasks: Vec::new(), only, last, asked, connection_cut });
     Ok(answer(opening.await))
 }
 

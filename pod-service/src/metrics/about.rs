@@ -11,7 +11,7 @@ pub const STREAM_OPENS: About = labelled(
     &[(
         "outcome",
         "`start` of the log, `resumed` where the client left off, `reset` as that is gone, `done` as nothing will ever \
-         come, `replaced`, `shed` as the pod is full or drains, `failed` as the store is away",
+         come, `replaced`, `late` as a newer request came first, `shed` as the pod is full or drains, `failed` as the store is away",
     )],
 );
 pub const STREAM_ENDS: About = labelled(

@@ -11,6 +11,7 @@ use std::{
 };
 
 use fundbond_protocol::{TaskEvent, TaskId};
+use fundbond_service_runtime::exit::chain;
 use fundbond_store::{Attempt, Claimed, Emit, RETENTION, Restored, Standing, StoreError, Submission};
 use futures::{TryStreamExt, stream};
 use tokio::{sync::Notify, time::Instant};
@@ -187,17 +188,14 @@ impl std::fmt::Debug for Recall {
 /// Says everything again whenever that is wanted, until the pod stops.
 pub async fn run(pod: Arc<Pod>) {
     loop {
-        tokio::select! {
-            () = pod.runner.recall.wanted.notified() => {}
-            () = pod.runner.recall.unread.notified() => {
-                read_ends(&pod).await;
-                continue;
-            }
+        let reads = tokio::select! {
+            () = pod.runner.recall.wanted.notified() => false,
+            () = pod.runner.recall.unread.notified() => true,
             () = pod.stopped.begun() => return,
-        }
+        };
         let mut backoff = Backoff::default();
-        // The bus may be back before the steps are: what was not said is said later, or nobody would say it.
-        while let Err(error) = say_all_again(&pod).await {
+        // The bus may be back before the steps are: what was not said or read is later, or nobody would do it.
+        while let Err(error) = if reads { read_ends(&pod).await } else { say_all_again(&pod).await } {
             backoff.failed("recall", &error);
             tokio::select! {
                 () = backoff.wait() => {}
@@ -207,15 +205,22 @@ pub async fn run(pod: Arc<Pod>) {
     }
 }
 
-/// Reads how tasks ended that others ended. What the store cannot say now is read after the next one.
-async fn read_ends(pod: &Pod) {
+/// Reads how tasks ended that others ended.
+async fn read_ends(pod: &Pod) -> Result<(), StoreError> {
     loop {
-        let Some(unread) = pod.runner.recall.lock().unread.pop_front() else { return };
-        let record = match pod.store.task(&unread.submission.task).await {
+        let Some(unread) = pod.runner.recall.lock().unread.pop_front() else { return Ok(()) };
+        let task = &unread.submission.task;
+        let record = match pod.store.task(task).await {
             Ok(record) => record,
-            Err(error) => {
+            Err(error @ StoreError::Unreachable(_)) => {
                 pod.doubt_store(&error);
-                return pod.runner.recall.lock().unread.push_front(unread);
+                pod.runner.recall.lock().unread.push_front(unread);
+                return Err(error);
+            }
+            // Nobody can read it, and the others are not to wait for it.
+            Err(error @ StoreError::Contract(_)) => {
+                tracing::error!(correlationId = %task, error = chain(&error), "the end of a task cannot be read");
+                continue;
             }
         };
         let json = record.filter(|record| record.is_final).and_then(|record| record.latest);

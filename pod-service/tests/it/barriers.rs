@@ -8,6 +8,7 @@ use fundbond_store::{
 };
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     client::{TestPod, TestStream, offset, post, within},
@@ -45,6 +46,7 @@ async fn take_over(store: &TroubledStore) -> (PodId, u64) {
         last: LastEventId::Start,
         tasks: Vec::new(),
         limit: ReadLimit::default(),
+        asked: Instant::now(),
     };
     match store.inner.register(&request).await.unwrap() {
         Registered::Open(opened) => (pod, opened.generation.0),

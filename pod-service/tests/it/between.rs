@@ -1,10 +1,15 @@
 //! What happens between a question to the store and its answer.
 
-use fundbond_protocol::{ConnectionId, LastEventId, TaskId};
-use fundbond_store::{Bus as _, ReadLimit, Register, Registered, Registry as _, Tasks as _, memory::Restart};
+use std::time::Duration;
+
+use fundbond_protocol::{ClusterId, ConnectionId, LastEventId, PodId, TaskId};
+use fundbond_store::{
+    Bus as _, Message, ReadLimit, Register, Registered, Registry as _, Tasks as _, memory::Restart,
+};
 use http::Request;
 use http_body_util::Full;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     client::{TestPod, TestStream, post, send, within},
@@ -64,11 +69,39 @@ async fn a_registration_that_comes_after_its_stream_was_given_up_is_released() {
         last: LastEventId::Start,
         tasks: Vec::new(),
         limit: ReadLimit::default(),
+        asked: Instant::now(),
     };
     assert!(matches!(store.register(&late).await.unwrap(), Registered::Open(_)));
     until_released(&store, "late").await;
     assert_eq!(store.holder(&id("here")).await.unwrap(), Some(holder));
     drop(here);
+    pod.stop().await;
+}
+
+// Two pages would take the stream from each other, or the one that is open would be told of one that is gone.
+#[tokio::test]
+async fn a_request_for_a_stream_that_a_newer_one_overtook_is_sent_away() {
+    let (pod, store) = pod().await;
+    let id = |text: &str| ConnectionId::parse(text).unwrap();
+    let other = PodId::parse("other~1").unwrap();
+    let cluster = ClusterId::parse("elsewhere").unwrap();
+    store.heartbeat(&other, &cluster).await.unwrap();
+    let newer = Register {
+        connection: id("c"),
+        pod: other.clone(),
+        cluster: cluster.clone(),
+        last: LastEventId::Start,
+        tasks: Vec::new(),
+        limit: ReadLimit::default(),
+        asked: Instant::now() + Duration::from_mins(1),
+    };
+    assert!(matches!(store.register(&newer).await.unwrap(), Registered::Open(_)));
+    let answer = pod.get("/api/fund-events/c").await;
+    assert_eq!(answer.status, 200, "no browser comes back after another status");
+    assert!(answer.text.starts_with("retry: "), "{}", answer.text);
+    assert!(answer.text.contains("a newer request has this stream"), "{}", answer.text);
+    assert_eq!(store.holder(&id("c")).await.unwrap(), Some((other, cluster)));
+    assert!(metric(&pod, r#"fund_stream_opens_total{outcome="late"} 1"#).await);
     pod.stop().await;
 }
 
@@ -146,6 +179,32 @@ async fn a_store_that_forgot_learns_again_how_tasks_ended_that_somebody_cancelle
         until_final(&store, task).await;
         assert_eq!(store.task(&TaskId::parse(task).unwrap()).await.unwrap(), before);
     }
+    pod.stop().await;
+}
+
+// The end is read again until the store says it, not only when the next task ends.
+#[tokio::test]
+async fn an_end_that_could_not_be_read_at_once_is_remembered_all_the_same() {
+    let settings = fundbond_pod_service::Settings {
+        task_concurrency: std::num::NonZeroUsize::new(1),
+        ..crate::client::settings()
+    };
+    let store = std::sync::Arc::new(TroubledStore::default());
+    let pod = TestPod::with(settings, store.clone()).await;
+    pod.start_steps("runs", "c", 1_000, 1_000).await;
+    pod.start_steps("waits", "c", 1, 0).await;
+    let told = store.hold_messages(|message| matches!(message, Message::Ended { .. }));
+    assert_eq!(pod.post("/api/tasks/waits/cancel", &json!({})).await.status, 200);
+    told.reached(1).await;
+    let read = store.fail_then_hold("task", 3);
+    told.release();
+    read.reached(1).await;
+    read.release();
+    let task = TaskId::parse("waits").unwrap();
+    let before = store.inner.task(&task).await.unwrap();
+    store.inner.restart(Restart::LoseEverything);
+    until_final(&store, "waits").await;
+    assert_eq!(store.task(&task).await.unwrap(), before);
     pod.stop().await;
 }
 

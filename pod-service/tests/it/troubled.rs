@@ -45,6 +45,7 @@ enum Trouble {
     Failing(usize),
     /// The step is done, and its answer is lost.
     Unheard(usize),
+    FailingThenHeld(usize, Arc<Hold>),
 }
 
 /// The way of the messages from the store into the pods.
@@ -107,6 +108,13 @@ impl TroubledStore {
         self.troubles.lock().unwrap().insert(step, Trouble::Failing(times));
     }
 
+    /// Fails the next `times` calls of `step`, and holds up the answers after them.
+    pub fn fail_then_hold(&self, step: &'static str, times: usize) -> Arc<Hold> {
+        let hold = Hold::new();
+        self.troubles.lock().unwrap().insert(step, Trouble::FailingThenHeld(times, hold.clone()));
+        hold
+    }
+
     /// Does the next `times` calls of `step`, and loses their answers.
     pub fn lose_answers(&self, step: &'static str, times: usize) {
         self.troubles.lock().unwrap().insert(step, Trouble::Unheard(times));
@@ -140,11 +148,11 @@ impl TroubledStore {
                     unheard = true;
                     None
                 }
-                Some(Trouble::Failing(left)) => {
+                Some(Trouble::Failing(left) | Trouble::FailingThenHeld(left @ 1.., _)) => {
                     *left -= 1;
                     return Err(StoreError::Unreachable("this store is away".into()));
                 }
-                Some(Trouble::Held(hold)) => Some(hold.clone()),
+                Some(Trouble::Held(hold) | Trouble::FailingThenHeld(0, hold)) => Some(hold.clone()),
             }
         };
         let answer = call.await;
@@ -323,7 +331,7 @@ impl Queue for TroubledStore {
 #[async_trait]
 impl Tasks for TroubledStore {
     async fn task(&self, task: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
-        self.inner.task(task).await
+        self.step("task", self.inner.task(task)).await
     }
 
     async fn list(&self, query: &TaskQuery) -> Result<TaskPage, StoreError> {

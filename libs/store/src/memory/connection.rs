@@ -66,6 +66,8 @@ pub(super) struct Connection {
     /// Members that are open.
     open: usize,
     had_tasks: bool,
+    /// When the newest request to hold it was made.
+    pub(super) asked: Option<Instant>,
     /// Nobody may resume it.
     pub(super) closed: bool,
     /// Ids that senders gave.
@@ -88,6 +90,7 @@ impl Connection {
             attached: 0,
             open: 0,
             had_tasks: false,
+            asked: None,
             closed: false,
             named: Named::default(),
             expires,

@@ -20,6 +20,10 @@ impl State {
             Health::Well => {}
         }
         let id = &request.connection;
+        let known = self.data.known_connection(id, self.world.now);
+        if known.is_some_and(|connection| connection.asked.is_some_and(|newest| request.asked < newest)) {
+            return Registered::Late;
+        }
         // A stream that was closed is over for whoever resumes it, and begins anew for whoever opens it.
         if request.last == LastEventId::Start {
             self.data.connection(id, &mut self.world).closed = false;
@@ -40,7 +44,9 @@ impl State {
         }
         let last = self.data.connection(id, &mut self.world).generation;
         let generation = self.world.generation_after(last);
-        self.data.connection(id, &mut self.world).generation = generation;
+        let connection = self.data.connection(id, &mut self.world);
+        connection.generation = generation;
+        connection.asked = Some(request.asked);
         if let Some((pod, _)) = self.data.hold(id, &request.pod, &request.cluster) {
             self.wires.tell(&pod, Message::Lost { connection: id.clone(), generation });
         }

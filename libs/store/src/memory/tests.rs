@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fundbond_protocol::{EventId, LastEventId, Status, TraceId};
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::{Queue, RETENTION, Submission, TOMBSTONE};
@@ -51,6 +51,7 @@ async fn live_a_little(store: &MemoryStore) {
             last: LastEventId::Start,
             tasks: vec![task.clone()],
             limit: ReadLimit::default(),
+            asked: Instant::now(),
         };
         store.register(&register).await.unwrap();
         for step in 1..=number % 3 {

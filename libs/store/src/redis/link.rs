@@ -5,7 +5,7 @@
 //! steps in between fail at once.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,10 @@ use redis::{
 };
 use tokio::{sync::Mutex, time::Instant};
 
-use super::scripts::{self, PLAIN, Step};
+use super::{
+    clock::{ServerClock, When},
+    scripts::{self, PLAIN, Step},
+};
 use crate::{Observer, StepOutcome, StoreError, wait};
 
 /// How long a connection may take to come about. A server in the same cluster takes a millisecond.
@@ -73,6 +76,8 @@ pub(super) struct Commands {
     client: Client,
     scripts: Vec<String>,
     state: Mutex<Way>,
+    /// The clock of the server that was reached last.
+    clock: StdMutex<Option<ServerClock>>,
     observer: OnceLock<Arc<dyn Observer>>,
 }
 
@@ -93,7 +98,7 @@ impl Commands {
         let scripts = Step::ALL.map(|step| scripts::text(step, log_floor, log_per_task));
         let down = Down { until: Instant::now(), failures: 0, why: "not connected yet".into() };
         let state = Mutex::new(Way { serial: 0, link: Err(down) });
-        Self { client, scripts: scripts.into(), state, observer: OnceLock::new() }
+        Self { client, scripts: scripts.into(), state, clock: StdMutex::default(), observer: OnceLock::new() }
     }
 
     /// Tells `observer` from now on; the first one stays.
@@ -181,7 +186,10 @@ impl Commands {
         let mut link = self.link().await?;
         let found = life(&mut link.connection).await;
         let why = match found {
-            Ok(run) if run == link.run => return Ok(()),
+            Ok((run, clock)) if run == link.run => {
+                self.saw(clock);
+                return Ok(());
+            }
             Ok(_) => "the server's history changed".to_owned(),
             Err(error) => error.to_string(),
         };
@@ -190,6 +198,31 @@ impl Commands {
             tracing::warn!(error = why, "the connection to Redis is given up");
         }
         Err(StoreError::Unreachable(why.into()))
+    }
+
+    /// When `moment` was, on the server's clock.
+    pub(super) async fn when(&self, moment: Instant) -> Result<When, StoreError> {
+        self.link().await?;
+        let clock = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock
+            .map(|clock| clock.when(moment))
+            .ok_or_else(|| StoreError::Contract("a server that was reached and did not say its time".into()))
+    }
+
+    /// The server said its time. False where that was known well enough.
+    pub(super) fn hear_time(&self, micros: u64, sent: Instant, received: Instant) -> bool {
+        let known = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some_and(|clock| clock.allows(micros, sent, received)) {
+            return false;
+        }
+        tracing::info!("the clock of Redis was set");
+        self.saw(ServerClock::new(micros, sent, received));
+        true
+    }
+
+    fn saw(&self, newer: ServerClock) {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        *clock = Some(clock.map_or(newer, |known| known.better(newer, Instant::now())));
     }
 
     /// The connection in use, or a new one.
@@ -231,7 +264,8 @@ impl Commands {
             .set_response_timeout(Some(ANSWER_WITHIN));
         let connecting = async {
             let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            let run = life(&mut connection).await?;
+            let (run, clock) = life(&mut connection).await?;
+            self.saw(clock);
             let mut link = Link { connection, serial, run, digests: Arc::from([]) };
             link.digests = link.load(&self.scripts).await?.into();
             Ok(link)
@@ -302,11 +336,14 @@ impl Link {
 }
 
 /// Names the life of a server: its process, and its history among replicas. A restart changes the first, a
-/// failover there and back the second.
-async fn life(connection: &mut MultiplexedConnection) -> Result<String, Unfit> {
+/// failover there and back the second. The server says what time it is, too.
+async fn life(connection: &mut MultiplexedConnection) -> Result<(String, ServerClock), Unfit> {
     let mut pipeline = redis::pipe();
-    pipeline.cmd("INFO").arg("server").cmd("INFO").arg("replication");
-    let (server, replication): (String, String) = pipeline.query_async(connection).await?;
+    pipeline.cmd("INFO").arg("server").cmd("INFO").arg("replication").cmd("TIME");
+    let sent = Instant::now();
+    let (server, replication, (seconds, micros)): (String, String, (u64, u64)) =
+        pipeline.query_async(connection).await?;
+    let clock = ServerClock::new(seconds * 1_000_000 + micros, sent, Instant::now());
     let field = |text: &str, name: &'static str| {
         let mut lines = text.lines();
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
@@ -318,7 +355,7 @@ async fn life(connection: &mut MultiplexedConnection) -> Result<String, Unfit> {
     let (run, history) = (field(&server, "run_id")?, field(&replication, "master_replid")?);
     // 64 bits of each: a life is compared with the one before it, not with all there ever were.
     let short = |text: &str| text.chars().take(16).collect::<String>();
-    Ok(format!("{}-{}", short(&run), short(&history)))
+    Ok((format!("{}-{}", short(&run), short(&history)), clock))
 }
 
 fn forgot_scripts(answer: &RedisResult<Value>) -> bool {

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, LastEventId, PodId, Position, keys};
+use tokio::time::Instant;
 
-use super::{RedisStore, reply, scripts::Step, word};
+use super::{RedisStore, clock::When, reply, scripts::Step, word};
 use crate::{
     Asserted, Assertion, Closed, Finished, Generation, Holder, Node, Opened, ReadLimit, Reading, Reasserted,
     Register, Registered, Registry, StoreError,
@@ -24,6 +25,25 @@ fn standing(last: &LastEventId) -> [String; 3] {
 fn bounds(limit: ReadLimit) -> [String; 2] {
     // The first entry always passes, so nobody asks for none.
     [limit.entries.max(1).to_string(), limit.bytes.to_string()]
+}
+
+fn registration(request: &Register, asked: When) -> Vec<String> {
+    let [how, epoch, offset] = standing(&request.last);
+    let [entries, bytes] = bounds(request.limit);
+    let mut arguments = vec![
+        request.connection.to_string(),
+        request.pod.to_string(),
+        request.cluster.to_string(),
+        how,
+        epoch,
+        offset,
+        entries,
+        bytes,
+        asked.earliest.to_string(),
+        asked.latest.to_string(),
+    ];
+    arguments.extend(request.tasks.iter().map(ToString::to_string));
+    arguments
 }
 
 #[async_trait]
@@ -47,30 +67,24 @@ impl Registry for RedisStore {
     }
 
     async fn register(&self, request: &Register) -> Result<Registered, StoreError> {
-        let [how, epoch, offset] = standing(&request.last);
-        let [entries, bytes] = bounds(request.limit);
-        let mut arguments = vec![
-            request.connection.to_string(),
-            request.pod.to_string(),
-            request.cluster.to_string(),
-            how,
-            epoch,
-            offset,
-            entries,
-            bytes,
-        ];
-        arguments.extend(request.tasks.iter().map(ToString::to_string));
-        let mut answer = reply::parts(self.commands.step(Step::Register, arguments).await?)?;
-        match answer.text()?.as_str() {
-            "open" => Ok(Registered::Open(Opened {
-                generation: Generation(answer.number()?),
-                reading: reply::reading(answer.parts()?)?,
-                tasks: reply::attached(answer.parts()?)?,
-            })),
-            "done" => Ok(Registered::Done),
-            "buried" => Ok(Registered::Buried),
-            "nohealth" => Ok(Registered::NoHealth),
-            other => Err(StoreError::Contract(format!("register answered {other:?}"))),
+        loop {
+            let (asked, sent) = (self.commands.when(request.asked).await?, Instant::now());
+            let mut answer =
+                reply::parts(self.commands.step(Step::Register, registration(request, asked)).await?)?;
+            return match answer.text()?.as_str() {
+                "open" => Ok(Registered::Open(Opened {
+                    generation: Generation(answer.number()?),
+                    reading: reply::reading(answer.parts()?)?,
+                    tasks: reply::attached(answer.parts()?)?,
+                })),
+                "done" => Ok(Registered::Done),
+                // Only by a clock that shows another time now.
+                "late" if self.commands.hear_time(answer.number()?, sent, Instant::now()) => continue,
+                "late" => Ok(Registered::Late),
+                "buried" => Ok(Registered::Buried),
+                "nohealth" => Ok(Registered::NoHealth),
+                other => Err(StoreError::Contract(format!("register answered {other:?}"))),
+            };
         }
     }
 

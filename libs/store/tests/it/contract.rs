@@ -30,6 +30,8 @@ macro_rules! contract_suite {
                 a_new_stream_begins_at_offset_zero_and_is_held
                 what_was_logged_before_the_stream_opened_is_replayed
                 a_known_position_brings_exactly_what_follows
+                a_request_that_a_newer_one_overtook_takes_nothing
+                a_request_that_comes_after_its_stream_ended_takes_nothing
                 a_takeover_tells_the_old_pod_and_has_the_greater_generation
                 a_client_that_comes_back_to_the_same_pod_takes_over_from_itself
                 a_resume_takes_no_task_from_another_connection

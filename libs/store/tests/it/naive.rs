@@ -30,7 +30,7 @@ const fn naive(name: &'static str, does: &'static str, told_by: &'static [&'stat
 }
 
 /// By name.
-const NAIVE: [Naive; 42] = [
+const NAIVE: [Naive; 43] = [
     naive(
         "ack_early",
         "ends a claim before the final event is in the log",
@@ -242,6 +242,11 @@ const NAIVE: [Naive; 42] = [
         "reassert_unfenced",
         "lets an older holder assert itself",
         &["contract::reassert::an_older_holder_is_replaced_and_changes_nothing"],
+    ),
+    naive(
+        "register_unasked",
+        "gives a stream to whichever request comes last, however long it was under way",
+        &["contract::register::a_request_that_a_newer_one_overtook_takes_nothing"],
     ),
     naive(
         "reset_forgets",

@@ -18,6 +18,7 @@ use fundbond_store::{
     Subscription,
 };
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// The floor every fixture gives its store: small enough to overrun in a scenario.
 pub(crate) const LOG_FLOOR: usize = 12;
@@ -177,6 +178,18 @@ impl Scene {
         last: LastEventId,
         names: &[&str],
     ) -> Registered {
+        self.register_asked(Instant::now(), pod, stream, last, names).await
+    }
+
+    /// Registers for a client that asked at some other time.
+    pub(crate) async fn register_asked(
+        &self,
+        asked: Instant,
+        pod: &PodId,
+        stream: &str,
+        last: LastEventId,
+        names: &[&str],
+    ) -> Registered {
         let request = Register {
             connection: connection(stream),
             pod: pod.clone(),
@@ -184,6 +197,7 @@ impl Scene {
             last,
             tasks: tasks(names),
             limit: ReadLimit::default(),
+            asked,
         };
         self.store.register(&request).await.unwrap()
     }

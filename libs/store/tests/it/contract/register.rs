@@ -1,9 +1,16 @@
 //! Opening a stream.
 
-use fundbond_protocol::LastEventId;
-use fundbond_store::{Message, Registered};
+use std::time::Duration;
 
-use crate::scene::{Scene, at, connection, entries, opened, short, tasks, told};
+use fundbond_protocol::LastEventId;
+use fundbond_store::{Closed, Holder, Message, Opened, Registered};
+use tokio::time::Instant;
+
+use crate::scene::{Scene, at, connection, entries, opened, short, task, tasks, told};
+
+fn at_start(stream: &Opened) -> LastEventId {
+    LastEventId::At(at(&stream.reading.epoch, 0))
+}
 
 pub(crate) async fn a_new_stream_begins_at_offset_zero_and_is_held(scene: &Scene) {
     let pod = scene.pod("a").await;
@@ -49,6 +56,37 @@ pub(crate) async fn a_takeover_tells_the_old_pod_and_has_the_greater_generation(
     scene.emit("t", "0", "c").await;
     assert!(told(&scene.heard(&mut old_ear).await, "c").is_empty());
     assert_eq!(told(&scene.heard(&mut new_ear).await, "c"), ["event 1 t:0"]);
+}
+
+// Tells `register_unasked`: the page that is open would be told that another one replaced it, and there is none.
+pub(crate) async fn a_request_that_a_newer_one_overtook_takes_nothing(scene: &Scene) {
+    let (slow, quick) = (scene.pod("a").await, scene.pod("b").await);
+    let mut ear = scene.listen(&quick).await;
+    // By more than the clocks of server and pod are known to each other.
+    let asked = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+    let open = scene.open(&quick, "c", &["t"]).await;
+    let held = scene.store.holder(&connection("c")).await.unwrap();
+    for last in [LastEventId::Start, at_start(&open), LastEventId::Unknown] {
+        let late = scene.register_asked(asked, &slow, "c", last, &["t", "u"]).await;
+        assert_eq!(late, Registered::Late);
+    }
+    assert_eq!(scene.store.holder(&connection("c")).await.unwrap(), held);
+    let lost = |message: &&Message| matches!(message, Message::Lost { connection, .. } if connection.as_str() == "c");
+    assert_eq!(scene.heard(&mut ear).await.iter().find(lost), None);
+    assert_eq!(scene.store.task(&task("u")).await.unwrap(), None, "no task of its own is attached");
+    // Whoever asks now is newer than both.
+    assert!(scene.open(&slow, "c", &[]).await.generation > open.generation);
+}
+
+// Else a request that was under way would open what its client has left since.
+pub(crate) async fn a_request_that_comes_after_its_stream_ended_takes_nothing(scene: &Scene) {
+    let pod = scene.pod("a").await;
+    let asked = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+    let open = scene.open(&pod, "c", &[]).await;
+    let holder = Holder { connection: connection("c"), pod: pod.clone(), generation: open.generation };
+    assert_eq!(scene.close(&holder).await, Closed::Deleted);
+    assert_eq!(scene.register_asked(asked, &pod, "c", LastEventId::Start, &[]).await, Registered::Late);
+    assert_eq!(scene.holder_of("c").await, None);
 }
 
 pub(crate) async fn a_client_that_comes_back_to_the_same_pod_takes_over_from_itself(scene: &Scene) {

@@ -18,6 +18,9 @@ const ROUNDS: u32 = 40;
 /// Rounds in which nothing may happen any more before the rest is called rest: two re-assertions.
 const QUIET: u32 = 5;
 
+/// Between two requests for streams: more than the clocks of pod and server are uncertain of each other in a minute.
+const APART: Duration = Duration::from_millis(100);
+
 impl World {
     pub(super) fn play(&mut self) {
         for _ in 0..self.random.random_range(20..160) {
@@ -60,6 +63,7 @@ impl World {
             992..995 => self.restart(Loss::Everything, "total loss"),
             982..988 => self.restart(Loss::SinceBackup, "roll back"),
             988..992 => self.restart(Loss::Nothing, "restart without loss"),
+            995..1000 => self.let_one_through(),
             _ => {}
         }
     }
@@ -67,6 +71,9 @@ impl World {
     /// The faults stop: tasks end, pods recover, clients come back until there is nothing left to say.
     pub(super) fn settle(&mut self) {
         self.faults = false;
+        while !self.kept_back.is_empty() {
+            self.let_one_through();
+        }
         for pod in 0..self.pods.len() {
             self.pods[pod].paused = false;
             if self.pods[pod].deaf {
@@ -197,6 +204,7 @@ impl World {
             connection: self.clients[client].connection.clone(),
             client: Some(client),
             phase: Phase::Registering,
+            asked: self.origin + APART * u32::try_from(stream).unwrap(),
             generation: None,
             position: None,
             waiting: Vec::new(),
@@ -211,7 +219,23 @@ impl World {
         self.clients[client].stream = Some(stream);
         self.clients[client].opened = true;
         self.seen.note("stream opened");
-        self.register(stream);
+        if self.faults
+            && self.random.random_bool(0.05)
+            && let Some(request) = self.request(stream)
+        {
+            self.kept_back.push((stream, request));
+            self.seen.note("request kept back");
+        } else {
+            self.register(stream);
+        }
+    }
+
+    /// A request reaches the store at last, whether or not anybody still waits for it.
+    fn let_one_through(&mut self) {
+        if let Some(place) = (0..self.kept_back.len()).collect::<Vec<_>>().choose(&mut self.random) {
+            let (stream, request) = self.kept_back.swap_remove(*place);
+            self.send(stream, &request);
+        }
     }
 
     fn read(&mut self, client: usize, frames: usize) {
@@ -369,6 +393,10 @@ impl World {
         }
         self.seen.note(what);
         self.losses += 1;
+        // What was under way went to a server that is no more.
+        for (stream, _) in std::mem::take(&mut self.kept_back) {
+            self.shed(stream);
+        }
         for task in &mut self.tasks {
             // Some runners start over, as after a crash.
             if !lossless && self.random.random_bool(0.5) {

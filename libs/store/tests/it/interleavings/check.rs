@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fundbond_protocol::{ConnectionId, LastEventId, Position, TaskId};
 use fundbond_store::{EntryKind, Outcome, ReadLimit, Register, Registered};
+use tokio::time::Instant;
 
 use super::{
     pod::id_of,
@@ -125,6 +126,7 @@ impl World {
             last: LastEventId::Unknown,
             tasks: Vec::new(),
             limit: ReadLimit::default(),
+            asked: Instant::now(),
         };
         match now(self.store.register(&request)) {
             Registered::Open(opened) => opened.tasks.into_iter().map(|(task, _)| task).collect(),

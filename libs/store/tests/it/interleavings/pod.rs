@@ -15,20 +15,42 @@ impl World {
     // What a pod asks of the store. The step happens at once; its answer arrives later.
 
     pub(super) fn register(&mut self, stream: usize) {
+        if let Some(request) = self.request(stream) {
+            self.send(stream, &request);
+        }
+    }
+
+    /// What the pod of a stream asks for it, if its client is still there.
+    pub(super) fn request(&mut self, stream: usize) -> Option<Register> {
         let limit = self.limit();
-        let Some(client) = self.streams[stream].client else { return };
-        let client = &self.clients[client];
+        let client = &self.clients[self.streams[stream].client?];
         let pod = self.streams[stream].pod;
-        let request = Register {
+        Some(Register {
             connection: client.connection.clone(),
             pod: self.pods[pod].id.clone(),
             cluster: cluster("k"),
             last: client.last.clone(),
             tasks: client.wanted.clone(),
             limit,
-        };
-        let answer = now(self.store.register(&request));
-        self.pods[pod].replies.push_back(Reply::Registered(stream, answer));
+            asked: self.streams[stream].asked,
+        })
+    }
+
+    /// The step is done. Its answer reaches a pod that still waits for it.
+    pub(super) fn send(&mut self, stream: usize, request: &Register) {
+        let answer = now(self.store.register(request));
+        let pod = &mut self.pods[self.streams[stream].pod];
+        if pod.streams.contains(&stream) {
+            pod.replies.push_back(Reply::Registered(stream, answer));
+        }
+    }
+
+    /// The pod gives up asking for a stream; its client comes back.
+    pub(super) fn shed(&mut self, stream: usize) {
+        if let Some(client) = self.streams[stream].client.take() {
+            self.clients[client].stream = None;
+        }
+        self.drop_stream(stream);
     }
 
     fn catch_up(&mut self, stream: usize) {
@@ -137,6 +159,10 @@ impl World {
                     self.seen.note("done at once");
                 }
                 return self.drop_stream(stream);
+            }
+            Registered::Late => {
+                self.seen.note("request overtaken");
+                return self.shed(stream);
             }
             Registered::Buried | Registered::NoHealth => {
                 let id = self.pods[pod].id.clone();

@@ -3,14 +3,16 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use fundbond_protocol::{ConnectionId, Epoch, ForeignEvent, LastEventId, PodId, Position, TaskId};
 use fundbond_store::{
-    Entry, EntryKind, Finished, Generation, Message, Node, Reading, Reasserted, Registered, Snapshot, Store,
-    Subscription,
+    Entry, EntryKind, Finished, Generation, Message, Node, Reading, Reasserted, Register, Registered,
+    Snapshot, Store, Subscription,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use tokio::time::Instant;
 
 use super::stage::{Bounds, Stage, now};
 use crate::scene::{cluster, connection, pod_id, task};
@@ -44,6 +46,8 @@ pub(super) struct Stream {
     /// The client, until it leaves.
     pub(super) client: Option<usize>,
     pub(super) phase: Phase,
+    /// When its client asked for it.
+    pub(super) asked: Instant,
     pub(super) generation: Option<Generation>,
     /// What was written to the client; unknown before the answer to the registration.
     pub(super) position: Option<Position>,
@@ -158,6 +162,8 @@ impl Seen {
             "pod paused",
             "pod started again",
             "read on",
+            "request kept back",
+            "request overtaken",
             "reset at open",
             "reset while live",
             "restart without loss",
@@ -180,6 +186,10 @@ pub(super) struct World {
     pub(super) streams: Vec<Stream>,
     pub(super) clients: Vec<Client>,
     pub(super) tasks: Vec<Task>,
+    /// Requests for streams that the network keeps back.
+    pub(super) kept_back: Vec<(usize, Register)>,
+    /// When the world began.
+    pub(super) origin: Instant,
     /// What stands at each place of each history.
     pub(super) truth: BTreeMap<(String, String, u64), Entry>,
     /// How often each event of others was logged.
@@ -206,6 +216,8 @@ impl World {
             streams: Vec::new(),
             clients: Vec::new(),
             tasks: Vec::new(),
+            kept_back: Vec::new(),
+            origin: Instant::now().checked_sub(Duration::from_mins(1)).expect("a minute ago there was time"),
             truth: BTreeMap::new(),
             published: Vec::new(),
             losses: 0,

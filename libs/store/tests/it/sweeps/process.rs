@@ -8,6 +8,7 @@ use fundbond_store::{Asserted, Assertion, Closed, Generation, Node, Reasserted, 
 use crate::scene::{at, cluster, connection, pod_id};
 use fundbond_protocol::LastEventId;
 use fundbond_store::{Holder, ReadLimit, Register};
+use tokio::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -116,6 +117,7 @@ impl Process {
                 last: LastEventId::Start,
                 tasks: vec![],
                 limit: ReadLimit::default(),
+                asked: Instant::now(),
             };
             match store.register(&request).await.unwrap() {
                 Registered::Open(opened) => {
@@ -126,6 +128,7 @@ impl Process {
                     self.beat(nonces, store).await;
                 }
                 Registered::Done => return None,
+                Registered::Late => panic!("no request is under way while another is made"),
             }
         }
         None
