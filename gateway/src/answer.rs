@@ -53,6 +53,8 @@ pub(crate) enum Failure {
     ConnectTimeout,
     /// The endpoint closed the connection before it answered.
     Closed,
+    /// The endpoint answers nobody any more, and sent nothing.
+    Silent,
     /// The endpoint answered something that is not HTTP, or that was not asked for.
     Invalid,
     /// The endpoint did not answer in time.
@@ -73,7 +75,7 @@ impl Failure {
             }
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable | Self::Closed | Self::Invalid => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectTimeout | Self::Silent | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::UploadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UploadBroken => StatusCode::BAD_REQUEST,
@@ -90,6 +92,7 @@ impl Failure {
             Self::Unreachable => "endpoint-unreachable",
             Self::ConnectTimeout => "connect-timeout",
             Self::Closed => "endpoint-closed",
+            Self::Silent => "endpoint-silent",
             Self::Invalid => "endpoint-invalid",
             Self::ResponseTimeout => "response-timeout",
             Self::UploadTimeout => "request-body-timeout",
@@ -108,6 +111,7 @@ impl Failure {
             Self::Unreachable => "No endpoint could be reached",
             Self::ConnectTimeout => "Connecting took too long",
             Self::Closed => "The endpoint closed the connection",
+            Self::Silent => "The endpoint answers no more",
             Self::Invalid => "The endpoint's answer is not valid",
             Self::ResponseTimeout => "The endpoint did not answer in time",
             Self::UploadTimeout => "The request body did not arrive in time",
@@ -145,6 +149,9 @@ impl Failure {
             Self::ConnectTimeout => format!("no endpoint of route {route} took the connection in time"),
             Self::Closed => format!(
                 "an endpoint of route {route} closed the connection before it answered; whether it acted on the request is unknown"
+            ),
+            Self::Silent => format!(
+                "an endpoint of route {route} took the request and answers nobody any more; whether it acted on it is unknown"
             ),
             Self::Invalid => {
                 format!("an endpoint of route {route} answered with something that cannot be passed on")
@@ -199,7 +206,7 @@ impl Failure {
 
     /// Whether the endpoint failed, rather than the client or this process.
     pub(crate) fn blames_endpoint(self) -> bool {
-        matches!(self, Self::Closed | Self::Invalid | Self::ResponseTimeout)
+        matches!(self, Self::Closed | Self::Silent | Self::Invalid | Self::ResponseTimeout)
     }
 
     /// Whether an `EventSource` that is told of this would stay away although the route comes back.
@@ -317,7 +324,7 @@ mod tests {
     fn every_failure_has_a_slug_of_its_own_and_the_documented_status() {
         use Failure::{
             Closed, ConnectTimeout, EndpointsFailing, GatewayBusy, Invalid, NoReadyEndpoint, RateLimited,
-            ResponseTimeout, RouteBusy, TooLarge, Unreachable, UploadBroken, UploadTimeout,
+            ResponseTimeout, RouteBusy, Silent, TooLarge, Unreachable, UploadBroken, UploadTimeout,
         };
         let all = [
             (NoReadyEndpoint, 503),
@@ -328,6 +335,7 @@ mod tests {
             (Unreachable, 502),
             (ConnectTimeout, 504),
             (Closed, 502),
+            (Silent, 504),
             (Invalid, 502),
             (ResponseTimeout, 504),
             (UploadTimeout, 408),

@@ -2,16 +2,17 @@
 //!
 //! What is repeated: a request of which nothing was sent (no connection, or an idle one that had just been
 //! closed), always, on every endpoint there is; a request that may be sent twice and whose connection broke
-//! before an answer, once, within the budget of its route. Nothing else: a body that has begun is gone, an
-//! endpoint that answers has decided, and a client that waited for a whole timeout has waited long enough.
+//! before an answer, or whose endpoint answers nobody any more, once, within the budget of its route. Nothing
+//! else: a body that has begun is gone, an endpoint that answers has decided, and a client that waited for a
+//! whole timeout has waited long enough.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fundbond_routing::{RetryBudget, Verdict};
 use fundbond_service_runtime::exit::chain;
 use http::{HeaderMap, Request, Response, StatusCode, header::RETRY_AFTER};
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     answer::Failure,
@@ -21,6 +22,7 @@ use crate::{
     head,
     live::{Chosen, Live},
     pool::{self, ConnectError, Lease},
+    probe,
     record::Record,
 };
 
@@ -28,6 +30,10 @@ use crate::{
 /// row are gone, a fourth would only add its timeout to the client's wait. Refusals come at once and are not
 /// counted.
 const MAX_CONNECT_TIMEOUTS: usize = 3;
+
+/// A request that may be sent twice waits so long before its endpoint is asked whether it lives. A machine that is gone
+/// closes no connection, and neither does a process that hangs: a client would wait for the whole timeout.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How sending a request over one connection failed.
 enum SendFailure {
@@ -51,6 +57,7 @@ pub(crate) async fn attempt(
         budget.deposit();
     }
     let mut spare = replayable(&request, upload.as_ref());
+    let repeatable = spare.is_some();
     let mut tried: Vec<usize> = Vec::new();
     let mut failure = None;
     let mut connect_timeouts = 0;
@@ -78,7 +85,7 @@ pub(crate) async fn attempt(
             }
         };
         let reused = lease.connection.reused;
-        match send(request, lease, timeouts, record).await {
+        match send(request, lease, timeouts, repeatable, record).await {
             Ok((response, lease)) => {
                 admission.settle(verdict(response.status(), response.headers()));
                 return Ok((response, lease));
@@ -90,12 +97,18 @@ pub(crate) async fn attempt(
             Err(SendFailure::Failed(why)) => {
                 admission.settle(if why.blames_endpoint() { Verdict::Failure } else { Verdict::Unknown });
                 // Once is enough: an endpoint that closes on a request may be dying of it.
-                let again = spare.take().filter(|_| why == Failure::Closed).ok_or(why)?;
+                let again =
+                    spare.take().filter(|_| matches!(why, Failure::Closed | Failure::Silent)).ok_or(why)?;
                 if !budget.is_some_and(RetryBudget::withdraw) {
                     record.budget_exhausted();
                     return Err(why);
                 }
                 request = again;
+                if why == Failure::Silent {
+                    tried.push(index);
+                    failure = Some(why);
+                    continue;
+                }
             }
         }
         failure = Some(Failure::Closed);
@@ -175,23 +188,31 @@ fn blame(endpoint: &Endpoint, error: &ConnectError, record: &Record) -> Failure 
     }
 }
 
-/// Sends `request` over `lease` and waits for the head of its response.
+/// Sends `request` over `lease` and waits for the head of its response; if it is `repeatable`, only as long as the
+/// endpoint lives.
 async fn send(
     request: Request<Upload>,
     mut lease: Lease,
     timeouts: &Timeouts,
+    repeatable: bool,
     record: &Record,
 ) -> Result<(Response<Incoming>, Lease), SendFailure> {
     let upload = lease.upload.clone();
     let failed = |failure| Err(SendFailure::Failed(failure));
     let answered = {
         let answer = lease.connection.sender.try_send_request(request);
-        tokio::pin!(answer);
+        let endpoint = lease.load.0.clone();
+        let silence = async {
+            sleep(PATIENCE).await;
+            probe::fell_silent(&endpoint).await;
+        };
+        tokio::pin!(answer, silence);
         let mut deadline = Instant::now() + timeouts.response_headers;
         loop {
             tokio::select! {
                 biased;
                 answered = &mut answer => break answered,
+                () = &mut silence, if repeatable => return failed(Failure::Silent),
                 () = sleep_until(deadline) => match later(upload.as_deref(), timeouts) {
                     Some(later) => deadline = later,
                     None => return failed(Failure::ResponseTimeout),

@@ -8,9 +8,9 @@ use http::{Request, StatusCode, header::HOST};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use crate::{endpoint::Endpoint, pool};
+use crate::{endpoint::Endpoint, health::FAILURES_TO_UNREADY, pool};
 
 /// A probe that takes longer has failed: `/readyz` reads flags.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,6 +43,22 @@ pub(crate) async fn run(endpoint: Arc<Endpoint>, every: Duration) {
             }
         }
         endpoint.pool.reap();
+    }
+}
+
+/// Comes back once two probes in a row had no answer at all. A process that says it is not ready lives, and answers what
+/// it has taken.
+pub(crate) async fn fell_silent(endpoint: &Endpoint) {
+    let mut silent = 0;
+    while silent < FAILURES_TO_UNREADY {
+        let begun = Instant::now();
+        silent = match timeout(PROBE_TIMEOUT, ask(endpoint)).await {
+            Ok(Ok(()) | Err(ProbeError::Status(_))) => 0,
+            Ok(Err(ProbeError::Connect(_) | ProbeError::Http(_) | ProbeError::TimedOut)) | Err(_) => {
+                silent + 1
+            }
+        };
+        sleep_until(begun + PROBE_TIMEOUT).await;
     }
 }
 

@@ -127,6 +127,9 @@ impl State {
 /// Opens a stream. Runs to its end even if the caller is dropped half way: a registration that was asked
 /// for must be released again.
 pub async fn open(pod: &Arc<Pod>, request: Open) -> Opening {
+    // A process that stood still finds requests whose clients left long ago, and may have this stream elsewhere by now.
+    // The server drops this future if the connection is closed already, which it sees only once it is not being polled.
+    tokio::task::yield_now().await;
     if request.last == LastEventId::Replaced {
         pod.metrics.stream_opens.get_or_create(&OutcomeLabels { outcome: "replaced" }).inc();
         return Opening::Nothing;

@@ -75,6 +75,10 @@ pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) ready: Arc<AtomicBool>,
+    /// Whether nothing at all is answered on the admin port.
+    pub(crate) silent: Arc<AtomicBool>,
+    /// Probes that came.
+    pub(crate) probes: Arc<AtomicUsize>,
     /// Requests that came.
     pub(crate) hits: Arc<AtomicUsize>,
     /// Connections that are open.
@@ -103,14 +107,19 @@ impl Endpoint {
             Box::pin(handler(request))
         });
         let ready = Arc::new(AtomicBool::new(true));
-        let says = ready.clone();
+        let (silent, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (says, hangs, counts) = (ready.clone(), silent.clone(), probes.clone());
         let readyz: Handler = Arc::new(move |_| {
+            counts.fetch_add(1, SeqCst);
+            if hangs.load(SeqCst) {
+                return Box::pin(std::future::pending());
+            }
             let status = if says.load(SeqCst) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             Box::pin(async move { Response::builder().status(status).body(empty()).unwrap() })
         });
         let (address, service) = serve(handler, connections.clone()).await;
         let (admin, readyz) = serve(readyz, Arc::default()).await;
-        Self { address, admin, ready, hits, connections, service, readyz }
+        Self { address, admin, ready, silent, probes, hits, connections, service, readyz }
     }
 
     /// One that says its name, method, path and headers as JSON.

@@ -1,6 +1,13 @@
 //! Each of the four times has an end of its own, and none of them is a total.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Method, Response};
@@ -12,7 +19,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Body, Endpoint, Running, empty, get, next, piecewise, request, routes, send, soon, spec, text, whole,
+    Body, Endpoint, Running, config, empty, get, next, piecewise, request, routes, send, soon, spec, text,
+    whole,
 };
 
 /// Short enough for a test, long enough for a busy machine to do in time what is not late.
@@ -98,6 +106,48 @@ async fn an_endpoint_that_does_not_answer_is_a_504_and_is_left() {
     })
     .await;
     assert_eq!(endpoint.hits(), 2);
+}
+
+// A machine that is gone closes nothing: a client that opens a stream would wait a minute.
+#[tokio::test]
+async fn a_request_that_may_be_sent_twice_leaves_an_endpoint_that_answers_nobody_any_more() {
+    let hangs = Endpoint::start(|_| std::future::pending::<Response<Body>>()).await;
+    let well = Endpoint::echo("pod-a-2").await;
+    let mut config = config(&routes(1, &[("a", ", default: true", &[hangs.spec(), well.spec()])]));
+    // Its probes have not noticed yet.
+    config.probe_interval = Duration::from_mins(1);
+    let gateway = Running::with(config).await;
+    hangs.silent.store(true, SeqCst);
+    // The first turn is the hanging one's.
+    assert_eq!(get(gateway.service, "/", &[]).await.json()["name"], "pod-a-2");
+    assert_eq!((hangs.hits(), well.hits()), (1, 1));
+    crate::support::until("its connection to close", || hangs.connections.load(SeqCst) == 0).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_its_time_and_lives_is_waited_for() {
+    let (probed, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::OnceLock::new()));
+    let (known, asked) = (seen.clone(), probed.clone());
+    let slow = Endpoint::start(move |_| {
+        let (known, asked) = (known.clone(), asked.clone());
+        async move {
+            let probes: &Arc<AtomicUsize> = known.get().unwrap();
+            let before = probes.load(SeqCst);
+            crate::support::until("three questions", || probes.load(SeqCst) >= before + 3).await;
+            asked.store(probes.load(SeqCst) - before, SeqCst);
+            Response::new(text("at last"))
+        }
+    })
+    .await;
+    seen.set(slow.probes.clone()).unwrap();
+    let well = Endpoint::echo("pod-a-2").await;
+    let mut config = config(&routes(1, &[("a", ", default: true", &[slow.spec(), well.spec()])]));
+    config.probe_interval = Duration::from_mins(1);
+    let gateway = Running::with(config).await;
+    // It drains: it says so, and answers what it has taken.
+    slow.ready.store(false, SeqCst);
+    assert_eq!(get(gateway.service, "/", &[]).await.body, "at last");
+    assert_eq!((probed.load(SeqCst), well.hits()), (3, 0));
 }
 
 #[tokio::test]

@@ -78,6 +78,30 @@ async fn a_registration_that_comes_after_its_stream_was_given_up_is_released() {
     pod.stop().await;
 }
 
+// As after a SIGSTOP: the connection was taken and closed while nothing here ran.
+#[tokio::test]
+async fn a_client_that_left_before_its_request_was_read_takes_no_stream() {
+    let (pod, store) = pod().await;
+    let mut open = pod.open("c", &[], None).await;
+    open.next().await;
+    let held = store.holder(&ConnectionId::parse("c").unwrap()).await.unwrap();
+    {
+        use std::io::Write as _;
+        // Blocking, so that the pod, which shares this thread, sees nothing until it is over.
+        let mut client = std::net::TcpStream::connect(pod.address).unwrap();
+        client
+            .write_all(b"GET /api/fund-events/c HTTP/1.1\r\nHost: pod\r\nAccept: text/event-stream\r\n\r\n")
+            .unwrap();
+    }
+    for _ in 0..20 {
+        assert_eq!(pod.get("/api/tasks/none").await.status, 404);
+    }
+    assert_eq!(store.holder(&ConnectionId::parse("c").unwrap()).await.unwrap(), held);
+    assert!(metric(&pod, r#"fund_stream_opens_total{outcome="start"} 1"#).await);
+    drop(open);
+    pod.stop().await;
+}
+
 // Two pages would take the stream from each other, or the one that is open would be told of one that is gone.
 #[tokio::test]
 async fn a_request_for_a_stream_that_a_newer_one_overtook_is_sent_away() {
