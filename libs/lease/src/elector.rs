@@ -33,7 +33,8 @@ pub struct Elector {
     /// The beginning of the view's time.
     origin: Instant,
     leadership: watch::Sender<Option<Leadership>>,
-    troubled: bool,
+    /// What is wrong, as it was said.
+    trouble: Option<String>,
 }
 
 impl std::fmt::Debug for Elector {
@@ -52,7 +53,7 @@ impl Elector {
     ) -> (Self, watch::Receiver<Option<Leadership>>) {
         let (leadership, told) = watch::channel(None);
         let view = View::new(me, timing);
-        (Self { store, view, timing, origin: Instant::now(), leadership, troubled: false }, told)
+        (Self { store, view, timing, origin: Instant::now(), leadership, trouble: None }, told)
     }
 
     /// Stands for election until `shutdown`, then gives back what it has, so that the next need not wait.
@@ -114,7 +115,9 @@ impl Elector {
         let now = self.now();
         match answer {
             Ok(answer) => {
-                self.troubled = false;
+                if self.trouble.take().is_some() {
+                    tracing::info!(holder = self.view.me(), "attempts on the lease succeed again");
+                }
                 match answer {
                     Answer::Looked(found) => self.view.looked(found, now),
                     Answer::Claimed(expected, written) => self.view.claimed(expected, written, sent, now),
@@ -171,7 +174,10 @@ impl Elector {
     }
 
     fn complain(&mut self, error: &LeaseError) {
-        if !std::mem::replace(&mut self.troubled, true) {
+        let trouble = Some(chain(error));
+        // Said once, and again where something else is wrong: what is missing next is another fix.
+        if self.trouble != trouble {
+            self.trouble = trouble;
             tracing::warn!(
                 holder = self.view.me(),
                 error = error as &dyn std::error::Error,
@@ -179,6 +185,18 @@ impl Elector {
             );
         }
     }
+}
+
+/// An error with its causes.
+fn chain(error: &LeaseError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// What an attempt brought.

@@ -13,8 +13,18 @@
 //!
 //! No wall clock is read: neither a jump of one nor a difference between two matters. Nothing here keeps a process from
 //! being stopped between a check and the act it was for; that is what the token is for.
+//!
+//! A lease is kept in this process ([`MemoryLeases`]), in Kubernetes ([`kubernetes`]), or wherever else somebody implements
+//! [`LeaseStore`]; all of them pass one [`contract`].
 
+#[cfg(all(not(debug_assertions), feature = "bug-blind-renewal"))]
+compile_error!("the bug-* features are mistakes for the tests to find, and no release has them");
+
+#[cfg(feature = "contract")]
+pub mod contract;
 mod elector;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod memory;
 #[cfg(test)]
 mod model;
