@@ -65,6 +65,16 @@ pub enum Scenario {
     Pause,
     /// Redis forgets everything under load.
     Flush,
+    /// The leader stands still for 20 s in the middle of sweeping a pod that was killed, and goes on.
+    LeaderPause,
+    /// Somebody registers a stream by hand for a pod that never was.
+    Ghost,
+    /// One pod is an hour ahead and one an hour behind; a third leads, and a fourth is killed.
+    Clock,
+    /// The same, and the pod that is ahead leads.
+    ClockAhead,
+    /// The same, and the pod that is behind leads.
+    ClockBehind,
 }
 
 impl Options {

@@ -1,9 +1,12 @@
 //! Whether every promise was kept: facts in, violations out. Pure, and the only place that judges.
 //!
 //! [`page`] goes through what one page saw and holds the order of its stream; [`task`] holds what became of tasks, over
-//! all pages; what is wrong by itself (a process that died, a key that stayed) is [`bare`].
+//! all pages; [`story`] what one story promises; what is wrong by itself (a process that died, a key that stayed) is [`bare`].
 
 mod page;
+mod story;
+#[cfg(test)]
+mod story_tests;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -12,6 +15,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use fundbond_protocol::{ConnectionId, TaskId};
 use serde::{Serialize, Serializer};
+
+pub use story::{Figure, figures};
 
 use crate::{
     fact::{Ending, Fact, Page, What},
@@ -59,8 +64,14 @@ pub enum Rule {
     LogsAreClean,
     /// What the gone left behind is swept.
     NothingStays,
-    /// Clients are whole again in time.
+    /// Clients are whole again in time, and what a story is about is done in time.
     SoonWhole,
+    /// No pod is declared dead that lives.
+    OnlyTheDeadAreBuried,
+    /// Streams break for no other reason than the one that a story is about.
+    NobodyElseIsHit,
+    /// Who led before has nothing to say any more.
+    LateOrdersAreRefused,
 }
 
 /// A promise that was broken.
@@ -93,6 +104,7 @@ pub fn check(plan: &Plan, facts: &[Fact]) -> Vec<Violation> {
     task::check(&seen, facts, &world, &mut violations);
     violations.extend(facts.iter().filter_map(bare));
     violations.extend(recovery::late(plan, facts));
+    violations.extend(story::check(plan, facts));
     violations.sort_by_key(|violation| violation.at);
     violations
 }

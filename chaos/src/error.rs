@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf, process::ExitStatus};
 
 use fundbond_protocol::IdError;
+use jiff::SignedDuration;
 
 /// Why a run could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,28 @@ pub enum ChaosError {
     /// Redis cannot be asked.
     #[error("cannot ask Redis")]
     Redis(#[from] redis::RedisError),
+    /// There is nothing to make a clock wrong with.
+    #[error(
+        "no libfaketime below /usr/lib: install it, for example with `apt-get install libfaketime` on Debian and Ubuntu \
+         or `dnf install libfaketime` on Fedora"
+    )]
+    NoFaketime,
+    /// A clock is not as wrong as it should be.
+    #[error("the clock of {name} should be wrong by {hours:+} h; its log says {ahead:?}")]
+    Clock {
+        /// Whose.
+        name: String,
+        /// By how much it should be ahead.
+        hours: i8,
+        /// By how much it is; none where it says nothing.
+        ahead: Option<SignedDuration>,
+    },
+    /// Nobody leads, or the wrong one.
+    #[error("{0}")]
+    Leader(&'static str),
+    /// What should have been struck in the middle was over.
+    #[error("{0}")]
+    Missed(&'static str),
     /// The descriptors that streams take.
     #[error("cannot have {wanted} open files, which so many streams take; raise `ulimit -Hn`")]
     Descriptors {

@@ -145,6 +145,57 @@ pub enum What {
         /// The registration, where it names a pod that lives.
         pod: Option<String>,
     },
+    /// Who is registered, of a number of streams that are open.
+    Registrations {
+        /// How many are open.
+        open: usize,
+        /// Those of which the store does not know who holds them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<ConnectionId>,
+    },
+    /// What the store still has of a pod that is gone.
+    Left {
+        /// Which process it was.
+        process: String,
+        /// Under which name.
+        pod: String,
+        /// Streams registered to it.
+        registrations: usize,
+        /// Keys and entries of its own.
+        keys: Vec<String>,
+    },
+    /// A sweep is under way.
+    Midway {
+        /// Of what this pod left.
+        pod: String,
+        /// Streams that were registered to it.
+        of: usize,
+        /// Those that still are.
+        left: usize,
+        /// Under whose orders: each leader's number is greater than those before.
+        token: u64,
+    },
+    /// The store was given an order by a leader that had slept.
+    LateOrder {
+        /// Under which number.
+        token: u64,
+        /// Whether the store did nothing.
+        refused: bool,
+    },
+    /// A process said that it leads.
+    Led {
+        /// Which.
+        process: String,
+        /// Under which number.
+        token: u64,
+    },
+    /// A process that runs was declared dead.
+    BuriedAlive {
+        /// Which.
+        process: String,
+        /// Under which name.
+        pod: String,
+    },
     /// A key that should be gone by now.
     Key {
         /// Which.
@@ -292,6 +343,20 @@ impl fmt::Display for What {
             Self::Line { process, text } => write!(f, "{process} says: {text}"),
             Self::Holder { connection, pod: Some(pod) } => write!(f, "{connection} is held by {pod}"),
             Self::Holder { connection, pod: None } => write!(f, "{connection} is open and held by nobody"),
+            Self::Registrations { open, missing } => {
+                write!(f, "of {open} open streams, {} are registered", open.saturating_sub(missing.len()))
+            }
+            Self::Left { process, registrations, keys, .. } => {
+                write!(f, "of {process}, {registrations} streams and {} keys are left", keys.len())
+            }
+            Self::Midway { pod, of, left, token } => {
+                write!(f, "leader {token} is sweeping {pod}: {left} of {of} streams are left")
+            }
+            Self::LateOrder { token, refused } => {
+                write!(f, "an order of leader {token} is {}", if *refused { "refused" } else { "obeyed" })
+            }
+            Self::Led { process, token } => write!(f, "{process} led as {token}"),
+            Self::BuriedAlive { process, pod } => write!(f, "{process} was declared dead as {pod}"),
             Self::Key { key, why } => write!(f, "key {key} is there, {why}"),
         }
     }

@@ -9,6 +9,7 @@
 //! it sees (it resumes as a browser does and counts what comes), or a process that outlives the run.
 
 pub mod args;
+pub mod census;
 pub mod check;
 pub mod desk;
 pub mod error;

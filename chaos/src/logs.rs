@@ -2,6 +2,7 @@
 
 use std::{fs, io, path::Path};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 /// A log line of ours, as far as it matters here.
@@ -9,10 +10,16 @@ use serde::Deserialize;
 struct Line {
     level: String,
     msg: String,
+    /// When, by the clock of the process.
+    ts: Option<Timestamp>,
     /// Of "pod serves".
     pod: Option<String>,
     /// Of a pod that goes on under another id.
     new: Option<String>,
+    /// Of the same, the one before.
+    dead: Option<String>,
+    /// Of a leader.
+    token: Option<u64>,
 }
 
 /// What a log says.
@@ -22,6 +29,12 @@ pub struct Log {
     pub bad: Vec<String>,
     /// Ids of the pod, in the order in which it had them.
     pub ids: Vec<String>,
+    /// When it served first, by its own clock.
+    pub served: Option<Timestamp>,
+    /// Those of them under which it was declared dead while it ran.
+    pub buried: Vec<String>,
+    /// The numbers under which it led.
+    pub led: Vec<u64>,
 }
 
 /// Reads a log; one that was never written says nothing.
@@ -41,8 +54,15 @@ fn judge(text: &str) -> Log {
     for text in text.lines() {
         match serde_json::from_str::<Line>(text) {
             Ok(line) if line.level == "error" => log.bad.push(text.to_owned()),
-            Ok(Line { msg, pod: Some(pod), .. }) if msg == "pod serves" => log.ids.push(pod),
-            Ok(Line { new: Some(new), .. }) => log.ids.push(new),
+            Ok(Line { msg, ts, pod: Some(pod), .. }) if msg == "pod serves" => {
+                log.ids.push(pod);
+                log.served = log.served.or(ts);
+            }
+            Ok(Line { new: Some(new), dead, .. }) => {
+                log.ids.push(new);
+                log.buried.extend(dead);
+            }
+            Ok(Line { msg, token: Some(token), .. }) if msg == "leads" => log.led.push(token),
             Ok(_) => {}
             Err(_) => log.bad.push(text.to_owned()),
         }
@@ -56,14 +76,17 @@ mod tests {
 
     #[test]
     fn errors_and_what_is_no_line_of_ours_are_found_and_so_is_each_id() {
-        let text = r#"{"ts":"t","level":"info","msg":"pod serves","pod":"pod-a-1~aaaaaaaa"}
-{"ts":"t","level":"warn","msg":"this pod was declared dead","dead":"pod-a-1~aaaaaaaa","new":"pod-a-1~bbbbbbbb"}
-{"ts":"t","level":"error","msg":"panicked","error":"no"}
+        let text = r#"{"ts":"2026-06-15T09:00:00.5Z","level":"info","msg":"pod serves","pod":"pod-a-1~aaaaaaaa"}
+{"ts":"2026-06-15T09:00:00.5Z","level":"warn","msg":"this pod was declared dead","dead":"pod-a-1~aaaaaaaa","new":"pod-a-1~bbbbbbbb"}
+{"ts":"2026-06-15T09:00:00.5Z","level":"error","msg":"panicked","error":"no"}
 thread 'main' panicked at
-{"ts":"t","level":"info","msg":"pod serves","pod":"pod-a-1~cccccccc"}"#;
+{"ts":"2026-06-15T09:00:00.5Z","level":"info","msg":"leads","holder":"pod-a-1~bbbbbbbb","token":17}
+{"ts":"2026-06-15T09:00:00.5Z","level":"info","msg":"leads no more","holder":"pod-a-1~bbbbbbbb","token":17}
+{"ts":"2026-06-15T09:00:00.5Z","level":"info","msg":"pod serves","pod":"pod-a-1~cccccccc"}"#;
         let log = judge(text);
         assert_eq!(log.ids, ["pod-a-1~aaaaaaaa", "pod-a-1~bbbbbbbb", "pod-a-1~cccccccc"]);
-        assert_eq!(log.bad.len(), 2, "{log:?}");
+        assert_eq!((log.buried, log.led), (vec!["pod-a-1~aaaaaaaa".to_owned()], vec![17]));
+        assert_eq!(log.bad.len(), 2, "{:?}", log.bad);
         assert!(log.bad[0].contains("panicked") && log.bad[1].starts_with("thread"));
     }
 }

@@ -35,7 +35,7 @@ const MAX_FRAME_BYTES: usize = (MAX_TASK_IDS + 1) * MAX_EVENT_BYTES;
 /// What a page of this client opens, again and again.
 pub fn url(desk: &Desk) -> String {
     let path = format!("{FUND_EVENTS_PATH}/{}", desk.connection);
-    if desk.habit == Habit::Watches {
+    if desk.jobs.is_empty() || desk.habit == Habit::Watches {
         return path;
     }
     let tasks: Vec<_> = desk.jobs.iter().map(|job| job.task.as_str()).collect();
@@ -106,9 +106,13 @@ impl Source<'_> {
                     200 => {
                         let (how, farewell) = self.follow(response.into_body()).await;
                         let left = how == Ending::Left;
+                        let quits = self.habit == Habit::Quits && !left;
                         self.say(What::Ended { page, how });
                         if let Some(farewell) = farewell {
                             return Ok(ControlFlow::Break(farewell));
+                        }
+                        if quits {
+                            return Ok(ControlFlow::Break(Farewell::Left));
                         }
                         if left && let Habit::Leaves { away, .. } = self.habit {
                             sleep(away).await;

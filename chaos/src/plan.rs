@@ -4,6 +4,7 @@
 //! give the same plan. Timing differs between two runs of one plan, and so does what the system makes of it.
 
 mod draw;
+mod promise;
 pub mod scenario;
 mod text;
 
@@ -14,6 +15,7 @@ use fundbond_protocol::{ConnectionId, IdError, TaskId};
 use serde::{Serialize, Serializer};
 
 pub use draw::draw;
+pub use promise::Promise;
 
 /// What shapes a plan beside its seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,21 @@ pub struct Plan {
     pub limits: Vec<Limit>,
     /// When every stream that is open must be registered to a pod that lives, beside the calm.
     pub checks: Vec<Duration>,
+    /// What this run promises beside what every run does. Where there is any, who holds what is asked all along.
+    pub promises: Vec<Promise>,
+    /// Pods whose wall clock is wrong.
+    pub clocks: Vec<Clock>,
+    /// The pod that is started before the others, and leads the housekeeping when they come.
+    pub leads_first: Option<u8>,
+}
+
+/// A pod whose wall clock is wrong from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Which.
+    pub pod: u8,
+    /// By how much it is ahead, or behind where it is less than nothing.
+    pub hours: i8,
 }
 
 /// A client: one stream, and the tasks whose events go to it.
@@ -92,6 +109,8 @@ pub enum Habit {
         /// How much later.
         after: Duration,
     },
+    /// It does not come back once its stream has broken: what its pod held of it stays for others to take away.
+    Quits,
 }
 
 /// A task of a client.
@@ -142,6 +161,10 @@ pub struct Planned {
 pub enum Target {
     /// A pod, or its way to Redis.
     Pod(u8),
+    /// The pod that leads the housekeeping when the fault begins.
+    Leader,
+    /// A pod that does not.
+    Follower,
     /// A cluster proxy.
     Proxy(u8),
     /// The gateway.
@@ -181,6 +204,12 @@ pub enum FaultKind {
     RedisPause,
     /// Redis forgets everything (FLUSHALL).
     RedisFlush,
+    /// The leader stands still in the middle of a sweep, with an order under way. Of stories alone.
+    #[value(skip)]
+    LeaderPause,
+    /// Somebody registers a stream by hand for a pod that never was. Of stories alone.
+    #[value(skip)]
+    Ghost,
 }
 
 /// A figure that a run must reach.
@@ -235,9 +264,10 @@ impl Planned {
 
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_possible_value() {
-            Some(value) => f.pad(value.get_name()),
-            None => f.pad("hidden"),
+        match (self, self.to_possible_value()) {
+            (_, Some(value)) => f.pad(value.get_name()),
+            (Self::Ghost, None) => f.pad("ghost"),
+            (_, None) => f.pad("leader-pause"),
         }
     }
 }
@@ -252,6 +282,8 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pod(number) => write!(f, "pod {}", number + 1),
+            Self::Leader => f.write_str("the leader"),
+            Self::Follower => f.write_str("a pod that does not lead"),
             Self::Proxy(number) => write!(f, "proxy {}", number + 1),
             Self::Gateway => f.write_str("gateway"),
             Self::Redis => f.write_str("redis"),

@@ -7,7 +7,7 @@ use fundbond_protocol::Status;
 use serde::Serialize;
 
 use crate::{
-    check::{self, Violation},
+    check::{self, Figure, Violation},
     fact::{Fact, What},
     plan::Plan,
     recovery::{self, quantile},
@@ -34,6 +34,9 @@ pub struct Report {
     tasks_excused: usize,
     submissions: usize,
     faults: BTreeMap<String, Figures>,
+    /// How long that took which the story is about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    figures: Vec<Figure>,
     violations: Vec<Shown>,
 }
 
@@ -82,6 +85,7 @@ impl Report {
             tasks_excused: check::excused(plan, facts),
             submissions: count(&|what| matches!(what, What::Submits { .. })),
             faults: figures(facts),
+            figures: check::figures(plan, facts),
             violations: shown,
         }
     }
@@ -144,6 +148,12 @@ impl fmt::Display for Report {
             column.set_cell_alignment(CellAlignment::Right);
         }
         writeln!(f, "\n\n{}\n", table.trim_fmt())?;
+        for Figure { of, seconds, most } in &self.figures {
+            match seconds {
+                Some(seconds) => writeln!(f, "{of} after {seconds:.1} s of {most:.0} s")?,
+                None => writeln!(f, "{of}: never within {most:.0} s")?,
+            }
+        }
         if self.is_clean() {
             return f.write_str("every promise was kept");
         }

@@ -1,11 +1,6 @@
 //! One run from the first process to the last: start, play, wait for the calm, look at what is left, stop.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use fundbond_protocol::{ConnectionId, TaskId, api::TASKS_PATH, keys};
 use serde::Deserialize;
@@ -16,14 +11,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    census,
     desk::{self, Office},
     error::ChaosError,
-    fact::{Ending, Fact, Page, State, What},
+    fact::{Fact, State, What},
     history::History,
     http::Http,
-    logs,
     plan::Plan,
-    site::{Pod, Process, Programs, Signal, Site},
+    site::{Pod, Programs, Signal, Site},
     strike,
 };
 
@@ -92,6 +87,7 @@ pub async fn run(plan: &Plan, programs: &Programs, folder: &Path) -> Result<Vec<
     tokio::select! {
         played = played => played?,
         watched = watch(&site) => watched,
+        asked = census::take(&site, &history), if !plan.promises.is_empty() => asked?,
     }
     registered(&site, &history, begun + plan.calm_from + REGISTERED_WITHIN).await?;
     office.over.cancel();
@@ -128,9 +124,8 @@ async fn registered(site: &Site, history: &History, deadline: Instant) -> Result
     let redis = site.redis.lock().await;
     loop {
         let place = history.len();
-        let open = open_pages(&history.since(0));
-        let connections: BTreeSet<&ConnectionId> = open.iter().map(|page| &page.connection).collect();
-        let connections = Vec::from_iter(connections);
+        let open = census::open_streams(&history.since(0));
+        let connections = Vec::from_iter(&open);
         let alive = alive(site).await?;
         let holders = redis.holders(&connections).await?;
         let pods = holders
@@ -154,38 +149,16 @@ async fn registered(site: &Site, history: &History, deadline: Instant) -> Result
     }
 }
 
-/// Pages with a stream that has said something and not ended.
-fn open_pages(facts: &[Fact]) -> BTreeSet<Page> {
-    let mut open = BTreeSet::new();
-    for fact in facts {
-        match &fact.what {
-            What::Saw { page, .. } => {
-                open.insert(page.clone());
-            }
-            What::Ended { page, how: Ending::Closed | Ending::Broken(_) | Ending::Left | Ending::Silent } => {
-                open.remove(page);
-            }
-            _ => {}
-        }
-    }
-    open
-}
-
 /// Ids of the pods that run.
 async fn alive(site: &Site) -> Result<BTreeSet<String>, ChaosError> {
     let mut alive = BTreeSet::new();
     for Pod { process, .. } in &site.pods {
         let mut process = process.lock().await;
         if process.look() {
-            alive.extend(log_of(&process)?.ids.pop());
+            alive.extend(process.read_log()?.ids.pop());
         }
     }
     Ok(alive)
-}
-
-fn log_of(process: &Process) -> Result<logs::Log, ChaosError> {
-    let file = |source| ChaosError::File { path: PathBuf::from(process.log()), source };
-    logs::read(process.log()).map_err(file)
 }
 
 /// Asks what became of every task that was accepted.
@@ -274,8 +247,16 @@ async fn judge_logs(site: &Site, history: &History) -> Result<(), ChaosError> {
     let pods = site.pods.iter().map(|pod| &pod.process);
     for process in [&site.gateway].into_iter().chain(&site.proxies).chain(pods) {
         let process = process.lock().await;
-        for text in log_of(&process)?.bad {
-            history.say(What::Line { process: process.name().to_owned(), text });
+        let log = process.read_log()?;
+        let name = || process.name().to_owned();
+        for text in log.bad {
+            history.say(What::Line { process: name(), text });
+        }
+        for pod in log.buried {
+            history.say(What::BuriedAlive { process: name(), pod });
+        }
+        for token in log.led {
+            history.say(What::Led { process: name(), token });
         }
     }
     Ok(())

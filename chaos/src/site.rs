@@ -4,6 +4,8 @@
 //! Every process keeps its port for the whole run, so that one that is started again is found where it was. Dropping
 //! the site ends all of them.
 
+mod clock;
+mod leader;
 mod ports;
 mod process;
 mod programs;
@@ -18,6 +20,7 @@ use std::{
 };
 
 use fundbond_fault_proxy::{FaultProxy, Upstream};
+use fundbond_protocol::PodId;
 use http::StatusCode;
 use tokio::{
     sync::Mutex,
@@ -28,7 +31,7 @@ use crate::{
     error::ChaosError,
     history::History,
     http::{CLUSTER, Http},
-    plan::Plan,
+    plan::{Plan, Target},
 };
 
 pub use process::{Process, Signal};
@@ -64,6 +67,8 @@ pub struct Site {
 pub struct Pod {
     /// The process.
     pub process: Mutex<Process>,
+    /// Where it serves.
+    pub address: SocketAddr,
     /// The way.
     pub way: FaultProxy,
 }
@@ -106,16 +111,27 @@ impl Site {
         let to_pods = routes::write(&folder.join("pods.yaml"), "pod", of_pods)?;
         let to_proxies = routes::write(&folder.join("proxies.yaml"), "proxy", of_proxies)?;
         let store = Redis::start(redis, plan.redis_keeps, folder, &logs, history).await?;
-        let pods = of_pods.iter().enumerate().map(|(number, addresses)| {
+        let pods = of_pods.iter().zip(0_u8..).map(|(addresses, number)| {
             let way = FaultProxy::start(Upstream::Tcp(redis)).map_err(ChaosError::Way)?;
             let mut process = process(format!("pod-{}", number + 1), &programs.pod, *addresses);
             process.tell(&["--cluster-id", CLUSTER, "--node-name", &format!("chaos{}", number + 1)]);
             process.tell(&["--store", &format!("redis://{}", way.address())]);
             process.tell(&["--drain-grace", DRAIN_GRACE, "--task-concurrency", TASKS_AT_ONCE]);
-            process.start()?;
-            Ok(Pod { process: process.into(), way })
+            if let Some(clock) = plan.clocks.iter().find(|clock| clock.pod == number) {
+                clock::set(&mut process, *clock)?;
+            }
+            Ok(Pod { process: process.into(), address: addresses.0, way })
         });
-        let pods = pods.collect::<Result<_, ChaosError>>()?;
+        let pods = pods.collect::<Result<Vec<_>, ChaosError>>()?;
+        if let Some(first) = plan.leads_first {
+            let pod = &pods[usize::from(first)];
+            pod.process.lock().await.start()?;
+            ready(of_pods[usize::from(first)].1, &logs).await?;
+            leader::wait_for(pod).await?;
+        }
+        for (pod, _) in pods.iter().zip(0_u8..).filter(|(_, number)| plan.leads_first != Some(*number)) {
+            pod.process.lock().await.start()?;
+        }
         let proxies = of_proxies.iter().enumerate().map(|(number, addresses)| {
             let mut process = process(format!("proxy-{}", number + 1), &programs.cluster_proxy, *addresses);
             process.tell(&["--routes", &to_pods, "--access-log", "false"]);
@@ -131,7 +147,31 @@ impl Site {
         for (_, admin) in addresses {
             ready(admin, &logs).await?;
         }
+        for (pod, number) in site.pods.iter().zip(0_u8..) {
+            let hours = plan.clocks.iter().find(|clock| clock.pod == number).map_or(0, |clock| clock.hours);
+            clock::verify(&*pod.process.lock().await, hours)?;
+        }
         Ok(site)
+    }
+
+    /// Names of pods that are gone, each with its process. Of a pod that is being struck nothing is said.
+    ///
+    /// # Errors
+    /// Where a log cannot be read.
+    pub fn gone(&self) -> Result<Vec<(String, PodId)>, ChaosError> {
+        let mut gone = Vec::new();
+        for (pod, number) in self.pods.iter().zip(0_u8..) {
+            let Ok(mut process) = pod.process.try_lock() else { continue };
+            let runs = process.look();
+            let mut ids = process.read_log()?.ids;
+            if runs {
+                ids.pop();
+            }
+            for id in ids {
+                gone.push((Target::Pod(number).to_string(), PodId::parse(id)?));
+            }
+        }
+        Ok(gone)
     }
 }
 

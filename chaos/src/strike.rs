@@ -1,5 +1,8 @@
 //! Does what the plan says to the system, and undoes it.
 
+mod ghost;
+mod leader;
+
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use fundbond_fault_proxy::{Blow, Door, FaultProxy, Weather, Which};
@@ -32,8 +35,20 @@ pub async fn play(
 ) -> Result<(), ChaosError> {
     sleep_until(history.begun() + fault.at).await;
     let kind = fault.kind;
+    match kind {
+        FaultKind::Ghost => return ghost::haunt(&site, &history, number).await,
+        FaultKind::LeaderPause => return leader::put_to_sleep(&site, &history, number, fault.lasts).await,
+        _ => {}
+    }
+    let pod = match fault.target {
+        Target::Pod(pod) => Some(usize::from(pod)),
+        Target::Leader => Some(site.leader().await?),
+        Target::Follower => Some((site.leader().await? + 1) % site.pods.len()),
+        _ => None,
+    };
+    let target = pod.and_then(|pod| u8::try_from(pod).ok()).map_or(fault.target, Target::Pod);
     // Said once the target is ours: the fault before may have taken longer than planned.
-    let breaks = || history.say(What::Breaks { fault: number, kind, target: fault.target.to_string() });
+    let breaks = || history.say(What::Breaks { fault: number, kind, target: target.to_string() });
     let until = fault.lasts.map(|lasts| history.begun() + fault.at + lasts);
     let over = async {
         match until {
@@ -41,9 +56,9 @@ pub async fn play(
             None => std::future::pending().await,
         }
     };
-    match fault.target {
-        Target::Pod(pod) => {
-            let pod = &site.pods[usize::from(pod)];
+    match (target, pod) {
+        (_, Some(pod)) => {
+            let pod = &site.pods[pod];
             match kind {
                 FaultKind::PodKill | FaultKind::PodTerm | FaultKind::PodPause | FaultKind::PodFreeze => {
                     // The lock is what says that nobody expects it to run.
@@ -57,17 +72,17 @@ pub async fn play(
                 }
             }
         }
-        Target::Proxy(proxy) => {
+        (Target::Proxy(proxy), _) => {
             let mut process = site.proxies[usize::from(proxy)].lock().await;
             breaks();
             of_process(&mut process, kind, true, over).await?;
         }
-        Target::Gateway => {
+        (Target::Gateway, _) => {
             let mut process = site.gateway.lock().await;
             breaks();
             of_process(&mut process, kind, true, over).await?;
         }
-        Target::Redis => {
+        (_, None) => {
             let mut redis = site.redis.lock().await;
             breaks();
             match kind {

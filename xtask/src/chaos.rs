@@ -13,7 +13,18 @@ const SEED_OF_TESTS: &str = "29";
 /// Runs it with these arguments.
 pub fn run(arguments: &[OsString]) -> Result<()> {
     say::section("chaos");
+    if is_about_clocks(arguments) {
+        tools::faketime()?;
+    }
     with(arguments)
+}
+
+/// Whether a story is asked for in which wall clocks are wrong.
+fn is_about_clocks(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|word| {
+        let word = word.to_string_lossy();
+        word.strip_prefix("--scenario=").unwrap_or(&word).starts_with("clock")
+    })
 }
 
 /// The two minutes of it that are a part of all tests.
@@ -27,4 +38,18 @@ fn with(arguments: &[impl AsRef<OsStr>]) -> Result<()> {
     tools::redis_server()?;
     let mut command = process::cargo(["run", "--quiet", "--package", "fundbond-chaos"]);
     process::run(command.args(process::lock_flag()).arg("--").args(arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_clocks_wrong_is_looked_for_where_a_story_needs_it() {
+        let words = |text: &str| text.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        assert!(is_about_clocks(&words("--release --scenario clock-ahead")));
+        assert!(is_about_clocks(&words("--scenario=clock")));
+        assert!(!is_about_clocks(&words("--scenario kill --seed 7")));
+        assert!(!is_about_clocks(&[]));
+    }
 }

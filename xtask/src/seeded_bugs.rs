@@ -20,7 +20,7 @@ struct Bug {
     told_by: &'static [&'static str],
 }
 
-const BUGS: [Bug; 3] = [
+const BUGS: [Bug; 4] = [
     Bug {
         feature: "bug-plain-del",
         package: "fundbond-store",
@@ -54,6 +54,20 @@ const BUGS: [Bug; 3] = [
             "races::leases::r15_a_renewal_that_arrives_after_the_lease_was_given_back_takes_it_from_nobody",
             "memory::leases::a_lease_is_written_over_what_was_seen_and_nothing_else",
             "redis::leases::a_lease_is_written_over_what_was_seen_and_nothing_else",
+        ],
+    },
+    Bug {
+        feature: "bug-early-ack",
+        package: "fundbond-store",
+        does: "a claim is over before the final event is in the log",
+        run: &["memory::queue::", "redis::queue::"],
+        told_by: &[
+            "memory::queue::a_claim_lasts_until_the_final_event_is_logged",
+            "memory::queue::a_pod_that_leaves_gives_back_what_it_runs",
+            "memory::queue::the_tasks_of_a_dead_pod_wait_for_others_before_newer_ones",
+            "redis::queue::a_claim_lasts_until_the_final_event_is_logged",
+            "redis::queue::a_pod_that_leaves_gives_back_what_it_runs",
+            "redis::queue::the_tasks_of_a_dead_pod_wait_for_others_before_newer_ones",
         ],
     },
 ];

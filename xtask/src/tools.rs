@@ -70,6 +70,13 @@ pub fn redis_server() -> Result<()> {
         .context("redis-server is installed, but the service that came with it cannot be stopped")
 }
 
+/// What makes the wall clock of a program wrong.
+pub fn faketime() -> Result<()> {
+    let fix = "no `faketime`: install it with its library, for example `apt-get install faketime` on Debian and Ubuntu, \
+               `dnf install libfaketime` on Fedora";
+    found_or_installed("faketime", &["faketime"], fix)
+}
+
 /// Docker's command line.
 pub fn docker_client() -> Result<()> {
     let fix = "no `docker`: install Docker (docs.docker.com/engine/install, or `apt-get install docker.io`)";

@@ -11,7 +11,7 @@ use crate::{
 /// One stream, `desk0`, and one task of three steps.
 const TASK: &str = "desk0-fund-0";
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let work = Work::Steps { count: 3, delay: Duration::ZERO };
     let job = Job { task: task(), after: Duration::ZERO, work, cancel: None };
     let desk = Desk { at: Duration::ZERO, connection: connection(), habit: Habit::Stays, jobs: vec![job] };
@@ -26,6 +26,9 @@ fn plan() -> Plan {
         faults: Vec::new(),
         limits: Vec::new(),
         checks: Vec::new(),
+        promises: Vec::new(),
+        clocks: Vec::new(),
+        leads_first: None,
     }
 }
 

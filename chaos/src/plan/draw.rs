@@ -43,6 +43,9 @@ pub fn draw(seed: u64, size: &Size) -> Result<Plan, IdError> {
         faults,
         limits: Vec::new(),
         checks: Vec::new(),
+        promises: Vec::new(),
+        clocks: Vec::new(),
+        leads_first: None,
     })
 }
 
@@ -84,8 +87,8 @@ fn lasts(random: &mut StdRng, kind: FaultKind) -> Duration {
         FaultKind::PodSlow | FaultKind::PodNarrow => (3_000, 12_000),
         FaultKind::ProxyKill | FaultKind::GatewayKill | FaultKind::RedisRestart => (300, 5_000),
         FaultKind::RedisPause => (500, 8_000),
-        // At once: what lasts is only what it takes to do.
-        FaultKind::RedisFlush => (1, 2),
+        // At once: what lasts is only what it takes to do. The last two are never drawn.
+        FaultKind::RedisFlush | FaultKind::LeaderPause | FaultKind::Ghost => (1, 2),
     };
     between(random, least, most)
 }
@@ -112,7 +115,8 @@ fn fits(planned: &[Planned], next: &Planned, size: &Size) -> bool {
             let broken = beside.iter().filter(|target| matches!(target, Target::Proxy(_))).count();
             broken + 1 < usize::from(size.proxies.max(2))
         }
-        Target::Gateway | Target::Redis => true,
+        // The last two are never drawn.
+        Target::Gateway | Target::Redis | Target::Leader | Target::Follower => true,
     }
 }
 

@@ -4,88 +4,230 @@ use std::time::Duration;
 
 use fundbond_protocol::IdError;
 
-use super::{Desk, FaultKind, Habit, Limit, Plan, Planned, Size, Target, Work, desk, draw::DrawnJob};
+use super::{
+    Clock, Desk, FaultKind, Habit, Limit, Plan, Planned, Promise, Size, Target, Work, desk, draw::DrawnJob,
+};
 use crate::args::Scenario;
 
 /// Users of [`Scenario::RestartRace`].
 const USERS: usize = 2_000;
 
-/// Streams of [`Scenario::Kill`], of which each second one has a task.
+/// Streams of [`Scenario::Kill`], of which each second one has a task when pods are killed.
 const STREAMS: usize = 400;
 
 /// Streams of the other stories: enough for each pod to hold many.
 const FEW: usize = 80;
+
+/// Streams of [`Scenario::LeaderPause`] that nobody comes back for. A sweep takes away a hundred in one order, and what a
+/// quarter of these leaves behind takes three.
+const QUITTERS: usize = 1_200;
+
+/// A pod that is killed is dead after 30 s, somebody else leads 20 s after a leader was killed, and sweeps each 5 s.
+const SWEPT: u64 = 30 + 20 + 5;
+
+/// Where most pods look dead, the leader waits for a minute more.
+const BREAKER: u64 = 60;
+
+/// Kills this early are followed by burials on time: a server must be known for a minute before anybody is buried.
+const SETTLED: u64 = 35;
 
 /// The plan of a story.
 ///
 /// # Errors
 /// Where a name of ours is none, which is a mistake here.
 pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
-    let plan = |redis_keeps, (calm_from, ends), desks, faults, limits, checks: &[u64]| Plan {
+    let nothing = Plan {
         seed,
         pods: size.pods,
         proxies: size.proxies,
-        redis_keeps,
-        calm_from: seconds(calm_from),
-        ends: seconds(ends),
-        desks,
-        faults,
-        limits,
-        checks: checks.iter().map(|at| seconds(*at)).collect(),
+        redis_keeps: true,
+        calm_from: Duration::ZERO,
+        ends: Duration::ZERO,
+        desks: Vec::new(),
+        faults: Vec::new(),
+        limits: Vec::new(),
+        checks: Vec::new(),
+        promises: Vec::new(),
+        clocks: Vec::new(),
+        leads_first: None,
     };
-    let resumed = Limit { kind: FaultKind::PodKill, median: seconds(3), p99: seconds(10) };
-    Ok(match story {
-        // All come, their pods go and come again one after the other, and each user still has one stream. How soon is
-        // not asked: two thousand who come back to one machine at once wait for its processors.
-        Scenario::RestartRace => {
-            let faults = vec![
-                planned(12, Some(1), FaultKind::PodKill, 0),
-                planned(20, Some(1), FaultKind::PodKill, 1),
-                planned(28, Some(10), FaultKind::PodTerm, 2),
-            ];
-            let users = desks(USERS, 8_000, |number| waits(number, 51))?;
-            // While the second comes back, and ten seconds after the third.
-            plan(true, (48, 110), users, faults, Vec::new(), &[26, 48])
-        }
-        // One of the pods is killed for good; then two of those left.
-        Scenario::Kill => {
-            let faults = vec![
-                planned(15, None, FaultKind::PodKill, 0),
-                planned(30, None, FaultKind::PodKill, 1),
-                planned(30, None, FaultKind::PodKill, 2),
-            ];
-            let streams = desks(STREAMS, 5_000, |number| match number % 2 {
-                0 => (Habit::Stays, vec![(seconds(2), long(), None)]),
-                _ => waits(number / 2, 50),
-            })?;
-            // Three of four look dead at once, so the leader waits out its breaker; then one pod runs what was left.
-            plan(true, (45, 270), streams, faults, vec![resumed], &[])
-        }
-        // A pod stands still for longer than others believe that it lives.
-        Scenario::Pause => {
-            let faults = vec![planned(12, Some(35), FaultKind::PodFreeze, 0)];
-            let streams = desks(FEW, 3_000, |number| match number % 2 {
-                0 => (Habit::Stays, vec![(seconds(2), long(), None)]),
-                _ => waits(number / 2, 60),
-            })?;
-            // Ten seconds after it goes on, whoever it held has a pod that says so.
-            plan(true, (58, 120), streams, faults, Vec::new(), &[57])
-        }
-        // Redis forgets everything, twice.
-        Scenario::Flush => {
-            let flush = |at| Planned {
-                at: seconds(at),
-                lasts: Some(Duration::from_millis(1)),
-                kind: FaultKind::RedisFlush,
-                target: Target::Redis,
-            };
-            let streams = desks(FEW, 3_000, |number| match number % 2 {
-                0 => (Habit::Stays, vec![(seconds(2), long(), None)]),
-                _ => waits(number / 2, 38),
-            })?;
-            let limit = Limit { kind: FaultKind::RedisFlush, median: seconds(3), p99: seconds(12) };
-            plan(false, (34, 80), streams, vec![flush(10), flush(22)], vec![limit], &[])
-        }
+    match story {
+        Scenario::RestartRace => restart_race(nothing),
+        Scenario::Kill => kill(nothing),
+        Scenario::Pause => pause(nothing),
+        Scenario::Flush => flush(nothing),
+        Scenario::LeaderPause => leader_pause(nothing),
+        Scenario::Ghost => ghost(nothing),
+        Scenario::Clock => clock(nothing, HONEST),
+        Scenario::ClockAhead => clock(nothing, AHEAD),
+        Scenario::ClockBehind => clock(nothing, BEHIND),
+    }
+}
+
+/// All come, their pods go and come again one after the other, and each user still has one stream. How soon is not asked:
+/// two thousand who come back to one machine at once wait for its processors.
+fn restart_race(nothing: Plan) -> Result<Plan, IdError> {
+    Ok(Plan {
+        calm_from: seconds(48),
+        ends: seconds(110),
+        desks: desks(USERS, 8_000, |number| waits(number, 51))?,
+        faults: vec![
+            planned(12, Some(1), FaultKind::PodKill, Target::Pod(0)),
+            planned(20, Some(1), FaultKind::PodKill, Target::Pod(1)),
+            planned(28, Some(10), FaultKind::PodTerm, Target::Pod(2)),
+        ],
+        // While the second comes back, and ten seconds after the third.
+        checks: vec![seconds(26), seconds(48)],
+        ..nothing
+    })
+}
+
+/// One of the pods is killed for good; when nothing is left of it, two of those left. Then three of four look dead, the
+/// leader waits out its breaker, and one pod runs what was left.
+fn kill(nothing: Plan) -> Result<Plan, IdError> {
+    const FIRST: u64 = SETTLED;
+    const SECOND: u64 = FIRST + SWEPT + 5;
+    let swept = |fault, within| Promise::Swept { fault, within: seconds(within) };
+    Ok(Plan {
+        calm_from: seconds(SECOND + 15),
+        ends: seconds(SECOND + 240),
+        desks: desks(STREAMS, 5_000, |number| match number % 2 {
+            0 => (Habit::Stays, vec![long(FIRST - 10), long(SECOND - 10)]),
+            _ => waits(number / 2, SECOND + 20),
+        })?,
+        faults: vec![
+            planned(FIRST, None, FaultKind::PodKill, Target::Pod(0)),
+            planned(SECOND, None, FaultKind::PodKill, Target::Pod(1)),
+            planned(SECOND, None, FaultKind::PodKill, Target::Pod(2)),
+        ],
+        limits: vec![Limit { kind: FaultKind::PodKill, median: seconds(3), p99: seconds(10) }],
+        promises: vec![
+            Promise::AlwaysRegistered,
+            swept(0, SWEPT),
+            swept(1, SWEPT + BREAKER),
+            swept(2, SWEPT + BREAKER),
+            Promise::NoneBuriedAlive,
+            Promise::HitOnlyBy(vec![FaultKind::PodKill]),
+        ],
+        ..nothing
+    })
+}
+
+/// A pod stands still for longer than others believe that it lives.
+fn pause(nothing: Plan) -> Result<Plan, IdError> {
+    Ok(Plan {
+        calm_from: seconds(58),
+        ends: seconds(120),
+        desks: desks(FEW, 3_000, |number| match number % 2 {
+            0 => (Habit::Stays, vec![long(2)]),
+            _ => waits(number / 2, 60),
+        })?,
+        faults: vec![planned(12, Some(35), FaultKind::PodFreeze, Target::Pod(0))],
+        // Ten seconds after it goes on, whoever it held has a pod that says so.
+        checks: vec![seconds(57)],
+        ..nothing
+    })
+}
+
+/// Redis forgets everything, twice.
+fn flush(nothing: Plan) -> Result<Plan, IdError> {
+    let flush = |at| Planned {
+        at: seconds(at),
+        lasts: Some(Duration::from_millis(1)),
+        kind: FaultKind::RedisFlush,
+        target: Target::Redis,
+    };
+    let again = |fault| Promise::RegisteredAgain { fault, within: seconds(10) };
+    Ok(Plan {
+        redis_keeps: false,
+        calm_from: seconds(34),
+        ends: seconds(80),
+        desks: desks(FEW, 3_000, |number| match number % 2 {
+            0 => (Habit::Stays, vec![long(2)]),
+            _ => waits(number / 2, 38),
+        })?,
+        faults: vec![flush(10), flush(22)],
+        limits: vec![Limit { kind: FaultKind::RedisFlush, median: seconds(3), p99: seconds(12) }],
+        promises: vec![again(0), again(1), Promise::NoneBuriedAlive],
+        ..nothing
+    })
+}
+
+/// A pod is killed, its streams are not opened again, and whoever is to take them away stands still when a part of them
+/// is gone, for 20 s: the next leader does the rest, and the old one's word counts no more.
+fn leader_pause(nothing: Plan) -> Result<Plan, IdError> {
+    /// Until another leads, which then sweeps at once.
+    const TAKEN_OVER: u64 = 20 + 5;
+    Ok(Plan {
+        calm_from: seconds(SETTLED + SWEPT + 40),
+        ends: seconds(SETTLED + SWEPT + 90),
+        desks: desks(QUITTERS + FEW, 12_000, |number| match (number.is_multiple_of(16), number / 16) {
+            (false, _) => (Habit::Quits, Vec::new()),
+            (true, number) if number.is_multiple_of(2) => (Habit::Stays, vec![long(SETTLED + 30)]),
+            (true, number) => waits(number / 2, SETTLED + SWEPT + 42),
+        })?,
+        faults: vec![
+            planned(SETTLED, None, FaultKind::PodKill, Target::Follower),
+            planned(SETTLED + 1, Some(20), FaultKind::LeaderPause, Target::Leader),
+        ],
+        promises: vec![
+            Promise::AlwaysRegistered,
+            Promise::Swept { fault: 0, within: seconds(SWEPT + TAKEN_OVER) },
+            Promise::LeaderFollowed { fault: 1, within: seconds(TAKEN_OVER) },
+            Promise::NoneBuriedAlive,
+            Promise::HitOnlyBy(vec![FaultKind::PodKill]),
+        ],
+        ..nothing
+    })
+}
+
+/// Somebody writes a registration by hand for a pod that never was.
+fn ghost(nothing: Plan) -> Result<Plan, IdError> {
+    /// All registrations are looked through once a minute, and it takes two looks; then a sweep.
+    const LATEST: u64 = 60 + 60 + 5;
+    Ok(Plan {
+        calm_from: seconds(20 + LATEST),
+        ends: seconds(20 + LATEST + 40),
+        desks: desks(FEW, 3_000, |number| match number % 2 {
+            0 => (Habit::Stays, vec![long(10), long(80), long(20 + LATEST)]),
+            _ => waits(number / 2, 20 + LATEST + 2),
+        })?,
+        faults: vec![planned(20, Some(LATEST), FaultKind::Ghost, Target::Redis)],
+        promises: vec![
+            Promise::AlwaysRegistered,
+            Promise::Over { fault: 0, after: seconds(30), within: seconds(LATEST) },
+            Promise::NoneBuriedAlive,
+            Promise::HitOnlyBy(Vec::new()),
+        ],
+        ..nothing
+    })
+}
+
+/// Pods of [`clock`].
+const HONEST: u8 = 0;
+const AHEAD: u8 = 1;
+const BEHIND: u8 = 2;
+
+/// Wall clocks are wrong, of the leader's or of others: nobody is taken for dead but the one that is killed.
+fn clock(nothing: Plan, leader: u8) -> Result<Plan, IdError> {
+    Ok(Plan {
+        calm_from: seconds(SETTLED + SWEPT + 5),
+        ends: seconds(SETTLED + SWEPT + 60),
+        desks: desks(FEW, 3_000, |number| match number % 2 {
+            0 => (Habit::Stays, vec![long(2), long(SETTLED - 10), long(SETTLED + SWEPT)]),
+            _ => waits(number / 2, SETTLED + SWEPT + 7),
+        })?,
+        faults: vec![planned(SETTLED, None, FaultKind::PodKill, Target::Pod(3))],
+        limits: vec![Limit { kind: FaultKind::PodKill, median: seconds(3), p99: seconds(10) }],
+        promises: vec![
+            Promise::AlwaysRegistered,
+            Promise::Swept { fault: 0, within: seconds(SWEPT) },
+            Promise::NoneBuriedAlive,
+            Promise::HitOnlyBy(vec![FaultKind::PodKill]),
+        ],
+        clocks: vec![Clock { pod: AHEAD, hours: 1 }, Clock { pod: BEHIND, hours: -1 }],
+        leads_first: Some(leader),
+        ..nothing
     })
 }
 
@@ -93,13 +235,13 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn planned(at: u64, lasts: Option<u64>, kind: FaultKind, pod: u8) -> Planned {
-    Planned { at: seconds(at), lasts: lasts.map(seconds), kind, target: Target::Pod(pod) }
+fn planned(at: u64, lasts: Option<u64>, kind: FaultKind, target: Target) -> Planned {
+    Planned { at: seconds(at), lasts: lasts.map(seconds), kind, target }
 }
 
-/// Runs through both faults of a story.
-fn long() -> Work {
-    Work::Steps { count: 50, delay: Duration::from_millis(500) }
+/// A task of 25 s that begins so long after its client came.
+fn long(after: u64) -> DrawnJob {
+    (seconds(after), Work::Steps { count: 50, delay: Duration::from_millis(500) }, None)
 }
 
 /// Shows that a stream that waited for long is still the one its events go to.
@@ -146,6 +288,14 @@ mod tests {
             assert!(plan.checks.iter().all(|at| *at <= plan.calm_from), "{story:?}");
             let gone = plan.faults.iter().filter(|fault| fault.lasts.is_none()).count();
             assert!(gone < usize::from(plan.pods), "{story:?}");
+            let faults = plan.promises.iter().filter_map(|promise| match promise {
+                Promise::RegisteredAgain { fault, .. }
+                | Promise::Swept { fault, .. }
+                | Promise::LeaderFollowed { fault, .. }
+                | Promise::Over { fault, .. } => Some(*fault),
+                _ => None,
+            });
+            assert!(faults.max() < Some(plan.faults.len()), "{story:?}");
             let unborn = |fault: &Planned| matches!(fault.target, Target::Pod(pod) if pod >= size.pods);
             assert!(!plan.faults.iter().any(unborn), "{story:?}");
         }

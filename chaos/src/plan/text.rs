@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Desk, Habit, Plan, Planned, Work};
+use super::{Clock, Desk, Habit, Plan, Planned, Target, Work};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,6 +21,12 @@ impl fmt::Display for Plan {
             self.calm_from.as_secs_f64(),
             self.ends.as_secs_f64()
         )?;
+        for Clock { pod, hours } in &self.clocks {
+            writeln!(f, "the clock of {} is wrong by {hours:+} h", Target::Pod(*pod))?;
+        }
+        if let Some(pod) = self.leads_first {
+            writeln!(f, "{} leads the housekeeping first", Target::Pod(pod))?;
+        }
         for fault in &self.faults {
             writeln!(f, "{fault}")?;
         }
@@ -64,6 +70,7 @@ impl fmt::Display for Habit {
                 write!(f, "leaves after {:.1} s, for {:.1} s", after.as_secs_f64(), away.as_secs_f64())
             }
             Self::Slow { pause } => write!(f, "is slow, {:.1} s at a time", pause.as_secs_f64()),
+            Self::Quits => f.write_str("quits when it is broken"),
             Self::Twice { after } => write!(f, "opens a second page after {:.1} s", after.as_secs_f64()),
         }
     }

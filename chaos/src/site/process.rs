@@ -1,6 +1,7 @@
 //! One process, which is started more than once under the same name, with one log.
 
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -10,7 +11,12 @@ use std::{
 use rustix::process::{Pid, kill_process};
 use tokio::process::{Child, Command};
 
-use crate::{error::ChaosError, fact::What, history::History};
+use crate::{
+    error::ChaosError,
+    fact::What,
+    history::History,
+    logs::{self, Log},
+};
 
 pub use rustix::process::Signal;
 
@@ -20,6 +26,7 @@ pub struct Process {
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, OsString)>,
     log: PathBuf,
     child: Option<Child>,
     history: Arc<History>,
@@ -30,8 +37,8 @@ impl Process {
     pub fn new(name: impl Into<String>, program: &Path, logs: &Path, history: &Arc<History>) -> Self {
         let name = name.into();
         let log = logs.join(format!("{name}.log"));
-        let (arguments, history) = (Vec::new(), history.clone());
-        Self { name, program: program.to_owned(), arguments, log, child: None, history }
+        let (arguments, environment, history) = (Vec::new(), Vec::new(), history.clone());
+        Self { name, program: program.to_owned(), arguments, environment, log, child: None, history }
     }
 
     /// What it is called.
@@ -39,14 +46,19 @@ impl Process {
         &self.name
     }
 
-    /// Where its log is.
-    pub fn log(&self) -> &Path {
-        &self.log
+    /// What its log says.
+    pub fn read_log(&self) -> Result<Log, ChaosError> {
+        logs::read(&self.log).map_err(|source| ChaosError::File { path: self.log.clone(), source })
     }
 
     /// Adds arguments.
     pub fn tell(&mut self, arguments: &[&str]) {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+    }
+
+    /// Adds a variable to its environment.
+    pub fn give(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.push((name.to_owned(), value.into()));
     }
 
     /// Starts it.
@@ -64,6 +76,7 @@ impl Process {
                 command.env_remove(name);
             }
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.child = Some(command.spawn().map_err(failed)?);
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! The Redis of a run.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use fundbond_protocol::{ConnectionId, keys};
+use fundbond_protocol::{ClusterId, ConnectionId, PodId, keys};
+use futures::Stream;
 use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
 use tokio::time::{Instant, sleep};
 
@@ -86,6 +87,61 @@ impl Redis {
         let mut server = self.connect().await?;
         let names: Vec<_> = connections.iter().map(|connection| keys::registration(connection)).collect();
         Ok(redis::cmd("MGET").arg(names).query_async(&mut server).await?)
+    }
+
+    /// Who holds each stream that anybody holds: `{pod}:{cluster}`.
+    pub async fn registrations(&self) -> Result<BTreeMap<String, String>, ChaosError> {
+        let mut server = self.connect().await?;
+        let names: Vec<String> =
+            redis::cmd("KEYS").arg(format!("{}*", keys::CONNECTIONS_PREFIX)).query_async(&mut server).await?;
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let holders: Vec<Option<String>> = redis::cmd("MGET").arg(&names).query_async(&mut server).await?;
+        let streams = names.iter().map(|name| name.trim_start_matches(keys::CONNECTIONS_PREFIX).to_owned());
+        Ok(streams.zip(holders).filter_map(|(stream, holder)| Some((stream, holder?))).collect())
+    }
+
+    /// Keys and entries of this pod, beside the registrations that name it and what says that it is dead.
+    pub async fn keys_of(&self, pod: &PodId, cluster: &ClusterId) -> Result<Vec<String>, ChaosError> {
+        let mut server = self.connect().await?;
+        let names = [keys::connections_of(pod), keys::claims_of(pod), keys::node_health(pod)];
+        let mut left = Vec::new();
+        for name in names {
+            if redis::cmd("EXISTS").arg(&name).query_async(&mut server).await? {
+                left.push(name);
+            }
+        }
+        let index = keys::node_index(cluster);
+        let rank: Option<f64> =
+            redis::cmd("ZSCORE").arg(&index).arg(pod.as_str()).query_async(&mut server).await?;
+        left.extend(rank.map(|_| index));
+        Ok(left)
+    }
+
+    /// How many streams this pod holds or left, and whether it is declared dead.
+    pub async fn remains(&self, pod: &PodId) -> Result<(usize, bool), ChaosError> {
+        let mut server = self.connect().await?;
+        let mut both = redis::pipe();
+        both.cmd("SCARD").arg(keys::connections_of(pod)).cmd("EXISTS").arg(keys::node_dead(pod));
+        Ok(both.query_async(&mut server).await?)
+    }
+
+    /// The number of the leader whose orders were obeyed last.
+    pub async fn fence(&self, cluster: &ClusterId) -> Result<Option<u64>, ChaosError> {
+        let mut server = self.connect().await?;
+        Ok(redis::cmd("GET").arg(keys::sweep_fence(cluster)).query_async(&mut server).await?)
+    }
+
+    /// Registers a stream by hand.
+    pub async fn register(&self, connection: &ConnectionId, holder: &str) -> Result<(), ChaosError> {
+        let mut server = self.connect().await?;
+        Ok(redis::cmd("SET").arg(keys::registration(connection)).arg(holder).query_async(&mut server).await?)
+    }
+
+    /// Everything that it is told from now on, line by line.
+    pub async fn monitor(&self) -> Result<impl Stream<Item = String> + use<>, ChaosError> {
+        Ok(self.client.get_async_monitor().await?.into_on_message())
     }
 
     /// Every key that begins so.
