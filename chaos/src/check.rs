@@ -1,8 +1,11 @@
 //! Whether every promise was kept: facts in, violations out. Pure, and the only place that judges.
 //!
-//! [`page`] goes through what one page saw and holds the order of its stream; [`task`] holds what became of tasks, over
+//! [`page`] goes through what one page saw and holds the order of its stream; [`note`] what was sent to people; [`task`] holds what became of tasks, over
 //! all pages; [`story`] what one story promises; what is wrong by itself (a process that died, a key that stayed) is [`bare`].
 
+mod note;
+#[cfg(test)]
+mod note_tests;
 mod page;
 mod story;
 #[cfg(test)]
@@ -50,7 +53,9 @@ pub enum Rule {
     AcceptedIsFinished,
     /// A task has one end, and everybody is told the same.
     OneEnd,
-    /// A submission that is repeated is accepted in the end.
+    /// What was sent to a user, or to everybody who is there, comes in order and whole.
+    SentIsSeen,
+    /// What is repeated until it is answered is accepted in the end.
     Accepts,
     /// Of all pages of a stream the last one is not sent away.
     SomebodyReads,
@@ -102,6 +107,7 @@ pub fn check(plan: &Plan, facts: &[Fact]) -> Vec<Violation> {
         seen.insert(page.clone(), page::check(page, &facts, &world, &mut violations));
     }
     task::check(&seen, facts, &world, &mut violations);
+    note::check(plan, facts, &world, &mut violations);
     violations.extend(facts.iter().filter_map(bare));
     violations.extend(recovery::late(plan, facts));
     violations.extend(story::check(plan, facts));
@@ -187,6 +193,8 @@ struct World {
     steps: BTreeMap<TaskId, u64>,
     /// When Redis forgot everything.
     losses: Vec<Duration>,
+    /// When Redis forgot something, or may have.
+    restarts: Vec<Duration>,
     /// When pods ended.
     deaths: Vec<Duration>,
     /// The last fact.
@@ -218,6 +226,7 @@ impl World {
                 })
                 .collect(),
             losses: broke(&|kind| kind.loses_data(plan.redis_keeps)),
+            restarts: broke(&|kind| matches!(kind, FaultKind::RedisRestart | FaultKind::RedisFlush)),
             deaths: broke(&FaultKind::ends_pod),
             end: facts.last().map(|fact| fact.at).unwrap_or_default(),
         }

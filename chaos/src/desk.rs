@@ -16,8 +16,9 @@ use crate::{
     fact::{Page, What},
     history::History,
     http::Http,
-    page,
-    plan::{Desk, Habit, Job, Work},
+    page::{self, Script},
+    plan::{Desk, Habit, Job, Notes, Work},
+    post,
 };
 
 /// Before a submission is repeated: as long as a person waits before pressing again.
@@ -46,11 +47,16 @@ pub async fn play(office: Office, desk: Desk) -> Result<(), ChaosError> {
     let mut page = |number, after| {
         let page = Page { connection: desk.connection.clone(), number };
         let url = page::url(&desk);
-        parts.spawn(page::read(office.clone(), page, url, desk.habit, after));
+        let last_note = desk.notes.map(|notes| notes.count.saturating_sub(1));
+        let script = Script { after, habit: desk.habit, last_note };
+        parts.spawn(page::read(office.clone(), page, url, script));
     };
     page(0, Duration::ZERO);
     if let Habit::Twice { after } = desk.habit {
         page(1, after);
+    }
+    if let Some(Notes { count, gap }) = desk.notes {
+        parts.spawn(post::notes(office.clone(), desk.connection.clone(), count, gap));
     }
     for job in desk.jobs {
         let connection = matches!(desk.habit, Habit::Watches).then(|| desk.connection.to_string());

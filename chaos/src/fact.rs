@@ -101,6 +101,24 @@ pub enum What {
         /// The status; none where no answer came.
         status: Option<u16>,
     },
+    /// Something is sent to a user, or to everybody; the same request is made until it is answered.
+    Sends {
+        /// To whom; none for everybody.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<ConnectionId>,
+        /// Which.
+        number: u32,
+    },
+    /// The answer to it.
+    Sent {
+        /// To whom; none for everybody.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<ConnectionId>,
+        /// Which.
+        number: u32,
+        /// The status; none where no answer came.
+        status: Option<u16>,
+    },
     /// What a task's state is after the calm; none where nobody knows the task.
     State {
         /// Whose.
@@ -244,6 +262,9 @@ pub struct Frame {
     pub id: String,
     /// What the event says of its task.
     pub said: Option<Said>,
+    /// Which note or notice it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
     /// The tasks of a `RESET`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub snapshot: Vec<Said>,
@@ -333,6 +354,13 @@ impl fmt::Display for What {
                 write!(f, "{task} is asked to stop: {status}")
             }
             Self::Cancelled { task, status: None } => write!(f, "{task} is asked to stop: no answer"),
+            Self::Sends { to, number } => write!(f, "{} {number} is sent", Letter(to.as_ref())),
+            Self::Sent { to, number, status: Some(status) } => {
+                write!(f, "{} {number} is answered {status}", Letter(to.as_ref()))
+            }
+            Self::Sent { to, number, status: None } => {
+                write!(f, "{} {number} gets no answer", Letter(to.as_ref()))
+            }
             Self::State { task, state: Some(State { status, last }) } => {
                 write!(f, "{task} is {status} at the end, {}", if *last { "final" } else { "not final" })
             }
@@ -362,6 +390,18 @@ impl fmt::Display for What {
     }
 }
 
+/// What is sent, to a user or to everybody.
+struct Letter<'a>(Option<&'a ConnectionId>);
+
+impl fmt::Display for Letter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(to) => write!(f, "{to}: note"),
+            None => f.write_str("notice"),
+        }
+    }
+}
+
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name.as_deref().unwrap_or("an id alone"))?;
@@ -370,6 +410,9 @@ impl fmt::Display for Frame {
         }
         if let Some(said) = &self.said {
             write!(f, ", {said}")?;
+        }
+        if let Some(number) = self.number {
+            write!(f, ", number {number}")?;
         }
         for said in &self.snapshot {
             write!(f, " [{said}]")?;

@@ -19,6 +19,7 @@ pub mod http;
 pub mod logs;
 pub mod page;
 pub mod plan;
+pub mod post;
 pub mod recovery;
 pub mod report;
 pub mod run;

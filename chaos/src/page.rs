@@ -9,6 +9,7 @@ use fundbond_protocol::{
     api::{FUND_EVENTS_PATH, MAX_TASK_IDS},
     event::MAX_EVENT_BYTES,
     sse::{Event, Item, Parser},
+    users::SSE_CONNECT_PATH,
 };
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -20,6 +21,7 @@ use crate::{
     fact::{Ending, Farewell, Frame, Page, Said, What},
     http::chain,
     plan::{Desk, Habit},
+    post::{NOTE, NOTICE},
 };
 
 /// Before the server says otherwise. Browsers take a few seconds, too.
@@ -34,6 +36,9 @@ const MAX_FRAME_BYTES: usize = (MAX_TASK_IDS + 1) * MAX_EVENT_BYTES;
 
 /// What a page of this client opens, again and again.
 pub fn url(desk: &Desk) -> String {
+    if let Some(user) = desk.connection.user() {
+        return format!("{SSE_CONNECT_PATH}/{user}");
+    }
     let path = format!("{FUND_EVENTS_PATH}/{}", desk.connection);
     if desk.jobs.is_empty() || desk.habit == Habit::Watches {
         return path;
@@ -42,20 +47,26 @@ pub fn url(desk: &Desk) -> String {
     format!("{path}?taskIds={}", tasks.join(","))
 }
 
+/// What a page does beside reading.
+#[derive(Clone, Copy, Debug)]
+pub struct Script {
+    /// How long after its client it comes.
+    pub after: Duration,
+    /// How it behaves.
+    pub habit: Habit,
+    /// The note after which it goes.
+    pub last_note: Option<u32>,
+}
+
 /// Reads to the end of the stream, or of the run.
 ///
 /// # Errors
 /// Where a request cannot be made.
-pub async fn read(
-    office: Office,
-    page: Page,
-    url: String,
-    habit: Habit,
-    after: Duration,
-) -> Result<(), ChaosError> {
+pub async fn read(office: Office, page: Page, url: String, script: Script) -> Result<(), ChaosError> {
+    let Script { after, habit, last_note } = script;
     sleep(after).await;
-    let mut source =
-        Source { office: &office, page: &page, last: String::new(), retry: RETRY, habit, leaves: None };
+    let (last, leaves) = (String::new(), None);
+    let mut source = Source { office: &office, page: &page, last, retry: RETRY, habit, last_note, leaves };
     if let Habit::Leaves { after, .. } = habit {
         source.leaves = Some(Instant::now() + after);
     }
@@ -80,6 +91,7 @@ struct Source<'a> {
     last: String,
     retry: Duration,
     habit: Habit,
+    last_note: Option<u32>,
     /// When the page is closed, once.
     leaves: Option<Instant>,
 }
@@ -193,15 +205,27 @@ impl Source<'_> {
     }
 
     fn event(&self, event: Event) -> Result<Option<Farewell>, String> {
+        if [NOTE, NOTICE].contains(&event.name.as_str()) {
+            let number = event.data.parse().map_err(|_| format!("{} is no number of ours", event.data))?;
+            let done = event.name == NOTE && Some(number) == self.last_note;
+            let frame =
+                Frame { name: Some(event.name), id: event.id, number: Some(number), ..Frame::default() };
+            self.say(What::Saw { page: self.page.clone(), frame });
+            return Ok(done.then_some(Farewell::Left));
+        }
         let said: TaskEvent = serde_json::from_str(&event.data)
             .map_err(|error| format!("{} is no event of ours: {error}", event.name))?;
         let farewell = (event.name == Status::CLOSED.as_str()).then_some(Farewell::Closed);
-        let about_stream = said.correlation_id.as_str() == self.page.connection.as_str();
+        // Events about a user's stream are about the user.
+        let user = self.page.connection.user();
+        let stream = user.as_ref().map_or(self.page.connection.as_str(), |user| user.as_str());
+        let about_stream = said.correlation_id.as_str() == stream;
         let frame = Frame {
             name: Some(event.name),
             id: event.id,
             snapshot: said.tasks.iter().flatten().map(what_is_said).collect(),
             said: (!about_stream).then(|| what_is_said(&said)),
+            number: None,
         };
         self.say(What::Saw { page: self.page.clone(), frame });
         Ok(farewell)

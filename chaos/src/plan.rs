@@ -57,6 +57,8 @@ pub struct Plan {
     pub checks: Vec<Duration>,
     /// What this run promises beside what every run does. Where there is any, who holds what is asked all along.
     pub promises: Vec<Promise>,
+    /// When something is sent to everybody.
+    pub notices: Vec<Duration>,
     /// Pods whose wall clock is wrong.
     pub clocks: Vec<Clock>,
     /// The pod that is started before the others, and leads the housekeeping when they come.
@@ -83,6 +85,17 @@ pub struct Desk {
     pub habit: Habit,
     /// Its tasks.
     pub jobs: Vec<Job>,
+    /// What is sent to it, where it is a user's stream.
+    pub notes: Option<Notes>,
+}
+
+/// What is sent to a user while the stream is read. The last one ends the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notes {
+    /// How many, numbered from 0.
+    pub count: u32,
+    /// Before each.
+    pub gap: Duration,
 }
 
 /// How pages behave.
@@ -252,7 +265,7 @@ fn desk(number: usize, at: Duration, habit: Habit, jobs: Vec<draw::DrawnJob>) ->
         Ok(Job { task: TaskId::parse(format!("{name}-fund-{n}"))?, after, work, cancel })
     });
     let jobs = jobs.collect::<Result<_, IdError>>()?;
-    Ok(Desk { at, connection: ConnectionId::parse(&name)?, habit, jobs })
+    Ok(Desk { at, connection: ConnectionId::parse(&name)?, habit, jobs, notes: None })
 }
 
 impl Planned {

@@ -18,6 +18,7 @@ use crate::{
     history::History,
     http::Http,
     plan::Plan,
+    post,
     site::{Pod, Programs, Signal, Site},
     strike,
 };
@@ -64,12 +65,13 @@ pub async fn run(plan: &Plan, programs: &Programs, folder: &Path) -> Result<Vec<
         });
     }
     let mut desks: JoinSet<Result<(), ChaosError>> = JoinSet::new();
-    // Who never has a task is there until the end.
+    // Who never has a task and is sent nothing is there until the end.
     let mut idle: JoinSet<Result<(), ChaosError>> = JoinSet::new();
     for desk in plan.desks.clone() {
-        let set = if desk.jobs.is_empty() { &mut idle } else { &mut desks };
+        let set = if desk.jobs.is_empty() && desk.notes.is_none() { &mut idle } else { &mut desks };
         set.spawn(desk::play(office.clone(), desk));
     }
+    desks.spawn(post::notices(office.clone(), plan.notices.clone()));
     let played = async {
         while let Some(fault) = faults.join_next().await {
             fault??;

@@ -14,7 +14,13 @@ const TASK: &str = "desk0-fund-0";
 pub(super) fn plan() -> Plan {
     let work = Work::Steps { count: 3, delay: Duration::ZERO };
     let job = Job { task: task(), after: Duration::ZERO, work, cancel: None };
-    let desk = Desk { at: Duration::ZERO, connection: connection(), habit: Habit::Stays, jobs: vec![job] };
+    let desk = Desk {
+        at: Duration::ZERO,
+        connection: connection(),
+        habit: Habit::Stays,
+        jobs: vec![job],
+        notes: None,
+    };
     Plan {
         seed: 0,
         pods: 2,
@@ -27,6 +33,7 @@ pub(super) fn plan() -> Plan {
         limits: Vec::new(),
         checks: Vec::new(),
         promises: Vec::new(),
+        notices: Vec::new(),
         clocks: Vec::new(),
         leads_first: None,
     }
@@ -55,7 +62,7 @@ fn fact(line: &str) -> What {
     let page = Page { connection: connection(), number };
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let frame = |name: Option<&str>, id: &str, said, snapshot| {
-        let frame = Frame { name: name.map(str::to_owned), id: id.to_owned(), said, snapshot };
+        let frame = Frame { name: name.map(str::to_owned), id: id.to_owned(), said, snapshot, number: None };
         What::Saw { page: page.clone(), frame }
     };
     match word {

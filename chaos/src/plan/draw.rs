@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use fundbond_protocol::IdError;
+use fundbond_protocol::{ConnectionId, IdError, UserId};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use super::{Desk, FaultKind, Habit, Plan, Planned, Size, Target, Work, desk};
+use super::{Desk, FaultKind, Habit, Notes, Plan, Planned, Size, Target, Work, desk};
 
 /// Nothing breaks before this: streams are open and tasks run by then.
 const WARM_UP: Duration = Duration::from_secs(6);
@@ -31,7 +31,9 @@ pub fn draw(seed: u64, size: &Size) -> Result<Plan, IdError> {
     let calm_from = size.lasts.saturating_sub((size.lasts / 3).min(LONGEST_CALM));
     let redis_keeps = random.random();
     let faults = faults(&mut random, size, calm_from);
-    let desks = desks(&mut random, size, calm_from)?;
+    let mut desks = desks(&mut random, size, calm_from)?;
+    desks.extend(users(&mut random, size, calm_from)?);
+    desks.sort_by_key(|desk| desk.at);
     Ok(Plan {
         seed,
         pods: size.pods,
@@ -44,6 +46,7 @@ pub fn draw(seed: u64, size: &Size) -> Result<Plan, IdError> {
         limits: Vec::new(),
         checks: Vec::new(),
         promises: Vec::new(),
+        notices: notices(&mut random, calm_from),
         clocks: Vec::new(),
         leads_first: None,
     })
@@ -149,6 +152,34 @@ fn desks(random: &mut StdRng, size: &Size, until: Duration) -> Result<Vec<Desk>,
     named.map(|(number, (at, habit, jobs))| desk(number, at, habit, jobs)).collect()
 }
 
+/// People who are sent notes: half as many streams again as watch.
+fn users(random: &mut StdRng, size: &Size, until: Duration) -> Result<Vec<Desk>, IdError> {
+    let span = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+    let at_once = u64::from(size.streams.div_ceil(20));
+    let number = at_once.max(at_once * span / STAY);
+    let drawn = (0..number).map(|number| {
+        let at = between(random, 0, if number < at_once { 4_000 } else { span });
+        let habit = habit(random);
+        let count = random.random_range(10..100);
+        // Twenty seconds at most, as with tasks, and never more than a log keeps.
+        let gap = between(random, 10, 20_000 / u64::from(count));
+        let connection = ConnectionId::of_user(&UserId::parse(format!("reader{number}"))?);
+        Ok(Desk { at, connection, habit, jobs: Vec::new(), notes: Some(Notes { count, gap }) })
+    });
+    drawn.collect()
+}
+
+/// A notice each few seconds, to the end of what breaks and a little longer.
+fn notices(random: &mut StdRng, until: Duration) -> Vec<Duration> {
+    let mut at = WARM_UP;
+    std::iter::from_fn(|| {
+        at += between(random, 1_000, 5_000);
+        Some(at)
+    })
+    .take_while(|at| *at < until + CALM_TASKS)
+    .collect()
+}
+
 fn habit(random: &mut StdRng) -> Habit {
     match random.random_range(0..10) {
         0 | 1 => Habit::Leaves { after: between(random, 500, 6_000), away: between(random, 200, 12_000) },
@@ -238,6 +269,6 @@ mod tests {
         let jobs = || plan.desks.iter().flat_map(|desk| &desk.jobs);
         assert_eq!(jobs().map(|job| &job.task).collect::<BTreeSet<_>>().len(), jobs().count());
         let early = plan.desks.iter().filter(|desk| desk.at <= WARM_UP).count();
-        assert!((54..90).contains(&early), "{early} of {}", plan.desks.len());
+        assert!((54..100).contains(&early), "{early} of {}", plan.desks.len());
     }
 }

@@ -48,6 +48,7 @@ pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
         limits: Vec::new(),
         checks: Vec::new(),
         promises: Vec::new(),
+        notices: Vec::new(),
         clocks: Vec::new(),
         leads_first: None,
     };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Clock, Desk, Habit, Plan, Planned, Target, Work};
+use super::{Clock, Desk, Habit, Notes, Plan, Planned, Target, Work};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,6 +50,10 @@ impl fmt::Display for Planned {
 impl fmt::Display for Desk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>8.2} s  {:<13} {}", self.at.as_secs_f64(), self.connection.as_str(), self.habit)?;
+        if let Some(Notes { count, gap }) = self.notes {
+            let at = self.at.as_secs_f64();
+            write!(f, "\n{at:>8.2} s    {count} notes, one each {} ms", gap.as_millis())?;
+        }
         for job in &self.jobs {
             let at = (self.at + job.after).as_secs_f64();
             write!(f, "\n{at:>8.2} s    {:<18} {}", job.task.as_str(), job.work)?;
