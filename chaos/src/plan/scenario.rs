@@ -126,6 +126,7 @@ fn pause(nothing: Plan) -> Result<Plan, IdError> {
         faults: vec![planned(12, Some(35), FaultKind::PodFreeze, Target::Pod(0))],
         // Ten seconds after it goes on, whoever it held has a pod that says so.
         checks: vec![seconds(57)],
+        promises: vec![Promise::RegisteredAgain { fault: 0, within: seconds(35 + 10) }],
         ..nothing
     })
 }
