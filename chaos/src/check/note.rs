@@ -28,10 +28,10 @@ pub(super) fn check(plan: &Plan, facts: &[Fact], world: &World, found: &mut Vec<
                 first.entry((to.clone(), *number)).or_insert(fact.at);
             }
             What::Sent { to, number, status: Some(status) } => match status {
-                200 if to.is_none() => {
+                202 if to.is_none() => {
                     accepted.insert(*number, fact.at);
                 }
-                200 | 429 | 500.. => {}
+                202 | 429 | 500.. => {}
                 _ => found.push(Violation::new(Rule::Accepts, fact.at, fact.what.to_string())),
             },
             _ => {}
