@@ -1,17 +1,26 @@
 //! `cargo xtask reference`: writes the pages of `docs/reference` anew.
 //!
-//! The pages are made by a test of `all-in-one`, the one crate that knows every program: what makes them is what holds
-//! them to the code. This only asks it to write instead of compare.
+//! The pages are made by tests of `all-in-one`, the one crate that knows every program, and of `crds`, which writes its
+//! definitions too: what makes them is what holds them to the code. This only asks them to write instead of compare.
 
 use crate::process;
 use anyhow::Result;
 
 /// Writes every page.
 pub fn run() -> Result<()> {
-    let mut command = process::cargo(["test", "-p", "fundbond", "--test", "it"]);
-    command.args(process::lock_flag()).args(["--", "--exact", TEST]).env("UPDATE", "1");
-    process::run(&mut command)
+    for (package, tests) in TESTS {
+        let mut command = process::cargo(["test", "-p", package, "--test", "it"]);
+        command.args(process::lock_flag()).args(["--", "--exact"]).args(tests).env("UPDATE", "1");
+        process::run(&mut command)?;
+    }
+    Ok(())
 }
 
-/// The test that compares the pages, and writes them under `UPDATE=1`.
-const TEST: &str = "reference::every_page_is_what_the_code_says";
+/// The tests that compare what is written, and write it under `UPDATE=1`.
+const TESTS: [(&str, &[&str]); 2] = [
+    ("fundbond", &["reference::every_page_is_what_the_code_says"]),
+    (
+        "fundbond-crds",
+        &["definitions::the_files_are_what_the_types_say", "reference::the_page_is_what_the_types_say"],
+    ),
+];

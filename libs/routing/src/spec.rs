@@ -7,7 +7,10 @@
 use std::{fmt, marker::PhantomData, time::Duration};
 
 use fundbond_protocol::headers;
-use jiff::SignedDuration;
+use jiff::{
+    SignedDuration,
+    fmt::friendly::{Designator, Spacing, SpanPrinter},
+};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{SeqAccess, Visitor},
@@ -212,6 +215,8 @@ pub struct EndpointSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
+const PRINTER: SpanPrinter = SpanPrinter::new().spacing(Spacing::None).designator(Designator::Compact);
+
 impl Span {
     /// Parses `text`.
     ///
@@ -246,7 +251,25 @@ impl std::str::FromStr for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A span came from a signed one or from a constant of ours: far below the limit of the conversion.
-        write!(f, "{:#}", SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX))
+        let span = SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX);
+        // Without spaces, as Kubernetes reads it.
+        f.write_str(&PRINTER.duration_to_string(&span))
+    }
+}
+
+/// What Kubernetes takes for a length of time (Go's `time.ParseDuration`), without signs and fractions.
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Span {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$", "maxLength": 32})
     }
 }
 
@@ -287,7 +310,9 @@ mod tests {
             let json = serde_json::to_string(&span).unwrap();
             assert_eq!(serde_json::from_str::<Span>(&json).unwrap(), span, "{json}");
         }
-        assert_eq!(Span(Duration::from_millis(1500)).to_string(), "1s 500ms");
+        assert_eq!(Span(Duration::from_millis(1500)).to_string(), "1s500ms");
+        assert_eq!(Span(Duration::from_mins(90)).to_string(), "1h30m");
+        assert_eq!(Span(Duration::ZERO).to_string(), "0s");
         for text in ["", "2", "-2s", "2 parsecs"] {
             assert_eq!(Span::parse(text), Err(SpanError(text.to_owned())), "{text}");
         }

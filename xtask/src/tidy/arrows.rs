@@ -8,7 +8,7 @@ use super::facts::{Kind, Member};
 const ALLOWED: [(&str, &[&str]); 21] = [
     // Pure libraries and their neighbours.
     ("bonds", &[]),
-    ("crds", &[]),
+    ("crds", &["protocol", "routing"]),
     ("desired", &["crds", "protocol", "routing"]),
     ("ledger", &["protocol"]),
     ("lease", &[]),

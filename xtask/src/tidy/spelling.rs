@@ -79,11 +79,12 @@ fn spells(string: &str) -> Option<String> {
     whole.chain(before_colons).find(|word| is_header(word)).map(str::to_owned)
 }
 
-/// One of ours, or any private header. (`x-forwarded-` is no header: it names a family.)
+/// One of ours, or any private header. (`x-forwarded-` is no header: it names a family. Nor is what begins `x-kubernetes-`:
+/// that is Kubernetes' own part of a schema.)
 fn is_header(word: &str) -> bool {
     let private = word.strip_prefix("x-").is_some_and(|rest| {
         let letters = rest.chars().all(|sign| sign.is_ascii_alphanumeric() || sign == '-');
-        !rest.is_empty() && letters && !rest.ends_with('-')
+        !rest.is_empty() && letters && !rest.ends_with('-') && !rest.starts_with("kubernetes-")
     });
     private || HEADERS.contains(&word)
 }
@@ -126,6 +127,7 @@ mod tests {
         for text in [
             "not a Last-Event-ID",
             "x-forwarded-",
+            "x-kubernetes-validations",
             "text/event-stream",
             "task-eventful",
             "tasks: none",

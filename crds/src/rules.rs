@@ -1,0 +1,13 @@
+//! Rules between fields, in the language that API servers judge by.
+
+use serde_json::{Value, json};
+
+/// A rule that must hold (CEL; `self` is what it stands at), what is said where it does not, and of which field below, if
+/// not of all.
+pub(crate) fn rule(rule: &str, message: &str, field: &str) -> Value {
+    let mut value = json!({"rule": rule, "message": message});
+    if !field.is_empty() {
+        value["fieldPath"] = field.into();
+    }
+    value
+}

@@ -1,0 +1,155 @@
+//! Good and bad objects, and what is said of them without a server.
+
+use fundbond_crds::{
+    FundCluster,
+    check::Checker,
+    definitions::{fund_cluster, gateway_route},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    #[serde(default)]
+    was: Option<Value>,
+    write: Value,
+    #[serde(default)]
+    field: Option<String>,
+    #[serde(default)]
+    refused: Option<String>,
+}
+
+fn rows() -> Vec<Row> {
+    yaml_serde::from_str(include_str!("../verdicts.yaml")).unwrap()
+}
+
+fn smallest() -> Value {
+    json!({
+        "apiVersion": "fundbond.dev/v1alpha1",
+        "kind": "FundCluster",
+        "metadata": {"name": "cluster1", "namespace": "funds"},
+        "spec": {"route": {"value": "cluster1"}, "redis": {"url": "redis://redis:6379"}},
+    })
+}
+
+/// RFC 7396.
+fn merged(mut object: Value, patch: &Value) -> Value {
+    let Value::Object(patch) = patch else { return patch.clone() };
+    if !object.is_object() {
+        object = json!({});
+    }
+    let members = object.as_object_mut().unwrap();
+    for (name, value) in patch {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            let before = members.remove(name).unwrap_or_default();
+            members.insert(name.clone(), merged(before, value));
+        }
+    }
+    object
+}
+
+#[test]
+fn every_object_gets_its_verdict() {
+    let mut wrong = Vec::new();
+    let checker = Checker::of(&fund_cluster());
+    for row in rows() {
+        let object = merged(smallest(), &row.write);
+        let old = row.was.as_ref().map(|was| merged(smallest(), was));
+        let problems = checker.check(&object, old.as_ref());
+        let right = match (&row.field, &row.refused) {
+            (Some(field), Some(refused)) => {
+                problems.iter().any(|p| p.field == *field && p.message.contains(refused))
+            }
+            (None, None) => problems.is_empty(),
+            _ => panic!("{}: `field` and `refused` belong together", row.name),
+        };
+        if !right {
+            wrong.push(format!("{}: {problems:#?}", row.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+// A rule without a bad object has never been seen to refuse anything.
+#[test]
+fn every_rule_refuses_something() {
+    fn messages(schema: &Value, found: &mut Vec<String>) {
+        let rules = schema["x-kubernetes-validations"].as_array();
+        found.extend(rules.into_iter().flatten().map(|rule| rule["message"].as_str().unwrap().to_owned()));
+        for below in schema["properties"].as_object().into_iter().flat_map(|members| members.values()) {
+            messages(below, found);
+        }
+        if let Some(items) = schema.get("items") {
+            messages(items, found);
+        }
+    }
+    let crd = serde_json::to_value(fund_cluster()).unwrap();
+    let mut all = Vec::new();
+    messages(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut all);
+    assert!(all.len() > 25, "{}", all.len());
+    let checker = Checker::of(&fund_cluster());
+    let said: Vec<_> = rows()
+        .into_iter()
+        .filter(|row| row.refused.is_some())
+        .flat_map(|row| {
+            let old = row.was.as_ref().map(|was| merged(smallest(), was));
+            checker.check(&merged(smallest(), &row.write), old.as_ref())
+        })
+        .map(|problem| problem.message)
+        .collect();
+    let never: Vec<_> = all.iter().filter(|message| !said.contains(message)).collect();
+    // Bounds that only keep nonsense away.
+    let known = [
+        "housekeeping.healthInterval must be 1s or longer",
+        "housekeeping.retryPeriod must be 100ms or longer",
+        "pods.drain.gracePeriod must be 1s or longer",
+    ];
+    let never: Vec<_> = never.into_iter().filter(|message| !known.contains(&message.as_str())).collect();
+    assert!(never.is_empty(), "{never:#?}");
+}
+
+#[test]
+fn an_unknown_field_that_is_nearly_known_is_named() {
+    let object = merged(smallest(), &json!({"spec": {"pods": {"maxstreams": 5}}}));
+    let problems = Checker::of(&fund_cluster()).check(&object, None);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(
+        (&*problems[0].field, &*problems[0].message),
+        ("spec.pods.maxstreams", "unknown field; write `maxStreams`")
+    );
+}
+
+#[test]
+fn what_is_written_with_every_default_is_the_smallest_object() {
+    let cluster: FundCluster = serde_json::from_value(smallest()).unwrap();
+    let whole = serde_json::to_value(&cluster).unwrap();
+    assert_eq!(Checker::of(&fund_cluster()).check(&whole, None), []);
+    let spec = &whole["spec"];
+    assert_eq!(spec["pods"]["replicas"], 2);
+    assert_eq!(spec["pods"]["maxStreamAge"], "30m");
+    assert_eq!(spec["housekeeping"]["nodeTimeout"], "30s");
+    assert_eq!(spec["routing"]["strategy"], "RoundRobin");
+    assert_eq!(serde_json::from_value::<FundCluster>(whole.clone()).unwrap(), cluster);
+}
+
+#[test]
+fn a_route_as_the_operator_writes_it_is_taken() {
+    let route = json!({
+        "apiVersion": "fundbond.dev/v1alpha1",
+        "kind": "GatewayRoute",
+        "metadata": {"name": "cluster1", "namespace": "funds"},
+        "spec": {
+            "generation": 1,
+            "match": {"value": "cluster1"},
+            "proxy": {"name": "cluster1-proxy", "port": 8080},
+            "pods": [{"service": {"name": "cluster1-pods-headless", "port": 9090}}],
+        },
+    });
+    let checker = Checker::of(&gateway_route());
+    assert_eq!(checker.check(&route, None), []);
+    assert!(!checker.check(&merged(route, &json!({"spec": {"pods": null}})), None).is_empty());
+}
