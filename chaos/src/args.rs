@@ -14,7 +14,8 @@ pub struct Options {
     /// Draws the whole plan: the same seed and flags give the same faults and scripts [default: a fresh one, printed].
     #[arg(long)]
     pub seed: Option<u64>,
-    /// How long, calm included: nothing breaks in the last third, at most 45 s, and then all must come true.
+    /// How long, calm included: nothing breaks in the last third, at most 45 s, and then all must come true. It takes a
+    /// minute longer where a pod died while Redis began another life, as nobody is buried before that.
     #[arg(long, default_value_t = 2.0, value_parser = minutes, conflicts_with = "scenario")]
     pub minutes: f64,
     /// Only these kinds of faults, by name.

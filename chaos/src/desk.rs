@@ -17,7 +17,7 @@ use crate::{
     history::History,
     http::Http,
     page::{self, Script},
-    plan::{Desk, Habit, Job, Notes, Work},
+    plan::{Desk, Habit, Job, Work},
     post,
 };
 
@@ -43,27 +43,31 @@ pub struct Office {
 /// Where a request cannot be made, or a part of it panicked.
 pub async fn play(office: Office, desk: Desk) -> Result<(), ChaosError> {
     sleep_until(office.history.begun() + desk.at).await;
-    let mut parts: JoinSet<Result<(), ChaosError>> = JoinSet::new();
+    let (mut pages, mut parts) = (JoinSet::new(), JoinSet::<Result<(), ChaosError>>::new());
     let mut page = |number, after| {
         let page = Page { connection: desk.connection.clone(), number };
         let url = page::url(&desk);
         let last_note = desk.notes.map(|notes| notes.count.saturating_sub(1));
         let script = Script { after, habit: desk.habit, last_note };
-        parts.spawn(page::read(office.clone(), page, url, script));
+        pages.spawn(page::read(office.clone(), page, url, script));
     };
     page(0, Duration::ZERO);
     if let Habit::Twice { after } = desk.habit {
         page(1, after);
     }
-    if let Some(Notes { count, gap }) = desk.notes {
-        parts.spawn(post::notes(office.clone(), desk.connection.clone(), count, gap));
+    let left = CancellationToken::new();
+    if let Some(notes) = desk.notes {
+        parts.spawn(post::notes(office.clone(), desk.connection.clone(), notes, left.clone()));
     }
     for job in desk.jobs {
         let connection = matches!(desk.habit, Habit::Watches).then(|| desk.connection.to_string());
         parts.spawn(submit(office.clone(), job, connection));
     }
-    while let Some(part) = parts.join_next().await {
-        part??;
+    for mut set in [pages, parts] {
+        while let Some(part) = set.join_next().await {
+            part??;
+        }
+        left.cancel();
     }
     Ok(())
 }

@@ -207,7 +207,7 @@ impl Source<'_> {
     fn event(&self, event: Event) -> Result<Option<Farewell>, String> {
         if [NOTE, NOTICE].contains(&event.name.as_str()) {
             let number = event.data.parse().map_err(|_| format!("{} is no number of ours", event.data))?;
-            let done = event.name == NOTE && Some(number) == self.last_note;
+            let done = event.name == NOTE && self.last_note.is_some_and(|last| number >= last);
             let frame =
                 Frame { name: Some(event.name), id: event.id, number: Some(number), ..Frame::default() };
             self.say(What::Saw { page: self.page.clone(), frame });

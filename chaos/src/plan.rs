@@ -242,6 +242,11 @@ impl FaultKind {
         matches!(self, Self::PodKill | Self::PodTerm)
     }
 
+    /// Whether what a pod ran may have to wait until the pod counts as dead.
+    pub fn stops_pod(self) -> bool {
+        matches!(self, Self::PodKill | Self::PodTerm | Self::PodFreeze)
+    }
+
     /// Whether a client can only be whole again once it is over: there is no way round a Redis.
     pub fn is_of_all(self) -> bool {
         matches!(self, Self::RedisRestart | Self::RedisPause | Self::RedisFlush | Self::GatewayKill)

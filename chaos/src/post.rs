@@ -12,8 +12,9 @@ use fundbond_protocol::{
 };
 use serde_json::json;
 use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-use crate::{desk::Office, error::ChaosError, fact::What};
+use crate::{desk::Office, error::ChaosError, fact::What, plan::Notes};
 
 /// The name of what is sent to one user.
 pub const NOTE: &str = "note";
@@ -24,15 +25,28 @@ pub const NOTICE: &str = "notice";
 /// Before something is sent again that was not accepted.
 const SEND_AGAIN: Duration = Duration::from_millis(500);
 
-/// Sends so many notes to the user whose stream this is, each so long after the one before.
+/// Between the notes that follow the last one of a script.
+const GAP_OF_LATER: Duration = Duration::from_secs(5);
+
+/// Sends so many notes to the user whose stream this is, each so long after the one before, and later more of them until
+/// everybody has `left`: whoever lost the last one to a `RESET` goes with a later one.
 ///
 /// # Errors
 /// Where a request cannot be made.
-pub async fn notes(office: Office, to: ConnectionId, count: u32, gap: Duration) -> Result<(), ChaosError> {
+pub async fn notes(
+    office: Office,
+    to: ConnectionId,
+    Notes { count, gap }: Notes,
+    left: CancellationToken,
+) -> Result<(), ChaosError> {
     let Some(user) = to.user() else { return Ok(()) };
     let told = async {
-        for number in 0..count {
-            sleep(gap).await;
+        for number in 0.. {
+            if number < count {
+                sleep(gap).await;
+            } else if left.run_until_cancelled(sleep(GAP_OF_LATER)).await.is_none() {
+                break;
+            }
             let id = format!("{user}:{number}");
             let body = json!({"userId": user.as_str(), "event": NOTE, "data": number, "id": id});
             send(&office, SSE_SEND_PATH, body.to_string().into(), Some(&to), number).await?;

@@ -11,9 +11,13 @@ use crate::{
     post::{NOTE, NOTICE},
 };
 
-/// A stream that is open for so long without anything having happened to it gets every notice: after a loss, the store
-/// knows within ten seconds who is there.
+/// A stream that is open for so long without anything having happened to it gets every notice: a slow reader sees within
+/// this time what happened to it.
 const STEADY: Duration = Duration::from_secs(15);
+
+/// After a Redis forgot, or may have, pods say again whom they hold: in ten seconds, and where they cannot reach it, when
+/// they can.
+const SAID_AGAIN: Duration = Duration::from_secs(30);
 
 /// When each note and notice was sent first.
 type FirstSent = BTreeMap<(Option<ConnectionId>, u32), Duration>;
@@ -50,7 +54,7 @@ pub(super) fn check(plan: &Plan, facts: &[Fact], world: &World, found: &mut Vec<
             let text = format!("of {notes} notes, the end was never seen after {}", walk.seen);
             found.push(Violation::of_page(Rule::SentIsSeen, world.end, page, text));
         }
-        found.extend(unseen_notices(page, &facts, &first, &accepted));
+        found.extend(unseen_notices(page, &facts, &first, &accepted, world));
     }
 }
 
@@ -152,6 +156,7 @@ fn unseen_notices(
     facts: &[&Fact],
     first: &FirstSent,
     accepted: &BTreeMap<u32, Duration>,
+    world: &World,
 ) -> Vec<Violation> {
     let mut spans: Vec<(Duration, Duration)> = Vec::new();
     let mut since = None;
@@ -176,7 +181,11 @@ fn unseen_notices(
     }
     let owed = accepted.iter().filter(|(number, accepted)| {
         let sent = first.get(&(None, **number)).copied().unwrap_or_default();
-        spans.iter().any(|(since, until)| *since + STEADY <= sent && **accepted + STEADY <= *until)
+        let known =
+            |until: Duration| !world.restarts.iter().any(|at| *at <= until && *at + SAID_AGAIN >= sent);
+        spans
+            .iter()
+            .any(|(since, until)| *since + STEADY <= sent && **accepted + STEADY <= *until && known(*until))
     });
     let missing = owed.filter(|(number, _)| !seen.contains(number));
     missing

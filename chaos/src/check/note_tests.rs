@@ -125,7 +125,8 @@ fn whoever_is_there_all_the_while_gets_a_notice_once() {
     assert_eq!(found(&["k.3 notice 0"]), []);
     assert_eq!(found(&[]), [Rule::SentIsSeen]);
     assert_eq!(found(&["k.3 notice 0", "k.4 notice 0"]), [Rule::NothingTwice]);
-    // Whoever was not there for long, or not any more, may have missed it.
+    // Whoever was not there for long, or not any more, may have missed it; and whom the store forgot.
+    assert_eq!(found(&["break redis-flush"]), []);
     assert_eq!(found(&["broken", "asks k.2", "connected k.2"]), []);
 }
 

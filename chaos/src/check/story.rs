@@ -134,16 +134,23 @@ fn midway(facts: &[Fact]) -> Option<(&str, u64)> {
     })
 }
 
-/// From a fault until all streams that are open are registered, and stay so until the next fault.
+/// From a fault until all streams that are open are registered, and stay so until the next fault. What one look alone
+/// misses ended a moment ago.
 fn registered_again(fault: usize, facts: &[Fact]) -> Option<Duration> {
     let mut begun = None;
     let mut again = None;
+    let mut before: &[ConnectionId] = &[];
     for fact in facts {
         match &fact.what {
             What::Breaks { fault: number, .. } if *number == fault => begun = Some(fact.at),
             What::Breaks { .. } if begun.is_some() => break,
             What::Registrations { open, missing } if begun.is_some() => {
-                again = if missing.is_empty() && *open > 0 { again.or(Some(fact.at)) } else { None };
+                if missing.is_empty() && *open > 0 {
+                    again = again.or(Some(fact.at));
+                } else if missing.iter().any(|stream| before.contains(stream)) {
+                    again = None;
+                }
+                before = missing;
             }
             _ => {}
         }

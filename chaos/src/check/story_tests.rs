@@ -70,8 +70,11 @@ fn registrations_are_back_when_every_look_until_the_next_fault_finds_them() {
     assert_eq!(broken(&promise, &good), []);
     let plan = Plan { promises: vec![promise.clone()], ..plan() };
     assert_eq!(figures(&plan, &facts(&good))[0].seconds, Some(5.0));
-    let again = [&good[..3], &[(16, lost()), (21, registrations(&[]))]].concat();
-    assert_eq!(broken(&promise, &again), [Rule::SoonWhole]);
+    let again = |twice: &[(u64, What)]| {
+        broken(&promise, &[&good[..3], &[(16, lost())], twice, &[(21, registrations(&[]))]].concat())
+    };
+    assert_eq!(again(&[]), []);
+    assert_eq!(again(&[(17, lost())]), [Rule::SoonWhole]);
     assert_eq!(broken(&promise, &good[..2]), [Rule::SoonWhole]);
     assert_eq!(broken(&promise, &[]), [Rule::SoonWhole]);
 }

@@ -13,6 +13,10 @@ const WARM_UP: Duration = Duration::from_secs(6);
 /// The calm at the end takes at most this: a pod that was killed is noticed after 30 s.
 const LONGEST_CALM: Duration = Duration::from_secs(45);
 
+/// Whoever died when Redis began another life is buried a minute later, and what it ran is begun anew: 60 s, 20 s in which
+/// a leader is found, a sweep, ten seconds of a task that waits for a runner. A run is over as soon as all is done.
+const BURIED_WITHIN: Duration = Duration::from_secs(110);
+
 /// A client is there for about this long, in milliseconds, which says how many must come for so many at once.
 const STAY: u64 = 18_000;
 
@@ -31,6 +35,13 @@ pub fn draw(seed: u64, size: &Size) -> Result<Plan, IdError> {
     let calm_from = size.lasts.saturating_sub((size.lasts / 3).min(LONGEST_CALM));
     let redis_keeps = random.random();
     let faults = faults(&mut random, size, calm_from);
+    let ends = if faults.iter().any(|fault| fault.kind.stops_pod())
+        && faults.iter().any(|fault| fault.target == Target::Redis)
+    {
+        size.lasts.max(calm_from + BURIED_WITHIN)
+    } else {
+        size.lasts
+    };
     let mut desks = desks(&mut random, size, calm_from)?;
     desks.extend(users(&mut random, size, calm_from)?);
     desks.sort_by_key(|desk| desk.at);
@@ -40,7 +51,7 @@ pub fn draw(seed: u64, size: &Size) -> Result<Plan, IdError> {
         proxies: size.proxies,
         redis_keeps,
         calm_from,
-        ends: size.lasts,
+        ends,
         desks,
         faults,
         limits: Vec::new(),
@@ -240,6 +251,7 @@ mod tests {
             assert!(plan.faults.len() > 5, "seed {seed} breaks {} things", plan.faults.len());
             for fault in &plan.faults {
                 assert!(fault.until().unwrap() <= plan.calm_from, "seed {seed}: {fault:?}");
+                assert!(plan.ends >= size(3).lasts, "seed {seed} ends too soon");
                 seen.insert(fault.kind);
             }
         }
