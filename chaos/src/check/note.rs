@@ -11,8 +11,7 @@ use crate::{
     post::{NOTE, NOTICE},
 };
 
-/// A stream that is open for so long without anything having happened to it gets every notice: a slow reader sees within
-/// this time what happened to it.
+/// A stream that was open for so long when a notice was sent gets it.
 const STEADY: Duration = Duration::from_secs(15);
 
 /// After a Redis forgot, or may have, pods say again whom they hold: in ten seconds, and where they cannot reach it, when
@@ -150,7 +149,7 @@ impl Walk<'_> {
     }
 }
 
-/// Notices that a page never saw though its stream was open, and steady, before and after.
+/// Notices that a page never saw though its stream was open before, and what was sent to it later came without a break.
 fn unseen_notices(
     page: &Page,
     facts: &[&Fact],
@@ -158,24 +157,24 @@ fn unseen_notices(
     accepted: &BTreeMap<u32, Duration>,
     world: &World,
 ) -> Vec<Violation> {
-    let mut spans: Vec<(Duration, Duration)> = Vec::new();
-    let mut since = None;
+    // From when a stream was open until a note came, and when that was sent.
+    let mut spans: Vec<(Duration, Duration, Duration)> = Vec::new();
+    let mut since: Option<Duration> = None;
     let mut seen = Vec::new();
     for fact in facts {
         match &fact.what {
             What::Saw { frame, .. } => match (frame.name.as_deref(), frame.number) {
                 (Some(NOTICE), Some(number)) => seen.push(number),
-                (Some(name), _) if name == Status::RESET.as_str() || name == Status::CONNECTED.as_str() => {
-                    spans.extend(since.map(|since| (since, fact.at)));
-                    since = Some(fact.at);
+                (Some(NOTE), Some(number)) => {
+                    let sent = first.get(&(Some(page.connection.clone()), number));
+                    spans.extend(since.zip(sent).map(|(since, sent)| (since, fact.at, *sent)));
                 }
-                // Whoever is sent away, or is told that all is said, is nobody's reader from then on.
-                (Some(name), _) if name == Status::REPLACED.as_str() || name == Status::CLOSED.as_str() => {
-                    spans.extend(since.take().map(|since| (since, fact.at)));
+                (Some(name), _) if name == Status::RESET.as_str() || name == Status::CONNECTED.as_str() => {
+                    since = Some(fact.at);
                 }
                 _ => {}
             },
-            What::Ended { .. } => spans.extend(since.take().map(|since| (since, fact.at))),
+            What::Ended { .. } => since = None,
             _ => {}
         }
     }
@@ -183,9 +182,9 @@ fn unseen_notices(
         let sent = first.get(&(None, **number)).copied().unwrap_or_default();
         let known =
             |until: Duration| !world.restarts.iter().any(|at| *at <= until && *at + SAID_AGAIN >= sent);
-        spans
-            .iter()
-            .any(|(since, until)| *since + STEADY <= sent && **accepted + STEADY <= *until && known(*until))
+        // What was sent later has come: a slow reader may not have read further.
+        let owes = |since, until, later| since + STEADY <= sent && **accepted < later && known(until);
+        spans.iter().any(|(since, until, later)| owes(*since, *until, *later))
     });
     let missing = owed.filter(|(number, _)| !seen.contains(number));
     missing

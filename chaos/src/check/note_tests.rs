@@ -13,8 +13,15 @@ fn user() -> ConnectionId {
     ConnectionId::of_user(&UserId::parse("reader0").unwrap())
 }
 
-/// The rules that a history breaks; each line is ten seconds after the one before.
+/// The rules that a history breaks.
 fn broken(lines: &[&str]) -> Vec<Rule> {
+    let mut rules: Vec<_> = check_of(lines).into_iter().map(|violation| violation.rule).collect();
+    rules.dedup();
+    rules
+}
+
+/// What is wrong with a history, each line of which is ten seconds after the one before.
+fn check_of(lines: &[&str]) -> Vec<Violation> {
     let desk = Desk {
         at: Duration::ZERO,
         connection: user(),
@@ -26,9 +33,7 @@ fn broken(lines: &[&str]) -> Vec<Rule> {
     let timed = lines.iter().zip(1..);
     let facts: Vec<_> =
         timed.map(|(line, n)| Fact { at: Duration::from_secs(10 * n), what: fact(line) }).collect();
-    let mut rules: Vec<_> = check(&plan, &facts).into_iter().map(|violation| violation.rule).collect();
-    rules.dedup();
-    rules
+    check(&plan, &facts)
 }
 
 /// `asks [last]`, `connected [id]`, `reset <id>`, `<id> note <n>`, `<id> notice <n>`, `send <n>`, `sent <n> <status>`, `all <n>`
@@ -116,7 +121,7 @@ fn a_new_page_gets_what_the_log_has_and_a_redis_that_forgot_has_less() {
 fn whoever_is_there_all_the_while_gets_a_notice_once() {
     let there = |lines: &[&'static str]| {
         let begin = ["asks", "connected k.0", "k.1 note 0", "k.2 note 1", "all 0", "heard 0"];
-        broken(&[&begin, lines, &["k.8 note 2", "k.9 note 3", "k.10 note 4", "broken"]].concat())
+        broken(&[&begin, lines, &["send 2", "k.8 note 2", "k.9 note 3", "k.10 note 4", "broken"]].concat())
     };
     let of_order = Rule::NothingMissing;
     let found = |lines: &[&'static str]| -> Vec<_> {
@@ -128,6 +133,11 @@ fn whoever_is_there_all_the_while_gets_a_notice_once() {
     // Whoever was not there for long, or not any more, may have missed it; and whom the store forgot.
     assert_eq!(found(&["break redis-flush"]), []);
     assert_eq!(found(&["broken", "asks k.2", "connected k.2"]), []);
+    // Nor has a slow reader seen it who has not seen what was sent after it: here, only the end of the notes is missing.
+    let behind =
+        ["asks", "connected k.0", "send 1", "k.1 note 0", "all 0", "heard 0", "k.2 note 1", "gone left"];
+    let found = check_of(&behind);
+    assert!(found.len() == 1 && found[0].text.contains("the end was never seen"), "{found:?}");
 }
 
 #[test]
