@@ -226,7 +226,7 @@ impl World {
                 })
                 .collect(),
             losses: broke(&|kind| kind.loses_data(plan.redis_keeps)),
-            restarts: broke(&|kind| matches!(kind, FaultKind::RedisRestart | FaultKind::RedisFlush)),
+            restarts: broke(&FaultKind::ends_life),
             deaths: broke(&FaultKind::ends_pod),
             end: facts.last().map(|fact| fact.at).unwrap_or_default(),
         }

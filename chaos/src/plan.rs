@@ -247,6 +247,11 @@ impl FaultKind {
         matches!(self, Self::PodKill | Self::PodTerm | Self::PodFreeze)
     }
 
+    /// Whether Redis begins another life with it, or has to find out anew who is there.
+    pub fn ends_life(self) -> bool {
+        matches!(self, Self::RedisRestart | Self::RedisFlush)
+    }
+
     /// Whether a client can only be whole again once it is over: there is no way round a Redis.
     pub fn is_of_all(self) -> bool {
         matches!(self, Self::RedisRestart | Self::RedisPause | Self::RedisFlush | Self::GatewayKill)

@@ -13,9 +13,14 @@ const WARM_UP: Duration = Duration::from_secs(6);
 /// The calm at the end takes at most this: a pod that was killed is noticed after 30 s.
 const LONGEST_CALM: Duration = Duration::from_secs(45);
 
-/// Whoever died when Redis began another life is buried a minute later, and what it ran is begun anew: 60 s, 20 s in which
-/// a leader is found, a sweep, ten seconds of a task that waits for a runner. A run is over as soon as all is done.
-const BURIED_WITHIN: Duration = Duration::from_secs(110);
+/// A pod may drain for ten seconds, and counts as dead after 30 s.
+const DEAD_AFTER: Duration = Duration::from_secs(40);
+
+/// Nobody is buried before the life of a Redis is so long known.
+const SETTLED_AFTER: Duration = Duration::from_mins(1);
+
+/// What a pod ran is begun anew when it is buried: 20 s in which a leader is found, a sweep, and the longest task.
+const DONE_AFTER: Duration = Duration::from_secs(40);
 
 /// A client is there for about this long, in milliseconds, which says how many must come for so many at once.
 const STAY: u64 = 18_000;
@@ -35,13 +40,7 @@ pub fn draw(seed: u64, size: &Size) -> Result<Plan, IdError> {
     let calm_from = size.lasts.saturating_sub((size.lasts / 3).min(LONGEST_CALM));
     let redis_keeps = random.random();
     let faults = faults(&mut random, size, calm_from);
-    let ends = if faults.iter().any(|fault| fault.kind.stops_pod())
-        && faults.iter().any(|fault| fault.target == Target::Redis)
-    {
-        size.lasts.max(calm_from + BURIED_WITHIN)
-    } else {
-        size.lasts
-    };
+    let ends = ends(&faults, size.lasts);
     let mut desks = desks(&mut random, size, calm_from)?;
     desks.extend(users(&mut random, size, calm_from)?);
     desks.sort_by_key(|desk| desk.at);
@@ -76,6 +75,20 @@ fn faults(random: &mut StdRng, size: &Size, until: Duration) -> Vec<Planned> {
         }
     }
     planned
+}
+
+/// When everything can be expected to be done: what a dead pod ran may have to wait for longer than the calm lasts. A run
+/// is over as soon as it is.
+fn ends(faults: &[Planned], lasts: Duration) -> Duration {
+    let changes = faults.iter().filter(|fault| fault.kind.ends_life()).filter_map(Planned::until);
+    let done = |pod: &Planned| {
+        let dead = pod.at + DEAD_AFTER;
+        let buried = changes
+            .clone()
+            .fold(dead, |due, change| if change <= due { due.max(change + SETTLED_AFTER) } else { due });
+        buried + DONE_AFTER
+    };
+    faults.iter().filter(|fault| fault.kind.stops_pod()).map(done).fold(lasts, Duration::max)
 }
 
 fn target(random: &mut StdRng, kind: FaultKind, size: &Size) -> Target {
@@ -256,6 +269,28 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), FaultKind::value_variants().len(), "{seen:?}");
+    }
+
+    #[test]
+    fn a_run_lasts_until_what_a_dead_pod_ran_can_be_done() {
+        let seconds = Duration::from_secs;
+        let fault = |at, lasts, kind| Planned {
+            at: seconds(at),
+            lasts: Some(seconds(lasts)),
+            kind,
+            target: Target::Redis,
+        };
+        let (kill, restart) =
+            (|at| fault(at, 5, FaultKind::PodKill), |at| fault(at, 2, FaultKind::RedisRestart));
+        let check =
+            |faults: &[Planned], want| assert_eq!(ends(faults, seconds(120)), seconds(want), "{faults:?}");
+        check(&[], 120);
+        check(&[kill(70)], 150);
+        check(&[restart(70)], 120);
+        // A server that is new when the pod would be buried puts it off, and so does the next one.
+        check(&[kill(20), restart(22)], 124);
+        check(&[restart(22), kill(20), restart(78)], 180);
+        check(&[kill(20), restart(75)], 120);
     }
 
     #[test]
