@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use fundbond_protocol::{ClusterId, PodId};
 use fundbond_service_runtime::{Health, Shutdown};
-use fundbond_store::{Node, Reasserted, Store, StoreError};
+use fundbond_store::{Closed, Node, Reasserted, Store, StoreError};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -108,7 +108,8 @@ impl Pod {
             let begun = Instant::now();
             let step = async {
                 self.revive().await?;
-                self.reassert_all().await
+                self.reassert_all().await?;
+                self.release_ghosts().await
             };
             let wait = match step.await {
                 Ok(()) => {
@@ -130,6 +131,16 @@ impl Pod {
                 () = async { sleep_until(begun + DOUBT_EVERY).await; self.doubt.notified().await }, if !wait.is_zero() => {}
             }
         }
+    }
+
+    /// Lets go of registrations for which nobody here has a stream. Of one that came since, the generation is another.
+    async fn release_ghosts(&self) -> Result<(), StoreError> {
+        for holder in self.store.held(&self.identity.id(), self.streams.len()).await? {
+            if !self.streams.has(&holder.connection) && self.store.close(&holder).await? == Closed::Deleted {
+                tracing::info!(connectionId = %holder.connection, "a registration without a stream is released");
+            }
+        }
+        Ok(())
     }
 
     async fn reassert_all(&self) -> Result<(), StoreError> {

@@ -201,6 +201,10 @@ impl Registry for MemoryStore {
         Ok(self.lock().reassert(pod, cluster, streams))
     }
 
+    async fn held(&self, pod: &PodId, known: usize) -> Result<Vec<Holder>, StoreError> {
+        Ok(self.lock().held(pod, known))
+    }
+
     async fn holder(&self, connection: &ConnectionId) -> Result<Option<(PodId, ClusterId)>, StoreError> {
         Ok(self.lock().holder(connection))
     }

@@ -186,6 +186,10 @@ pub trait Registry: Send + Sync {
         streams: &[Assertion],
     ) -> Result<Reasserted, StoreError>;
 
+    /// What `pod` holds, if that is more than the `known` streams it knows of: a store that went back in time brings back
+    /// what had ended, and a registration may be done after its pod has given it up.
+    async fn held(&self, pod: &PodId, known: usize) -> Result<Vec<Holder>, StoreError>;
+
     /// The pod that holds the stream now, with its cluster.
     async fn holder(&self, connection: &ConnectionId) -> Result<Option<(PodId, ClusterId)>, StoreError>;
 }

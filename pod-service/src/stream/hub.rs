@@ -149,6 +149,11 @@ impl Streams {
         self.lock().report(connection)
     }
 
+    /// Whether a stream of `connection` is here, be it one that is still registering.
+    pub fn has(&self, connection: &ConnectionId) -> bool {
+        self.lock().by_connection.contains_key(connection)
+    }
+
     /// Every stream may have missed something.
     pub fn gap(&self) {
         for stream in self.all() {

@@ -129,6 +129,25 @@ async fn a_request_for_a_stream_that_a_newer_one_overtook_is_sent_away() {
     pod.stop().await;
 }
 
+// A failover to a replica that lagged.
+#[tokio::test]
+async fn a_registration_that_a_store_brings_back_for_nobody_is_released() {
+    let (pod, store) = pod().await;
+    let mut stays = pod.open("stays", &[], None).await;
+    stays.next().await;
+    let mut left = pod.open("left", &[], None).await;
+    left.next().await;
+    let backup = store.inner.backup();
+    drop(left);
+    until_released(&store, "left").await;
+    store.inner.restart(Restart::RollBackTo(backup));
+    assert!(store.holder(&ConnectionId::parse("left").unwrap()).await.unwrap().is_some());
+    until_released(&store, "left").await;
+    assert!(store.holder(&ConnectionId::parse("stays").unwrap()).await.unwrap().is_some());
+    drop(stays);
+    pod.stop().await;
+}
+
 #[tokio::test]
 async fn a_task_whose_client_left_before_the_answer_still_runs() {
     let (pod, store) = pod().await;

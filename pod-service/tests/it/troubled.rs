@@ -232,6 +232,10 @@ impl Registry for TroubledStore {
         self.step("reassert", self.inner.reassert(pod, cluster, streams)).await
     }
 
+    async fn held(&self, pod: &PodId, known: usize) -> Result<Vec<Holder>, StoreError> {
+        self.step("held", self.inner.held(pod, known)).await
+    }
+
     async fn holder(&self, connection: &ConnectionId) -> Result<Option<(PodId, ClusterId)>, StoreError> {
         self.inner.holder(connection).await
     }

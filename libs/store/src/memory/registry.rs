@@ -148,6 +148,15 @@ impl State {
         Asserted::Held { epoch, end, open }
     }
 
+    pub(super) fn held(&self, pod: &PodId, known: usize) -> Vec<Holder> {
+        let Some(held) = self.data.held.get(pod).filter(|held| held.len() > known) else { return Vec::new() };
+        let held = held.iter().filter_map(|id| {
+            let generation = self.data.known_connection(id, self.world.now)?.generation;
+            Some(Holder { connection: id.clone(), pod: pod.clone(), generation })
+        });
+        held.collect()
+    }
+
     pub(super) fn holder(&self, id: &ConnectionId) -> Option<(PodId, ClusterId)> {
         self.data.known_connection(id, self.world.now)?.holder.clone()
     }

@@ -158,6 +158,18 @@ impl Registry for RedisStore {
         Ok(Reasserted::Streams(all))
     }
 
+    async fn held(&self, pod: &PodId, known: usize) -> Result<Vec<Holder>, StoreError> {
+        let mut answer = reply::parts(self.step(Step::Held, [pod.to_string(), known.to_string()]).await?)?;
+        let mut held = Vec::new();
+        while !answer.is_empty() {
+            let (name, generation) = (answer.lossy()?, Generation(answer.number()?));
+            // What nobody can be called, nobody here has written.
+            let Ok(connection) = ConnectionId::parse_kept(&name) else { continue };
+            held.push(Holder { connection, pod: pod.clone(), generation });
+        }
+        Ok(held)
+    }
+
     async fn holder(&self, connection: &ConnectionId) -> Result<Option<(PodId, ClusterId)>, StoreError> {
         let mut pipeline = redis::pipe();
         pipeline.cmd("GET").arg(keys::registration(connection));

@@ -55,6 +55,7 @@ steps! {
     Finish "finish" "finish.lua"
     Close "close" "close.lua"
     Reassert "reassert" "reassert.lua"
+    Held "held" "held.lua"
     Emit "emit" "emit.lua"
     EmitHomeless "emit-homeless" "emit_homeless.lua"
     Foreign "foreign" "foreign.lua"

@@ -98,6 +98,7 @@ macro_rules! contract_suite {
                 a_close_after_a_roll_back_leaves_room_for_the_newer_holder
             }
             reassert {
+                a_pod_is_told_what_it_holds_beyond_what_it_knows
                 a_holder_that_has_everything_sees_no_difference
                 a_holder_that_missed_something_sees_the_difference
                 an_older_holder_is_replaced_and_changes_nothing

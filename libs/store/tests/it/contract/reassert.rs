@@ -1,7 +1,7 @@
 //! A pod's word on what it holds, after everything that can happen to a store.
 
 use fundbond_protocol::Epoch;
-use fundbond_store::{Asserted, Assertion, Emitted, Generation, Message, Node, Reasserted};
+use fundbond_store::{Asserted, Assertion, Closed, Emitted, Generation, Message, Node, Reasserted};
 
 use crate::scene::{
     Loss, Scene, at, cluster, connection, entries, holder, pod_id, reset, short, states, task, tasks, told,
@@ -165,4 +165,20 @@ pub(crate) async fn answers_come_in_order(scene: &Scene) {
         })
         .collect();
     assert_eq!(open, [vec![task("of-c1")], vec![], vec![task("of-c3")], vec![task("of-c1")]]);
+}
+
+// Else what a store brings back that went back in time says for a day that somebody listens.
+pub(crate) async fn a_pod_is_told_what_it_holds_beyond_what_it_knows(scene: &Scene) {
+    let (pod, other) = (scene.pod("a").await, scene.pod("b").await);
+    let (c, d) = (scene.open(&pod, "c", &[]).await, scene.open(&pod, "d", &[]).await);
+    scene.open(&other, "e", &[]).await;
+    assert_eq!(scene.store.held(&pod, 2).await.unwrap(), []);
+    let mut beyond = scene.store.held(&pod, 1).await.unwrap();
+    beyond.sort_by(|a, b| a.connection.cmp(&b.connection));
+    assert_eq!(beyond, [holder("c", &pod, &c), holder("d", &pod, &d)]);
+    // It is released like any other, unless it is another one by then.
+    let again = scene.open(&pod, "d", &[]).await;
+    assert_eq!(scene.close(&beyond[0]).await, Closed::Deleted);
+    assert_eq!(scene.close(&beyond[1]).await, Closed::Kept);
+    assert_eq!(scene.store.held(&pod, 0).await.unwrap(), [holder("d", &pod, &again)]);
 }
