@@ -7,6 +7,7 @@ pub use lease::{LeaseMisplaced, LeasePlace};
 use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
 use clap::{Args, Parser, builder::RangedU64ValueParser};
+use fundbond_lease::names::{LeaseName, Namespace};
 use fundbond_protocol::ClusterId;
 use fundbond_service_runtime::{config::duration, cors::Origins, telemetry::LogArgs};
 use fundbond_store::StoreAddress;
@@ -22,10 +23,16 @@ pub struct Program {
     /// with other pods. Passwords belong into the environment, not on the command line.
     #[arg(long, env = "FUND_STORE", hide_env_values = true, default_value = "memory")]
     pub store: StoreAddress,
-    /// Where the pods of a cluster agree on who cleans up after dead ones: `auto` (where the store is), `redis` or
-    /// `memory`.
+    /// Where the pods of a cluster agree on who cleans up after dead ones: `auto` (where the store is), `redis`, `memory`,
+    /// or `kubernetes` (a Lease, which the pod's service account must be allowed to get, create and update).
     #[arg(long, env = "FUND_LEASE", default_value = "auto")]
     pub lease: LeasePlace,
+    /// Name of that lease in Kubernetes [default: the cluster id without a leading `<namespace>.`, and `-housekeeper`].
+    #[arg(long, env = "FUND_LEASE_NAME")]
+    pub lease_name: Option<LeaseName>,
+    /// Namespace of what this pod keeps in Kubernetes [default: that of the pod, or of the kubeconfig].
+    #[arg(long, env = "FUND_NAMESPACE")]
+    pub namespace: Option<Namespace>,
     #[command(flatten)]
     /// Its logs.
     pub log: LogArgs,

@@ -5,7 +5,9 @@
 //! the leader's token. More seldom it looks through all registrations for those of nobody ([`strays`]).
 //!
 //! A leader never acts on what it remembers: each order says again what must be so, and the store refuses it otherwise.
+//! Where it refuses every order, [`doubt`] finds out whether that is right.
 
+mod doubt;
 pub mod plan;
 #[cfg(test)]
 mod plan_tests;
@@ -13,10 +15,11 @@ mod strays;
 mod sweeper;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::{sync::Arc, time::Duration};
 
-use fundbond_lease::{Elector, Leadership, Timing, Token};
+use fundbond_lease::{Elector, Leadership, LeaseStore, Timing, Token};
 use fundbond_protocol::{
     ClusterId, PodId,
     api::{BreakerReason, BreakerStatus, SweepStatus},
@@ -31,9 +34,11 @@ use tokio::{
 };
 
 use crate::{backoff::Backoff, metrics::SweepMetrics};
+use doubt::Doubt;
 use plan::{Hold, Memory, Reason};
 use strays::Sightings;
 use sweeper::{End, Sweeper};
+pub use watched::Watched;
 
 /// How often the leader looks at the nodes: what a dead pod left is gone so much later than it could be, and looking
 /// costs the store one short step.
@@ -62,6 +67,8 @@ pub struct Note {
 pub struct Housekeeper {
     /// Where everything is.
     pub store: Arc<dyn Store>,
+    /// By which it stands for election.
+    pub lease: Arc<dyn LeaseStore>,
     /// Whose nodes it looks after.
     pub cluster: ClusterId,
     /// Under which name it stands; it stands again where that changes.
@@ -83,6 +90,8 @@ struct Term {
     scan_due: Instant,
     /// Why sweeps wait, as it was said.
     held: Option<Reason>,
+    /// Why the store refuses its orders.
+    doubt: Option<Doubt>,
 }
 
 impl Housekeeper {
@@ -90,8 +99,7 @@ impl Housekeeper {
     pub async fn run(mut self, leaving: Shutdown) {
         while !leaving.has_begun() {
             let name = self.names.borrow_and_update().to_string();
-            let lease = self.store.lease(&lease_name(&self.cluster));
-            let (elector, leadership) = Elector::new(name, Timing::USUAL, lease);
+            let (elector, leadership) = Elector::new(name, Timing::USUAL, self.lease.clone());
             let mut names = self.names.clone();
             let over = async {
                 tokio::select! {
@@ -155,6 +163,11 @@ impl Housekeeper {
         term.memory = memory;
         self.tell_hold(term, plan.hold);
         let order = Order { cluster: self.cluster.clone(), token: term.token };
+        let leads = *leadership.borrow();
+        let leads = leads.filter(|leads| leads.token == term.token);
+        if let Some(doubt) = term.doubt.take_if(|doubt| leads.is_some_and(|leads| doubt.is_refuted(&leads))) {
+            doubt.overrule(&*self.store, &order).await?;
+        }
         let sweeper = Sweeper { store: &*self.store, order: &order, leadership, metrics: &self.metrics };
         let done = sweeper.carry_out(&plan).await?;
         if done.end == End::Done {
@@ -175,6 +188,7 @@ impl Housekeeper {
         let text = serde_json::to_string(&note).unwrap_or_else(|error| unreachable!("{error}"));
         let noted = self.store.note_sweep(&order, &text).await?;
         let late = done.end != End::Done || noted == Ordered::Late;
+        term.doubt = if noted == Ordered::Late { Doubt::of(&*self.store, &order).await? } else { None };
         self.metrics.sweep(if late {
             "late"
         } else if plan.hold.is_some() {
@@ -214,6 +228,7 @@ impl Term {
             due: now,
             scan_due: now,
             held: None,
+            doubt: None,
         }
     }
 

@@ -15,6 +15,8 @@ pub mod config;
 mod housekeeping;
 mod http;
 mod identity;
+#[cfg(feature = "kubernetes")]
+mod lease;
 mod metrics;
 mod pod;
 mod runner;
@@ -25,6 +27,8 @@ mod work;
 
 pub use config::{Config, Program, Settings};
 pub use http::document as openapi;
+#[cfg(feature = "kubernetes")]
+pub use lease::{LeaseRefused, open as open_lease};
 pub use metrics::described as described_metrics;
 
 use std::{
@@ -33,6 +37,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fundbond_lease::LeaseStore;
 use fundbond_service_runtime::{
     Health, Shutdown,
     admin::Admin,
@@ -45,7 +50,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::Backoff,
-    housekeeping::Housekeeper,
+    housekeeping::{Housekeeper, Watched},
     identity::Identity,
     pod::{Pod, STORE},
     runner::Runner,
@@ -89,11 +94,25 @@ pub struct PodService {
 }
 
 impl PodService {
-    /// Binds the addresses and takes an id. The store may still be away.
+    /// Binds the addresses and takes an id. The store may still be away; the lease of the cluster's housekeeper is there,
+    /// too.
     ///
     /// # Errors
     /// See [`RunError`].
     pub async fn bind(config: Config, store: Arc<dyn Store>) -> Result<Self, RunError> {
+        let lease = store.lease(&housekeeping::lease_name(&config.cluster_id));
+        Self::bind_with_lease(config, store, lease).await
+    }
+
+    /// The same, where that lease is elsewhere.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn bind_with_lease(
+        config: Config,
+        store: Arc<dyn Store>,
+        lease: Arc<dyn LeaseStore>,
+    ) -> Result<Self, RunError> {
         let listener = bind("streams and tasks", (config.host, config.port).into()).await?;
         let address = listener.local_addr().map_err(|source| BindError {
             what: "streams and tasks",
@@ -117,6 +136,7 @@ impl PodService {
             identity,
             cluster: config.cluster_id,
             store,
+            lease: Arc::new(Watched::new(lease)),
             streams,
             foreign,
             inquiries,
@@ -204,6 +224,7 @@ impl PodService {
 fn housekeeper(pod: &Pod) -> Housekeeper {
     Housekeeper {
         store: pod.store.clone(),
+        lease: pod.lease.clone(),
         cluster: pod.cluster.clone(),
         names: pod.identity.watch(),
         metrics: pod.metrics.sweep.clone(),

@@ -1,8 +1,9 @@
 //! `pod-service`: one pod.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
-use fundbond_pod_service::{PodService, Program};
+use fundbond_lease::LeaseStore;
+use fundbond_pod_service::{PodService, Program, open_lease};
 use fundbond_service_runtime::{Shutdown, config, exit, healthcheck, telemetry};
 
 #[tokio::main]
@@ -11,14 +12,21 @@ async fn main() -> ExitCode {
     if let Err(error) = telemetry::init(&program.log) {
         return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG);
     }
-    if let Err(error) = program.lease.fits(&program.store) {
-        return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG);
+    match open_lease(&program).await {
+        Ok(lease) => exit::report("pod-service", run(program, lease).await),
+        Err(error) => exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG),
     }
-    exit::report("pod-service", run(program).await)
 }
 
-async fn run(program: Program) -> Result<(), fundbond_pod_service::RunError> {
+async fn run(
+    program: Program,
+    lease: Option<Arc<dyn LeaseStore>>,
+) -> Result<(), fundbond_pod_service::RunError> {
     let shutdown = Shutdown::on_signals().map_err(fundbond_pod_service::RunError::Admin)?;
-    let service = PodService::bind(program.config, program.store.open()?).await?;
+    let store = program.store.open()?;
+    let service = match lease {
+        Some(lease) => PodService::bind_with_lease(program.config, store, lease).await?,
+        None => PodService::bind(program.config, store).await?,
+    };
     service.serve(shutdown).await
 }

@@ -13,6 +13,7 @@ use tokio::{
 use crate::{
     backoff::Backoff,
     config::Settings,
+    housekeeping::Watched,
     identity::Identity,
     metrics::Metrics,
     runner::Runner,
@@ -41,6 +42,8 @@ pub struct Pod {
     pub cluster: ClusterId,
     /// Where everything that outlives the process is.
     pub store: Arc<dyn Store>,
+    /// By which it stands for election as the housekeeper of its cluster.
+    pub lease: Arc<Watched>,
     /// Open streams.
     pub streams: Arc<Streams>,
     /// Where events of others go that this pod takes.

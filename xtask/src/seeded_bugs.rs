@@ -20,7 +20,7 @@ struct Bug {
     told_by: &'static [&'static str],
 }
 
-const BUGS: [Bug; 4] = [
+const BUGS: [Bug; 5] = [
     Bug {
         feature: "bug-plain-del",
         package: "fundbond-store",
@@ -68,6 +68,17 @@ const BUGS: [Bug; 4] = [
             "redis::queue::a_claim_lasts_until_the_final_event_is_logged",
             "redis::queue::a_pod_that_leaves_gives_back_what_it_runs",
             "redis::queue::the_tasks_of_a_dead_pod_wait_for_others_before_newer_ones",
+        ],
+    },
+    Bug {
+        feature: "bug-blind-renewal",
+        package: "fundbond-lease",
+        does: "a lease in Kubernetes is written whatever stands there",
+        run: &["contract::", "elections::", "failures::"],
+        told_by: &[
+            "contract::in_kubernetes_a_lease_is_written_over_what_was_seen_and_nothing_else",
+            "elections::whatever_goes_wrong_never_two_lead_and_afterwards_one_does",
+            "failures::a_write_whose_answer_was_lost_is_found_as_it_was_done",
         ],
     },
 ];

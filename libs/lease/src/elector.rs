@@ -14,6 +14,8 @@ use crate::{Action, LeaseError, LeaseStore, Timing, Token, View, decide};
 pub struct Leadership {
     /// To check everything the leader changes against.
     pub token: Token,
+    /// When the last claim was sent that succeeded: until then, nobody else has led since this leadership began.
+    pub renewed: Instant,
     /// From here on somebody else may lead.
     pub until: Instant,
 }
@@ -156,7 +158,10 @@ impl Elector {
     /// Tells the others in this process, if something changed.
     fn publish(&self) {
         let leads = self.view.leads(self.now());
-        let word = leads.map(|(token, until)| Leadership { token, until: self.origin + until });
+        let word = leads.map(|(token, until)| {
+            let until = self.origin + until;
+            Leadership { token, renewed: until - self.timing.lead, until }
+        });
         self.leadership.send_if_modified(|known| {
             let was = known.map(|leadership| leadership.token);
             let is = word.map(|leadership| leadership.token);

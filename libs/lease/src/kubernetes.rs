@@ -12,7 +12,6 @@
 //! Reads name no version, which is how the server is asked for what the majority agreed on and not for what it remembers.
 
 mod error;
-mod names;
 mod object;
 
 use std::{
@@ -30,9 +29,11 @@ use kube::{
     core::Status,
 };
 
-use crate::{Expected, LeaseError, LeaseStore, Stored, Version, Written};
+use crate::{
+    Expected, LeaseError, LeaseStore, Stored, Version, Written,
+    names::{LeaseName, Namespace},
+};
 pub use error::{KubernetesError, NoKubernetes};
-pub use names::{BadName, LeaseName, Namespace};
 
 /// No connection takes longer than an attempt may.
 const CONNECT: Duration = crate::Timing::USUAL.attempt;

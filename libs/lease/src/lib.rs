@@ -28,6 +28,7 @@ pub mod kubernetes;
 pub mod memory;
 #[cfg(test)]
 mod model;
+pub mod names;
 mod view;
 
 use std::{fmt, time::Duration};

@@ -146,4 +146,16 @@ pub trait Housekeeping: Send + Sync {
 
     /// Writes down how a sweep went, for [`Nodes::note`].
     async fn note_sweep(&self, order: &Order, note: &str) -> Result<Ordered<()>, StoreError>;
+
+    /// The greatest token that an order for `cluster` was obeyed under lately.
+    async fn fence(&self, cluster: &ClusterId) -> Result<Option<Token>, StoreError>;
+
+    /// Puts the token of `order` in the place of `greatest`, a greater one, if that is what stands there; says whether it
+    /// did.
+    ///
+    /// Tokens have an order only as long as they come from one place that never forgets. Where the lease was moved, or its
+    /// place was put back from a backup, a leader of today has a smaller one than one of yesterday. It may say so only if
+    /// it renewed its leadership after it saw `greatest`: then nobody has led since it began, and a greater token is none
+    /// of its successors'.
+    async fn overrule(&self, order: &Order, greatest: Token) -> Result<bool, StoreError>;
 }

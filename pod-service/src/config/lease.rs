@@ -7,9 +7,12 @@ use fundbond_store::StoreAddress;
 /// Where the lease is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LeasePlace {
-    /// With everything else.
+    /// With everything else. Also in a pod of Kubernetes: there, a lease of its own kind needs rights that a pod has only
+    /// where somebody gave them, and whoever gives them says so here.
     #[default]
     Auto,
+    /// In Kubernetes.
+    Kubernetes,
     /// In the Redis of the store.
     Redis,
     /// In this process.
@@ -27,6 +30,12 @@ pub enum LeaseMisplaced {
         "--lease memory is for one process alone, and --store names a Redis that others use too: give --lease auto"
     )]
     NotShared,
+    /// Then whoever leads would look after its own store, and after nobody else's.
+    #[error(
+        "--lease kubernetes is for pods that share a store, and this one has its own: give --store redis://..., or \
+         --lease auto"
+    )]
+    NothingShared,
 }
 
 impl LeasePlace {
@@ -38,6 +47,7 @@ impl LeasePlace {
         match (self, store) {
             (Self::Redis, StoreAddress::Memory) => Err(LeaseMisplaced::NoRedis),
             (Self::Memory, StoreAddress::Redis(_)) => Err(LeaseMisplaced::NotShared),
+            (Self::Kubernetes, StoreAddress::Memory) => Err(LeaseMisplaced::NothingShared),
             _ => Ok(()),
         }
     }
@@ -50,11 +60,8 @@ impl FromStr for LeasePlace {
             "auto" => Ok(Self::Auto),
             "redis" => Ok(Self::Redis),
             "memory" => Ok(Self::Memory),
-            "kubernetes" => {
-                Err("this version keeps no leases in Kubernetes; `auto` keeps them where the store is"
-                    .to_owned())
-            }
-            _ => Err("give auto, redis or memory".to_owned()),
+            "kubernetes" => Ok(Self::Kubernetes),
+            _ => Err("give auto, kubernetes, redis or memory".to_owned()),
         }
     }
 }
@@ -71,13 +78,14 @@ mod tests {
         assert_eq!(check("auto", &StoreAddress::Memory), Ok(()));
         assert_eq!(check("redis", &redis), Ok(()));
         assert_eq!(check("memory", &StoreAddress::Memory), Ok(()));
+        assert_eq!(check("kubernetes", &redis), Ok(()));
+        assert_eq!(check("kubernetes", &StoreAddress::Memory), Err(LeaseMisplaced::NothingShared));
         assert_eq!(check("redis", &StoreAddress::Memory), Err(LeaseMisplaced::NoRedis));
         assert_eq!(check("memory", &redis), Err(LeaseMisplaced::NotShared));
     }
 
     #[test]
     fn a_place_that_does_not_exist_is_refused_with_one_that_does() {
-        assert!("kubernetes".parse::<LeasePlace>().unwrap_err().contains("auto"));
-        assert!("etcd".parse::<LeasePlace>().unwrap_err().contains("auto, redis or memory"));
+        assert!("etcd".parse::<LeasePlace>().unwrap_err().contains("auto, kubernetes, redis or memory"));
     }
 }

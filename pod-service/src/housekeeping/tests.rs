@@ -56,10 +56,15 @@ async fn settled() -> Arc<MemoryStore> {
 }
 
 async fn start(store: &Arc<MemoryStore>, name: &str) -> Life {
+    start_by(store.lease(&lease_name(&cluster())), store, name).await
+}
+
+async fn start_by(lease: Arc<dyn LeaseStore>, store: &Arc<MemoryStore>, name: &str) -> Life {
     let (names, known) = watch::channel(pod_id(name));
     let (leaving, metrics) = (Shutdown::new(), Arc::new(SweepMetrics::new(&mut Catalogue::default())));
     let housekeeper = Housekeeper {
         store: store.clone(),
+        lease,
         cluster: cluster(),
         names: known.clone(),
         metrics: metrics.clone(),
@@ -227,8 +232,9 @@ async fn who_leads_no_more_gives_no_orders() {
     let metrics = SweepMetrics::new(&mut Catalogue::default());
     let order = Order { cluster: cluster(), token: Token(5) };
     let all = plan::Plan { bury: vec![pod_id("pod-a~1")], ..plan::Plan::default() };
-    let past = Leadership { token: Token(5), until: Instant::now() };
-    let others = Leadership { token: Token(4), until: Instant::now() + SETTLED };
+    let now = Instant::now();
+    let past = Leadership { token: Token(5), renewed: now, until: now };
+    let others = Leadership { token: Token(4), renewed: now, until: now + SETTLED };
     for word in [None, Some(past), Some(others)] {
         let (_tell, leadership) = watch::channel(word);
         let sweeper = Sweeper { store: &*store, order: &order, leadership: &leadership, metrics: &metrics };
@@ -244,4 +250,52 @@ async fn who_leads_no_more_gives_no_orders() {
     tell.send(Some(Leadership { until: others.until, ..past })).unwrap();
     let done = sweeper.carry_out(&all).await.unwrap();
     assert_eq!((done.end, done.buried, done.deleted, done.forgotten), (End::Done, 1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_moved_to_where_numbers_are_small_keeps_house_at_once() {
+    let store = settled().await;
+    // As a Redis numbers its leaders; then the lease was moved to a young Kubernetes.
+    let yesterday = Order { cluster: cluster(), token: Token(1_795_000_000_000_000) };
+    assert_eq!(store.note_sweep(&yesterday, "{}").await.unwrap(), Ordered::Done(()));
+    let leases = Arc::new(fundbond_lease::MemoryLeases::default());
+    let one = start_by(leases.clone(), &store, "pod-a~1").await;
+    let two = start(&store, "pod-z~1").await;
+    drop(two);
+    let waited = until(SETTLED, async || {
+        let nodes = store.nodes(&cluster()).await.unwrap().nodes;
+        nodes.iter().all(|node| node.pod == pod_id("pod-a~1"))
+    })
+    .await;
+    // Silent for half a minute, and the next sweep but one; an hour, if nobody doubted the greater token.
+    assert!(waited < NODE_TIMEOUT + SWEEP_EVERY * 3, "{waited:?}");
+    assert!(store.fence(&cluster()).await.unwrap().unwrap() < yesterday.token);
+    drop(one);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_renewed_since_it_saw_a_greater_token_doubts_it() {
+    let store = settled().await;
+    let [mine, others] = [5, 9].map(|token| Order { cluster: cluster(), token: Token(token) });
+    assert_eq!(Doubt::of(&*store, &mine).await.unwrap(), None);
+    assert_eq!(store.note_sweep(&mine, "").await.unwrap(), Ordered::Done(()));
+    assert_eq!(Doubt::of(&*store, &mine).await.unwrap(), None, "its own token is no reason");
+    let renewed = Instant::now();
+    assert_eq!(store.note_sweep(&others, "").await.unwrap(), Ordered::Done(()));
+    let doubt = Doubt::of(&*store, &mine).await.unwrap().unwrap();
+    let second = Duration::from_secs(1);
+    let leads = Leadership { token: mine.token, renewed, until: renewed + second * 10 };
+    assert!(!doubt.is_refuted(&leads), "somebody may have led since");
+    // sleep-ok: of paused time.
+    sleep(second).await;
+    assert!(!doubt.is_refuted(&leads), "time alone proves nothing");
+    let renewed = Leadership { renewed: Instant::now(), ..leads };
+    assert!(doubt.is_refuted(&renewed));
+    assert!(!doubt.is_refuted(&Leadership { until: Instant::now(), ..renewed }), "it leads no more");
+    assert!(!doubt.is_refuted(&Leadership { token: others.token, ..renewed }), "it is that leader by now");
+    // Somebody else led in between after all: that is not what was seen.
+    let later = Order { cluster: cluster(), token: Token(11) };
+    assert_eq!(store.note_sweep(&later, "").await.unwrap(), Ordered::Done(()));
+    doubt.overrule(&*store, &mine).await.unwrap();
+    assert_eq!(store.fence(&cluster()).await.unwrap(), Some(later.token));
 }

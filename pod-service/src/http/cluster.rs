@@ -9,10 +9,10 @@ use fundbond_protocol::{
     api::{BacklogStatus, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus},
     headers::QUERY_CLUSTER,
 };
-use fundbond_store::{NodeSeen, StoreError};
+use fundbond_store::NodeSeen;
 
 use super::{Shared, error::ApiError, extract::Query, openapi::ReadErrors};
-use crate::housekeeping::{Note, lease_name};
+use crate::housekeeping::Note;
 
 /// The nodes of the cluster, who leads their housekeeping, and how that went last.
 #[utoipa::path(
@@ -26,8 +26,6 @@ pub async fn status(State(pod): Shared, request: Request) -> Result<Response, Ap
     Query::of(request.uri(), &[QUERY_CLUSTER])?;
     let seen = pod.store.nodes(&pod.cluster).await?;
     let backlog = pod.store.backlog(&pod.cluster).await?;
-    let lease = pod.store.lease(&lease_name(&pod.cluster)).read().await;
-    let lease = lease.map_err(|error| StoreError::Unreachable(Box::new(error)))?;
     // A note of another version of this program may say other things: then there is none.
     let note = seen.note.as_deref().and_then(|note| match serde_json::from_str::<Note>(note) {
         Ok(note) => Some(note),
@@ -48,7 +46,7 @@ pub async fn status(State(pod): Shared, request: Request) -> Result<Response, Ap
     let status = ClusterStatus {
         cluster_id: pod.cluster.clone(),
         nodes,
-        leader: lease.and_then(|lease| lease.holder),
+        leader: pod.lease.holder(),
         last_sweep,
         breaker,
         tasks: BacklogStatus {

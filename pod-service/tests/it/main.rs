@@ -12,6 +12,7 @@ mod drain;
 mod durable;
 mod foreign;
 mod hostile;
+mod kubernetes;
 mod logs;
 mod metrics;
 mod openapi;

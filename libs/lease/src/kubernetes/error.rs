@@ -2,8 +2,10 @@
 
 use kube::core::Status;
 
-use super::names::{BadName, LeaseName, Namespace};
-use crate::LeaseError;
+use crate::{
+    LeaseError,
+    names::{BadName, LeaseName, Namespace},
+};
 
 /// No Kubernetes to keep leases in.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,8 @@ pub struct ClusterStatus {
     pub cluster_id: ClusterId,
     /// Its nodes by id; the dead ones until nothing is left of them.
     pub nodes: Vec<NodeStatus>,
-    /// The pod that took the lease of the housekeeper last; absent when it was given back.
+    /// The pod that had the lease of the housekeeper when the pod that answers last saw it; absent when nobody has it, and
+    /// when it was not seen for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
     /// How its last sweep went; absent before the first.

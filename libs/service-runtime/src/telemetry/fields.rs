@@ -31,7 +31,7 @@ pub const COMMON: [LogField; 9] = [
 ];
 
 /// What lines say beyond that.
-pub const MORE: [LogField; 47] = [
+pub const MORE: [LogField; 48] = [
     field("target", "the part of the program that speaks; `--log` filters by it"),
     field("address", "where something listens or connects to"),
     field("admin", "where probes and metrics are"),
@@ -51,6 +51,7 @@ pub const MORE: [LogField; 47] = [
     field("failures", "failures in a row so far"),
     field("generation", "the generation of the route table"),
     field("holder", "the candidate for a lease"),
+    field("lease", "a lease in Kubernetes, with its namespace"),
     field("kind", "the kind of task, or of problem"),
     field("location", "file and line of a panic"),
     field("method", "the HTTP method"),

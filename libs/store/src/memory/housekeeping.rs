@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use fundbond_lease::Token;
 use fundbond_protocol::{ClusterId, ConnectionId, PodId};
 
 use super::{
@@ -26,6 +27,19 @@ impl State {
         }
         put(fences, order.cluster.clone(), order.token.0, now, now + FENCE);
         false
+    }
+
+    fn fence(&self, cluster: &ClusterId) -> Option<Token> {
+        there(&self.data.keeping.fences, cluster, self.world.now).copied().map(Token)
+    }
+
+    fn overrule(&mut self, order: &Order, greatest: Token) -> bool {
+        let now = self.world.now;
+        let stands = self.fence(&order.cluster) == Some(greatest);
+        if stands {
+            put(&mut self.data.keeping.fences, order.cluster.clone(), order.token.0, now, now + FENCE);
+        }
+        stands
     }
 
     pub(super) fn obey<T>(&mut self, order: &Order, act: impl FnOnce(&mut Self) -> T) -> Ordered<T> {
@@ -185,5 +199,13 @@ impl Housekeeping for MemoryStore {
 
     async fn note_sweep(&self, order: &Order, note: &str) -> Result<Ordered<()>, StoreError> {
         Ok(self.lock().obey(order, |state| state.note_sweep(&order.cluster, note)))
+    }
+
+    async fn fence(&self, cluster: &ClusterId) -> Result<Option<Token>, StoreError> {
+        Ok(self.lock().fence(cluster))
+    }
+
+    async fn overrule(&self, order: &Order, greatest: Token) -> Result<bool, StoreError> {
+        Ok(self.lock().overrule(order, greatest))
     }
 }

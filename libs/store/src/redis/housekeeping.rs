@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fundbond_lease::Token;
 use fundbond_protocol::{ClusterId, PodId};
 use redis::Value;
 
@@ -124,5 +125,17 @@ impl Housekeeping for RedisStore {
         let answer = self.commands.step(Step::NoteSweep, arguments).await?;
         word(answer, &[("done", true), ("late", false)])
             .map(|done| if done { Ordered::Done(()) } else { Ordered::Late })
+    }
+
+    async fn fence(&self, cluster: &ClusterId) -> Result<Option<Token>, StoreError> {
+        let found = reply::text(self.step(Step::FenceRead, [cluster.to_string()]).await?)?;
+        if found.is_empty() { Ok(None) } else { Ok(Some(Token(reply::parsed(&found)?))) }
+    }
+
+    async fn overrule(&self, order: &Order, greatest: Token) -> Result<bool, StoreError> {
+        let mut arguments = signed(order);
+        arguments.push(greatest.to_string());
+        let answer = self.commands.step(Step::Overrule, arguments).await?;
+        word(answer, &[("done", true), ("changed", false)])
     }
 }

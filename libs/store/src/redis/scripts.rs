@@ -83,6 +83,8 @@ steps! {
     Strays "strays" "strays.lua"
     SweepStrays "sweep-strays" "sweep_strays.lua"
     NoteSweep "note-sweep" "note_sweep.lua"
+    FenceRead "fence-read" "fence_read.lua"
+    Overrule "overrule" "overrule.lua"
 }
 
 /// The name of what is no script.

@@ -153,6 +153,7 @@ macro_rules! contract_suite {
                 only_a_buried_pod_is_swept_and_forgotten
                 several_pods_are_buried_at_once_and_each_is_judged_alone
                 an_order_is_refused_once_somebody_led_later
+                a_leader_that_knows_better_overrules_a_token_from_elsewhere
                 a_stream_of_a_pod_that_only_slept_is_taken_up_under_its_next_name
                 a_new_life_of_the_server_is_known_from_its_first_sight
                 the_note_of_a_sweep_is_read_with_the_nodes

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use fundbond_lease::LeaseStore;
+use fundbond_lease::{LeaseStore, Token};
 use fundbond_protocol::{ClusterId, PodId};
 use fundbond_store::{
     Buried, Forgotten, Housekeeping, Leases, Lock, Locked, Locks, Nodes, Order, Ordered, StoreError, Stray,
@@ -40,6 +40,14 @@ impl Housekeeping for TroubledStore {
 
     async fn note_sweep(&self, order: &Order, note: &str) -> Result<Ordered<()>, StoreError> {
         self.step("note_sweep", self.inner.note_sweep(order, note)).await
+    }
+
+    async fn fence(&self, cluster: &ClusterId) -> Result<Option<Token>, StoreError> {
+        self.step("fence", self.inner.fence(cluster)).await
+    }
+
+    async fn overrule(&self, order: &Order, greatest: Token) -> Result<bool, StoreError> {
+        self.step("overrule", self.inner.overrule(order, greatest)).await
     }
 }
 

@@ -147,6 +147,32 @@ pub(crate) async fn an_order_is_refused_once_somebody_led_later(scene: &Scene) {
     assert_eq!(sweep(scene, 6, "a", 9).await, swept(0, 0), "nobody remembers for ever");
 }
 
+pub(crate) async fn a_leader_that_knows_better_overrules_a_token_from_elsewhere(scene: &Scene) {
+    let store = &scene.store;
+    let fence = async || store.fence(&cluster("k")).await.unwrap();
+    assert_eq!(fence().await, None);
+    assert!(!store.overrule(&order(3), Token(7)).await.unwrap(), "there is nothing to overrule");
+    assert_eq!(fence().await, None);
+    // As the clock of a Redis numbers leaders, and as a young Kubernetes does.
+    let (old, new) = (1_795_000_000_000_000, 4_711);
+    assert_eq!(store.note_sweep(&order(old), "").await.unwrap(), Ordered::Done(()));
+    assert_eq!(store.note_sweep(&order(new), "").await.unwrap(), Ordered::Late);
+    assert_eq!(fence().await, Some(Token(old)));
+    assert!(!store.overrule(&order(new), Token(old - 1)).await.unwrap(), "that is not what stands there");
+    assert_eq!(store.note_sweep(&order(new), "").await.unwrap(), Ordered::Late);
+    assert!(store.overrule(&order(new), Token(old)).await.unwrap());
+    assert_eq!(fence().await, Some(Token(new)));
+    assert_eq!(store.note_sweep(&order(new), "").await.unwrap(), Ordered::Done(()));
+    assert_eq!(
+        store.note_sweep(&order(new - 1), "").await.unwrap(),
+        Ordered::Late,
+        "of its own kind it is the last"
+    );
+    assert_eq!(store.fence(&cluster("other")).await.unwrap(), None, "each cluster has its own");
+    scene.fixture.advance(FENCE).await;
+    assert_eq!(fence().await, None, "nobody remembers for ever");
+}
+
 pub(crate) async fn a_stream_of_a_pod_that_only_slept_is_taken_up_under_its_next_name(scene: &Scene) {
     let slept = scene.pod("pod-a~1").await;
     let stream = scene.open(&slept, "c", &["t"]).await;
