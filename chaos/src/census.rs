@@ -94,3 +94,33 @@ impl Open {
         self.pages.iter().map(|page| page.connection.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fact::{Ending, Frame};
+
+    #[test]
+    fn a_stream_is_open_from_its_first_word_until_its_last_page_has_ended() {
+        let page = |number| Page { connection: ConnectionId::parse("desk0").unwrap(), number };
+        let saw = |number| What::Saw { page: page(number), frame: Frame::default() };
+        let ended = |number| What::Ended { page: page(number), how: Ending::Closed };
+        let open = |whats: &[What]| {
+            let facts = whats.iter().map(|what| Fact { at: Duration::ZERO, what: what.clone() });
+            !open_streams(&facts.collect::<Vec<_>>()).is_empty()
+        };
+        assert!(!open(&[What::Opened { page: page(0), status: 200 }]));
+        assert!(open(&[saw(0)]));
+        assert!(!open(&[saw(0), ended(0)]));
+        assert!(open(&[saw(0), saw(1), ended(0)]));
+    }
+
+    #[test]
+    fn facts_are_read_once() {
+        let page = Page { connection: ConnectionId::parse("desk0").unwrap(), number: 0 };
+        let fact = Fact { at: Duration::ZERO, what: What::Saw { page, frame: Frame::default() } };
+        let mut open = Open::default();
+        open.learn(&[fact.clone(), fact]);
+        assert_eq!((open.read, open.streams().len()), (2, 1));
+    }
+}
