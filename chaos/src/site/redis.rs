@@ -10,8 +10,13 @@ use tokio::time::{Instant, sleep};
 use super::{Process, Signal};
 use crate::{error::ChaosError, history::History};
 
-/// How long it may take to answer: it is up within milliseconds, and reads what it wrote down in a few more.
-const START_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to answer: it is up within milliseconds, and reads what it wrote down in seconds, or in more of them
+/// where the machine is busy.
+const START_WITHIN: Duration = Duration::from_mins(1);
+
+/// From which size on it writes down what is there in the place of how it came to be: a long run has little of the one and
+/// much of the other, and would be reading for many seconds after each start.
+const REWRITTEN_FROM: &str = "8mb";
 
 /// How long an answer may take: a server that two thousand clients have just come back to has its hands full.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -36,6 +41,7 @@ impl Redis {
         process.tell(&["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
         process.tell(&["--save", "", "--daemonize", "no", "--dir", &folder.display().to_string()]);
         process.tell(&["--appendonly", if keeps { "yes" } else { "no" }, "--appendfsync", "everysec"]);
+        process.tell(&["--auto-aof-rewrite-min-size", REWRITTEN_FROM]);
         let mut redis = Self { process, client: Client::open(format!("redis://{address}/"))? };
         redis.again().await?;
         Ok(redis)
