@@ -10,7 +10,7 @@ use clap::{Args, Parser, builder::RangedU64ValueParser};
 use fundbond_lease::names::{LeaseName, Namespace};
 use fundbond_protocol::ClusterId;
 use fundbond_service_runtime::{config::duration, cors::Origins, telemetry::LogArgs};
-use fundbond_store::StoreAddress;
+use fundbond_store::{StoreAddress, Unwanted};
 
 /// Runs fund calculations and streams their progress.
 #[derive(Clone, Debug, Parser)]
@@ -23,6 +23,12 @@ pub struct Program {
     /// with other pods. Passwords belong into the environment, not on the command line.
     #[arg(long, env = "FUND_STORE", hide_env_values = true, default_value = "memory")]
     pub store: StoreAddress,
+    /// User of the store, where its address has none.
+    #[arg(long, env = "FUND_STORE_USERNAME", hide_env_values = true)]
+    pub store_username: Option<String>,
+    /// Password of the store, as it is, where its address has none. It belongs into the environment.
+    #[arg(long, env = "FUND_STORE_PASSWORD", hide_env_values = true)]
+    pub store_password: Option<String>,
     /// Where the pods of a cluster agree on who cleans up after dead ones: `auto` (where the store is), `redis`, `memory`,
     /// or `kubernetes` (a Lease, which the pod's service account must be allowed to get, create and update).
     #[arg(long, env = "FUND_LEASE", default_value = "auto")]
@@ -36,6 +42,16 @@ pub struct Program {
     #[command(flatten)]
     /// Its logs.
     pub log: LogArgs,
+}
+
+impl Program {
+    /// Where the store is, with who asks it.
+    ///
+    /// # Errors
+    /// [`Unwanted`], where the address has no place for the user and the password beside it.
+    pub fn address(&self) -> Result<StoreAddress, Unwanted> {
+        self.store.clone().with_credentials(self.store_username.as_deref(), self.store_password.as_deref())
+    }
 }
 
 /// A pod's place and behaviour. Flag over environment over default.

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::{MemoryStore, RedisStore, Store, redis};
 
 /// `memory`, or the address of a Redis.
@@ -25,6 +27,50 @@ impl StoreAddress {
             Self::Memory => Arc::new(MemoryStore::new()),
             Self::Redis(url) => Arc::new(RedisStore::new(&redis::Config::at(url))?),
         })
+    }
+}
+
+/// Why credentials do not go with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unwanted {
+    /// A store in memory asks nobody who he is.
+    #[error("a store in memory takes no user and no password: name a Redis, or leave them out")]
+    Memory,
+    /// Two answers to one question.
+    #[error("the address of the store has credentials already: give them there or beside it, not both")]
+    Twice,
+    /// The address is the path of a socket.
+    #[error(
+        "the address of a socket takes no user and no password beside it: write ?user=...&pass=... behind it"
+    )]
+    Socket,
+    /// Redis takes no user without a password.
+    #[error("a user of the store needs a password")]
+    NoPassword,
+}
+
+impl StoreAddress {
+    /// The address with a user and a password that were given apart from it, so that neither has to be encoded by hand.
+    ///
+    /// # Errors
+    /// [`Unwanted`], where the address has no place for them.
+    pub fn with_credentials(self, user: Option<&str>, password: Option<&str>) -> Result<Self, Unwanted> {
+        let (user, password) = match (user, password) {
+            (None, None) => return Ok(self),
+            (Some(_), None) => return Err(Unwanted::NoPassword),
+            (user, Some(password)) => (user.unwrap_or_default(), password),
+        };
+        let Self::Redis(url) = self else { return Err(Unwanted::Memory) };
+        let (scheme, rest) = url.split_once("://").ok_or(Unwanted::Socket)?;
+        if scheme.contains("unix") {
+            return Err(Unwanted::Socket);
+        }
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(Unwanted::Twice);
+        }
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        Ok(Self::Redis(format!("{scheme}://{}:{}@{rest}", encoded(user), encoded(password))))
     }
 }
 
@@ -73,6 +119,31 @@ mod tests {
         for wrong in ["", "Memory", "127.0.0.1:6379", "http://127.0.0.1", "redis://", "redis://host:port"] {
             let error = wrong.parse::<StoreAddress>().unwrap_err();
             assert!(error.contains("redis://127.0.0.1:6379"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn credentials_beside_an_address_need_no_encoding() {
+        use ::redis::IntoConnectionInfo as _;
+
+        let at = |url: &str| StoreAddress::Redis(url.to_owned());
+        for (user, password) in [(Some("desk"), "p@ss:/%?# \u{fc}"), (None, "secret")] {
+            let address = at("redis://host:6380/2").with_credentials(user, Some(password)).unwrap();
+            let StoreAddress::Redis(url) = &address else { panic!("{address}") };
+            let info = url.as_str().into_connection_info().unwrap();
+            let settings = info.redis_settings();
+            assert_eq!((settings.username(), settings.password()), (user, Some(password)), "{url}");
+            assert_eq!((info.addr().to_string().as_str(), settings.db()), ("host:6380", 2));
+            assert_eq!(address.to_string(), "redis://***@host:6380/2");
+        }
+        assert_eq!(at("redis://host").with_credentials(None, None), Ok(at("redis://host")));
+        for (address, user, password, why) in [
+            (at("redis://host"), Some("desk"), None, Unwanted::NoPassword),
+            (at("redis://:other@host"), None, Some("secret"), Unwanted::Twice),
+            (at("redis+unix:///run/redis.sock"), None, Some("secret"), Unwanted::Socket),
+            (StoreAddress::Memory, None, Some("secret"), Unwanted::Memory),
+        ] {
+            assert_eq!(address.with_credentials(user, password), Err(why));
         }
     }
 

@@ -38,7 +38,7 @@ pub mod tasks;
 pub mod users;
 pub mod wait;
 
-pub use address::StoreAddress;
+pub use address::{StoreAddress, Unwanted};
 pub use bus::{Bus, Emit, Emitted, Foreign, Taken};
 pub use housekeeping::{
     Buried, Forgotten, Housekeeping, NodeSeen, Nodes, Order, Ordered, Stray, StrayPage, StraySwept, Swept,

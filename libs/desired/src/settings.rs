@@ -1,0 +1,55 @@
+//! What pods are told about themselves: a ConfigMap of variables, and a digest of it.
+
+use std::collections::BTreeMap;
+
+use fundbond_crds::FundCluster;
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use crate::{
+    POD_PORT,
+    meta::{Component, meta},
+    names::Names,
+};
+
+/// The settings of a FundCluster's pods, each under the name of its variable.
+pub(crate) fn config_map(cluster: &FundCluster, names: &Names) -> ConfigMap {
+    ConfigMap {
+        metadata: meta(cluster, names, names.cluster().to_owned(), Component::Cluster, None),
+        data: Some(variables(cluster, names)),
+        ..ConfigMap::default()
+    }
+}
+
+fn variables(cluster: &FundCluster, names: &Names) -> BTreeMap<String, String> {
+    let pods = &cluster.spec.pods;
+    let mut variables = BTreeMap::from([
+        ("FUND_PORT", POD_PORT.to_string()),
+        ("FUND_CLUSTER_ID", names.cluster_id()),
+        ("FUND_STORE", cluster.spec.redis.url.clone()),
+        ("FUND_LEASE", "kubernetes".to_owned()),
+        ("FUND_LEASE_NAME", names.lease()),
+        ("FUND_NAMESPACE", names.namespace().to_owned()),
+        ("FUND_MAX_STREAMS", pods.max_streams.to_string()),
+        ("FUND_MAX_STREAM_AGE", pods.max_stream_age.to_string()),
+        ("FUND_HEARTBEAT_FIRST", pods.heartbeat.initial_delay.to_string()),
+        ("FUND_HEARTBEAT_INTERVAL", pods.heartbeat.interval.to_string()),
+        ("FUND_DRAIN_GRACE", pods.drain.grace_period.to_string()),
+    ]);
+    if let Some(concurrency) = pods.task_concurrency {
+        variables.insert("FUND_TASK_CONCURRENCY", concurrency.to_string());
+    }
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A digest of settings that a process reads once. Where it changes, pods are made anew.
+pub(crate) fn digest(settings: &ConfigMap) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, value) in settings.data.iter().flatten() {
+        // Lengths, so that no two maps read the same.
+        for part in [name, value] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
