@@ -153,3 +153,9 @@ fn a_route_as_the_operator_writes_it_is_taken() {
     assert_eq!(checker.check(&route, None), []);
     assert!(!checker.check(&merged(route, &json!({"spec": {"pods": null}})), None).is_empty());
 }
+
+#[test]
+fn the_example_is_taken() {
+    let example: Value = yaml_serde::from_str(include_str!("../../../examples/fundcluster.yaml")).unwrap();
+    assert_eq!(Checker::of(&fund_cluster()).check(&example, None), []);
+}
