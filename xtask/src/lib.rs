@@ -17,6 +17,7 @@ pub mod docker;
 pub mod fuzz;
 pub mod images;
 pub mod lint;
+pub mod mutants;
 pub mod process;
 pub mod readers;
 pub mod reference;

@@ -53,6 +53,8 @@ enum Chore {
     Fuzz(xtask::fuzz::Arguments),
     /// Put mistakes into the product, one at a time, and insist that the tests notice.
     SeededBugs,
+    /// Change one expression of the product's decisions at a time, and insist that the tests notice.
+    Mutants(xtask::mutants::Arguments),
     /// Make the container images from what this machine has, where no registry can be reached.
     Images {
         /// Also the one of nginx.
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Chore::Chaos { arguments } => xtask::chaos::run(&arguments),
         Chore::Fuzz(arguments) => xtask::fuzz::run(&arguments),
         Chore::SeededBugs => xtask::seeded_bugs::run(),
+        Chore::Mutants(arguments) => xtask::mutants::run(&arguments),
         Chore::Images { nginx } => xtask::images::run(nginx),
         Chore::Compose(chore) => xtask::compose::run(&chore),
     };

@@ -11,6 +11,9 @@ const CARGO_DENY: &str = "0.20.2";
 /// What it passes to the compiler and to the fuzzer changes with its release.
 const CARGO_FUZZ: &str = "0.13.2";
 
+/// Which changes there are, and how they are named, changes with its release.
+const CARGO_MUTANTS: &str = "27.1.0";
+
 /// What `cargo install` may spend on a tool. A release profile of its own (cargo-deny: fat LTO, one codegen unit)
 /// doubles a build that takes minutes, for a tool that runs for seconds.
 const QUICK_BUILD: [(&str, &str); 3] = [
@@ -126,6 +129,11 @@ pub fn cargo_deny() -> Result<PathBuf> {
 /// cargo-fuzz of the pinned release, found in the same way.
 pub fn cargo_fuzz() -> Result<PathBuf> {
     cargo_tool("cargo-fuzz", CARGO_FUZZ)
+}
+
+/// cargo-mutants of the pinned release, found in the same way.
+pub fn cargo_mutants() -> Result<PathBuf> {
+    cargo_tool("cargo-mutants", CARGO_MUTANTS)
 }
 
 fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {

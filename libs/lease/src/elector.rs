@@ -288,6 +288,10 @@ mod tests {
         let candidates = [Candidate::start("a", &lease), Candidate::start("b", &lease)];
         until(1, || candidates.iter().any(|c| c.leads().is_some())).await;
         let first = candidates.iter().find_map(Candidate::leads);
+        let holder = lease.read().await.unwrap().unwrap().holder;
+        let named =
+            ["a", "b"].into_iter().zip(&candidates).find(|(_, candidate)| candidate.leads().is_some());
+        assert_eq!(holder.as_deref(), named.map(|(name, _)| name), "the lease says who leads");
         let began = Instant::now();
         until(120, || {
             assert_eq!(
