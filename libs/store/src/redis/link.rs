@@ -377,7 +377,10 @@ fn is_gone(error: &RedisError) -> bool {
 fn judge(error: RedisError) -> StoreError {
     const PASSING: [&str; 5] = ["OOM", "MISCONF", "BUSY", "NOREPLICAS", "TRYAGAIN"];
     let passing = error.code().is_some_and(|code| PASSING.contains(&code));
-    if passing || is_gone(&error) || !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Parse) {
+    // Another program wrote under a name of ours: the server is well, and asking again changes nothing.
+    let foreign = error.code() == Some("WRONGTYPE");
+    let known = foreign || matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Parse);
+    if passing || is_gone(&error) || !known {
         unreachable(error)
     } else {
         StoreError::Contract(error.to_string())

@@ -14,4 +14,5 @@ mod observer;
 mod races;
 mod redis;
 mod scene;
+mod strangers;
 mod sweeps;

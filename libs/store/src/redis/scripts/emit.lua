@@ -17,8 +17,14 @@ if call('SADD', '@seen@' .. task, id) == 0 then return 'duplicate' end
 
 local off = string.format('%.0f', meta[3] + 1)
 local log_key = '@log@' .. home
+local logged = redis.pcall('XADD', log_key, 'MAXLEN', meta[4] or @floor@, off .. '-0', 'r', ARGV[7])
+if type(logged) == 'table' then
+  -- Somebody else wrote under this name. An error takes nothing back, so the id is unseen again; the history ends here.
+  call('SREM', '@seen@' .. task, id)
+  call('HDEL', meta_key, 'run')
+  return 'homeless'
+end
 call('HSET', meta_key, 'off', off)
-call('XADD', log_key, 'MAXLEN', meta[4] or @floor@, off .. '-0', 'r', ARGV[7])
 call('HSET', state_key, 'record', ARGV[7], 'status', ARGV[6], 'event', id, 'final', final, 'off', off,
   'count', (state[3] or 0) + 1)
 if final == '1' then

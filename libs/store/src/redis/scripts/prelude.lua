@@ -59,14 +59,24 @@ local function recount(c)
   call('HSET', '@meta@' .. c, 'keep', int(math.max(@floor@, @per_task@ * attached)))
 end
 
+-- Adds an entry at an offset, which the caller writes down after it. Where that cannot be, somebody else wrote under the
+-- log's name: what was there is gone, and another history begins. Answers the epoch in force.
+local function add(c, epoch, keep, off, record)
+  local key, id = '@log@' .. c, int(off) .. '-0'
+  if type(redis.pcall('XADD', key, 'MAXLEN', keep, id, 'r', record)) ~= 'table' then return epoch end
+  epoch = renew(c, off - 1)
+  call('XADD', key, 'MAXLEN', keep, id, 'r', record)
+  return epoch
+end
+
 -- A record is kind, task, status, event id and JSON, with tabs between.
 local function append(c, record)
   local epoch, off = history(c)
   local key = '@meta@' .. c
   off = int(off + 1)
   local keep = call('HGET', key, 'keep') or @floor@
+  epoch = add(c, epoch, keep, off, record)
   call('HSET', key, 'off', off)
-  call('XADD', '@log@' .. c, 'MAXLEN', keep, off .. '-0', 'r', record)
   call('EXPIRE', '@log@' .. c, @ttl@)
   tell(c, 'E\t' .. c .. '\t' .. epoch .. '\t' .. off .. '\t' .. record)
   return tonumber(off)

@@ -25,16 +25,16 @@ if named then
 end
 if #fresh > 0 then
   -- As `append`, with what is the same for all of them asked once.
-  local meta, log = '@meta@' .. c, '@log@' .. c
+  local meta = '@meta@' .. c
   local keep = call('HGET', meta, 'keep') or @floor@
   local channel = holder and '@channel@' .. pod_of(holder)
-  call('HSET', meta, 'off', int(off + #fresh))
   for _, record in ipairs(fresh) do
     off = off + 1
     local place = int(off)
-    call('XADD', log, 'MAXLEN', keep, place .. '-0', 'r', record)
+    epoch = add(c, epoch, keep, off, record)
     if channel then call('PUBLISH', channel, 'E\t' .. c .. '\t' .. epoch .. '\t' .. place .. '\t' .. record) end
   end
+  call('HSET', meta, 'off', int(off))
 end
 if request ~= '' then call('SET', '@lines@' .. request, ARGV[6], 'EX', @lines_remembered@) end
 keep_connection(c)

@@ -28,7 +28,7 @@ fn event(id: &str) -> UserEvent {
     }
 }
 
-fn to(name: &str, ids: &[&str]) -> UserSend {
+pub(crate) fn to(name: &str, ids: &[&str]) -> UserSend {
     UserSend {
         user: user(name),
         events: ids.iter().map(|id| event(id)).collect(),
