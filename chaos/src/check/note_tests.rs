@@ -104,6 +104,9 @@ fn only_a_reset_excuses_notes_that_were_sent_before_it() {
         reset(&["connected", "reset m.9", "m.10 note 1", "m.11 note 2", "m.12 note 3", "m.13 note 4"]),
         []
     );
+    // What somebody slept over may come late, and stands outside the order.
+    let late = ["connected", "reset m.9", "m.10 note 2", "m.11 note 0", "m.12 note 3", "m.13 note 4"];
+    assert_eq!(broken(&[&["send 0"], &GOOD[..2], &GOOD[4..7], &["asks k.2"], &late[..]].concat()), []);
     let later = ["connected", "reset m.9", "send 3", "m.10 note 4"];
     assert_eq!(reset(&later), [Rule::SentIsSeen]);
 }
