@@ -4,12 +4,15 @@ use std::{error::Error, fmt::Write as _, io::Write as _, process::ExitCode};
 
 use crate::{config::EXIT_BAD_CONFIG, telemetry};
 
-/// The error and its causes in one line, joined by `: `.
+/// The error and its causes in one line, joined by `: `. A cause that says what was said just before it is left out.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
+        let said = cause.to_string();
+        if text != said && !text.ends_with(&format!(": {said}")) {
+            let _ = write!(text, ": {said}");
+        }
         source = cause.source();
     }
     text
@@ -47,5 +50,14 @@ mod tests {
     fn an_error_is_one_line_with_its_causes() {
         let error = Outer(std::io::Error::other("no key"));
         assert_eq!(chain(&error), "cannot open the shop: no key");
+    }
+
+    #[test]
+    fn a_cause_that_was_told_already_is_not_told_again() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Wrapper(#[source] std::io::Error);
+        let error = Wrapper(std::io::Error::other("no key"));
+        assert_eq!(chain(&error), "no key");
     }
 }
