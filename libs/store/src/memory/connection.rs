@@ -196,15 +196,16 @@ impl Connection {
     }
 
     /// Reads on from `last`.
-    pub(super) fn read(&self, last: &LastEventId, limit: ReadLimit) -> Found {
+    ///
+    /// A reset tells how tasks stand. A stream of a user has none, so a reader who missed something is given what is left.
+    pub(super) fn read(&self, last: &LastEventId, limit: ReadLimit, of_user: bool) -> Found {
+        let missed = if of_user { self.before_first() } else { self.end };
         match last {
             LastEventId::Start if self.before_first() > 0 => Found::Gone { at: self.before_first() },
             LastEventId::Start => Found::Entries(self.page(0, limit)),
-            LastEventId::At(position) if position.epoch != self.epoch => Found::Gone { at: self.end },
+            LastEventId::At(position) if position.epoch != self.epoch => Found::Gone { at: missed },
             LastEventId::At(position) if position.offset > self.end => Found::Ahead,
-            LastEventId::At(position) if position.offset < self.before_first() => {
-                Found::Gone { at: self.end }
-            }
+            LastEventId::At(position) if position.offset < self.before_first() => Found::Gone { at: missed },
             LastEventId::At(position) => Found::Entries(self.page(position.offset, limit)),
             LastEventId::Replaced | LastEventId::Unknown => Found::Gone { at: self.end },
         }

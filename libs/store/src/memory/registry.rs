@@ -163,7 +163,7 @@ impl State {
 
     /// Reads a log on from `last`.
     fn read(&mut self, id: &ConnectionId, last: &LastEventId, limit: ReadLimit) -> Reading {
-        let found = self.data.connection(id, &mut self.world).read(last, limit);
+        let found = self.data.connection(id, &mut self.world).read(last, limit, id.user().is_some());
         let outcome = match found {
             Found::Entries(entries) => Outcome::Entries(entries),
             Found::Gone { at } => self.reset(id, at),

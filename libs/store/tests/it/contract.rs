@@ -240,6 +240,7 @@ macro_rules! contract_suite {
                 a_stream_is_closed_while_its_client_is_away
                 closing_what_nobody_knows_changes_nothing
                 a_restart_ends_the_history_of_a_user
+                after_a_reset_a_user_is_given_every_note_that_is_left
                 the_connected_users_of_a_cluster_are_those_its_pods_hold
                 pods_ask_and_answer_each_other
                 a_dead_pod_leaves_no_stream_of_a_user

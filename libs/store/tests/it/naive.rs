@@ -30,7 +30,7 @@ const fn naive(name: &'static str, does: &'static str, told_by: &'static [&'stat
 }
 
 /// By name.
-const NAIVE: [Naive; 43] = [
+const NAIVE: [Naive; 44] = [
     naive(
         "ack_early",
         "ends a claim before the final event is in the log",
@@ -262,6 +262,11 @@ const NAIVE: [Naive; 43] = [
         "reset_nosnap",
         "resets without saying how the tasks stand",
         &["contract::replay::an_evicted_position_is_reset_with_the_state_of_every_task"],
+    ),
+    naive(
+        "reset_skips",
+        "goes on at the end after a reset, where no state tells what came before",
+        &["contract::users::after_a_reset_a_user_is_given_every_note_that_is_left"],
     ),
     naive(
         "same_run",

@@ -233,6 +233,8 @@ local function read(c, from, epoch, offset, entries, bytes)
   local here, off = history(c)
   local first = off - call('XLEN', '@log@' .. c)
   local after, reset = 0, nil
+  -- A reset tells how tasks stand. A stream of a user has none, so a reader who missed something is given what is left.
+  local missed = string.find(c, ':', 1, true) and first or off
   if from == 'start' then
     if first > 0 then reset = first end
   elseif from == 'at' and epoch == here then
@@ -242,8 +244,10 @@ local function read(c, from, epoch, offset, entries, bytes)
       here = renew(c, off)
       reset = off
     elseif after < first then
-      reset = off
+      reset = missed
     end
+  elseif from == 'at' then
+    reset = missed
   else
     reset = off
   end

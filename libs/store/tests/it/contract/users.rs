@@ -239,7 +239,29 @@ pub(crate) async fn a_restart_ends_the_history_of_a_user(scene: &Scene) {
     assert_eq!((after.logged, after.end.offset), (1, 1));
     assert_ne!(after.end.epoch, before.end.epoch);
     let stream = opened(scene.register(&pod, STREAM, LastEventId::At(before.end), &[]).await);
-    assert_eq!(reset(&stream.reading).0, 1);
+    assert_eq!(reset(&stream.reading).0, 0, "it has not read what came since");
+}
+
+// Tells `reset_skips`: no reset tells what a note said.
+pub(crate) async fn after_a_reset_a_user_is_given_every_note_that_is_left(scene: &Scene) {
+    let pod = scene.pod("a").await;
+    let before = send(scene, &["a", "b"]).await.end;
+    scene.fixture.restart(Loss::Nothing).await;
+    scene.heartbeat(&pod).await;
+    // Sent while the reader was away, into a history that it does not know.
+    let sent = send(scene, &["c", "d"]).await;
+    let stream = scene.resume(&pod, STREAM, before, &[]).await;
+    let (at_offset, _) = reset(&stream.reading);
+    let reading = scene.read(STREAM, &at(&stream.reading.epoch, at_offset)).await;
+    assert_eq!(short(entries(&reading)), ["3 c", "4 d"]);
+
+    // The same where the log was too short for what came while it was away.
+    let many: Vec<String> = (0..2 * LOG_FLOOR).map(|number| format!("n{number}")).collect();
+    send(scene, &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let stream = scene.resume(&pod, STREAM, sent.end, &[]).await;
+    let (at_offset, _) = reset(&stream.reading);
+    let reading = scene.read(STREAM, &at(&stream.reading.epoch, at_offset)).await;
+    assert_eq!(entries(&reading).len(), LOG_FLOOR, "all that is kept");
 }
 
 pub(crate) async fn the_connected_users_of_a_cluster_are_those_its_pods_hold(scene: &Scene) {
