@@ -1,14 +1,20 @@
 //! Waiting longer after each failure.
 
+use std::time::Duration;
+
 use fundbond_service_runtime::exit::chain;
 use fundbond_store::{StoreError, wait};
 use tokio::time::Instant;
+
+/// How often a failure that lasts is told again: whoever looks at the last minutes of a log is to see it.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 /// Exponential backoff, each wait as the store's own ([`wait::after`]).
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
     due: Option<Instant>,
+    told: Option<Instant>,
 }
 
 impl Backoff {
@@ -20,9 +26,39 @@ impl Backoff {
     /// It failed: logs it at the first failure, and sets when to try again.
     pub fn failed(&mut self, what: &str, error: &StoreError) {
         if self.failures == 0 {
-            tracing::warn!(what, error = chain(error), "store step failed; trying again");
+            self.tell(what, error);
         }
         self.failed_as_told();
+    }
+
+    /// It failed: logs it at the first failure and once a minute from then on, and sets when to try again. For what a pod
+    /// has few of: thousands of streams that wait for the same store would say the same.
+    pub fn failed_again(&mut self, what: &str, error: &StoreError) {
+        if self.is_news(Instant::now()) {
+            self.tell(what, error);
+        }
+        self.failed_as_told();
+    }
+
+    fn tell(&self, what: &str, error: &StoreError) {
+        tracing::warn!(
+            what,
+            failures = self.failures + 1,
+            error = chain(error),
+            "store step failed; trying again"
+        );
+    }
+
+    /// Whether a failure now is one to tell; then it counts as told.
+    fn is_news(&mut self, now: Instant) -> bool {
+        let news = match self.told {
+            None => self.failures == 0,
+            Some(told) => now.duration_since(told) >= TOLD_EVERY,
+        };
+        if news {
+            self.told = Some(now);
+        }
+        news
     }
 
     /// It failed as somebody else has told already: sets when to try again.
@@ -46,5 +82,37 @@ impl Backoff {
         if let Some(due) = self.due {
             tokio::time::sleep_until(due).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_lasts_is_told_at_first_and_once_a_minute() {
+        let mut backoff = Backoff::default();
+        let mut told = Vec::new();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(150) {
+            if backoff.is_news(Instant::now()) {
+                told.push(begun.elapsed().as_secs());
+            }
+            backoff.failed_as_told();
+            backoff.wait().await;
+        }
+        let gaps: Vec<_> = told.windows(2).map(|two| two[1] - two[0]).collect();
+        assert_eq!(told.first(), Some(&0));
+        assert_eq!(gaps.len(), 2, "{told:?}");
+        assert!(gaps.iter().all(|gap| (60..70).contains(gap)), "{told:?}");
+        backoff.reset();
+        assert!(backoff.is_news(Instant::now()), "the first of another failure");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_else_has_told_is_not_told_again() {
+        let mut backoff = Backoff::default();
+        backoff.failed_as_told();
+        assert!(!backoff.is_news(Instant::now()));
     }
 }

@@ -145,7 +145,7 @@ impl Housekeeper {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
                     self.metrics.sweep("failed");
-                    backoff.failed("sweep", &error);
+                    backoff.failed_again("sweep", &error);
                 }
             }
         }

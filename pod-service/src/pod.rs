@@ -123,7 +123,7 @@ impl Pod {
                 }
                 Err(error) => {
                     self.health.degrade(STORE, fundbond_service_runtime::exit::chain(&error));
-                    backoff.failed("heartbeat", &error);
+                    backoff.failed_again("heartbeat", &error);
                     Duration::ZERO
                 }
             };

@@ -121,9 +121,9 @@ pub enum ApiError {
     /// Too many tasks wait.
     #[error("{0} tasks wait for a runner already; try again")]
     QueueFull(usize),
-    /// The store does not answer.
+    /// The store does not answer, or refuses.
     #[error(
-        "the store does not answer; nothing is known to have happened, so the same request may be repeated"
+        "the store has not confirmed it; nothing is known to have happened, so the same request may be repeated"
     )]
     Store(#[source] StoreError),
     /// A body of many events broke off.

@@ -98,7 +98,7 @@ impl Claimer {
                 self.ask_at = Some(Instant::now() + ASK_EVERY);
             }
             Err(error) => {
-                self.backoff.failed("claim", &error);
+                self.backoff.failed_again("claim", &error);
                 self.pod.doubt_store(&error);
                 self.ask_at = self.backoff.due();
                 // The answer may have been lost, and tasks with it.
@@ -115,7 +115,7 @@ impl Claimer {
         match self.say_what_runs().await {
             Ok(()) => self.backoff.reset(),
             Err(error) => {
-                self.backoff.failed("hold", &error);
+                self.backoff.failed_again("hold", &error);
                 self.pod.doubt_store(&error);
             }
         }
@@ -171,7 +171,7 @@ impl Claimer {
         while self.runs.join_next().await.is_some() {}
         let mut backoff = Backoff::default();
         while let Err(error) = self.pod.store.give_back(&self.pod.identity.id(), &attempts).await {
-            backoff.failed("give back", &error);
+            backoff.failed_again("give back", &error);
             tokio::select! {
                 () = backoff.wait() => {}
                 () = self.pod.stopped.begun() => return,

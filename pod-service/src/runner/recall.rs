@@ -196,7 +196,7 @@ pub async fn run(pod: Arc<Pod>) {
         let mut backoff = Backoff::default();
         // The bus may be back before the steps are: what was not said or read is later, or nobody would do it.
         while let Err(error) = if reads { read_ends(&pod).await } else { say_all_again(&pod).await } {
-            backoff.failed("recall", &error);
+            backoff.failed_again("recall", &error);
             tokio::select! {
                 () = backoff.wait() => {}
                 () = pod.stopped.begun() => return,

@@ -99,7 +99,7 @@ impl<'a> Speaker<'a> {
                 Ok(Emitted::AfterFinal) => return Err(Stopped::Told),
                 Ok(Emitted::Superseded) => return Err(Stopped::Left),
                 Err(error) => {
-                    backoff.failed("emit", &error);
+                    backoff.failed_again("emit", &error);
                     self.pod.doubt_store(&error);
                     backoff.wait().await;
                 }
@@ -110,7 +110,7 @@ impl<'a> Speaker<'a> {
     pub(super) async fn keep_rows(&self, rows: Vec<Arc<str>>) {
         let mut backoff = Backoff::default();
         while let Err(error) = self.pod.store.put_rows(&self.task, rows.clone()).await {
-            backoff.failed("rows", &error);
+            backoff.failed_again("rows", &error);
             backoff.wait().await;
         }
     }

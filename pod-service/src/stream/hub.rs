@@ -234,7 +234,7 @@ async fn subscribe_again(pod: &Pod) -> Subscription {
         match pod.store.subscribe(&pod.identity.id()).await {
             Ok(subscription) => return subscription,
             Err(error) => {
-                backoff.failed("subscribe", &error);
+                backoff.failed_again("subscribe", &error);
                 backoff.wait().await;
             }
         }
