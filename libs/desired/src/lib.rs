@@ -20,6 +20,7 @@ mod scaling;
 mod service;
 mod settings;
 mod site;
+mod workload;
 
 use fundbond_crds::FundCluster;
 

@@ -28,7 +28,7 @@ impl Component {
     }
 
     /// The program that runs there.
-    fn program(self) -> &'static str {
+    pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Cluster => labels::FUNDBOND,
             Self::Pods => "pod-service",

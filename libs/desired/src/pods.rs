@@ -1,25 +1,18 @@
 //! The pods: a Deployment, or one for each shard group.
 
-use std::collections::BTreeMap;
-
-use fundbond_crds::{FundCluster, labels, routing::Strategy};
+use fundbond_crds::{FundCluster, fund_cluster, labels, routing::Strategy};
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        apps::v1::Deployment,
         core::v1::{
             ConfigMap, ConfigMapEnvSource, Container, EnvFromSource, EnvVar, EnvVarSource,
-            ObjectFieldSelector, PodSpec, PodTemplateSpec, SecretKeySelector, TopologySpreadConstraint,
+            ObjectFieldSelector, PodSpec, SecretKeySelector,
         },
     },
-    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use crate::{
-    POD_PORT, Site,
-    meta::{Component, labels_of, meta, selector},
-    names::Names,
-    probes, settings,
-};
+use crate::{POD_PORT, Site, meta::Component, names::Names, settings, workload::Workload};
 
 /// Pods that are one Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,82 +44,48 @@ pub(crate) fn deployment(
 ) -> Deployment {
     let name = group.name.as_deref();
     let pods = &cluster.spec.pods;
-    let mut metadata = ObjectMeta {
-        labels: Some(with(&pods.labels, labels_of(names, Component::Pods, name))),
-        annotations: Some(pods.annotations.clone()),
-        ..ObjectMeta::default()
+    let digest = (labels::CONFIG_HASH.to_owned(), settings::digest(settings));
+    let workload = Workload {
+        name: names.pods(name),
+        component: Component::Pods,
+        group: name,
+        // With an autoscaler it is the autoscaler's to say.
+        replicas: pods.autoscaling.is_none().then_some(group.replicas),
+        metadata: ObjectMeta {
+            labels: Some(pods.labels.clone()),
+            annotations: Some(pods.annotations.clone().into_iter().chain([digest]).collect()),
+            ..ObjectMeta::default()
+        },
+        pod: pod(pods, names),
+        container: container(cluster, site, names),
+        port: POD_PORT,
     };
-    let digest = settings::digest(settings);
-    metadata.annotations.get_or_insert_default().insert(labels::CONFIG_HASH.to_owned(), digest);
-    Deployment {
-        metadata: meta(cluster, names, names.pods(name), Component::Pods, name),
-        spec: Some(DeploymentSpec {
-            // With an autoscaler it is the autoscaler's to say.
-            replicas: pods.autoscaling.is_none().then_some(group.replicas),
-            selector: selector(names, Component::Pods, name),
-            strategy: Some(rolling()),
-            revision_history_limit: Some(5),
-            template: PodTemplateSpec {
-                metadata: Some(metadata),
-                spec: Some(pod(cluster, site, names, name)),
-            },
-            ..DeploymentSpec::default()
-        }),
-        status: None,
-    }
+    workload.deployment(cluster, names)
 }
 
-/// A new pod is ready before an old one leaves, so nobody's place is taken away in between.
-pub(crate) fn rolling() -> DeploymentStrategy {
-    DeploymentStrategy {
-        type_: Some("RollingUpdate".to_owned()),
-        rolling_update: Some(RollingUpdateDeployment {
-            max_surge: Some(IntOrString::String("25%".to_owned())),
-            max_unavailable: Some(IntOrString::Int(0)),
-        }),
-    }
-}
-
-/// The user's labels under our own, which select.
-fn with(theirs: &BTreeMap<String, String>, ours: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    theirs.clone().into_iter().chain(ours).collect()
-}
-
-fn pod(cluster: &FundCluster, site: &Site, names: &Names, group: Option<&str>) -> PodSpec {
-    let pods = &cluster.spec.pods;
-    let some = |list: &Vec<_>| (!list.is_empty()).then(|| list.clone());
+fn pod(pods: &fund_cluster::Pods, names: &Names) -> PodSpec {
     PodSpec {
         service_account_name: Some(
             pods.service_account.clone().unwrap_or_else(|| names.cluster().to_owned()),
         ),
-        automount_service_account_token: Some(true),
-        enable_service_links: Some(false),
         // Up to a second goes with what Kubernetes does before and after.
         termination_grace_period_seconds: i64::try_from(pods.termination_grace_period.0.as_secs()).ok(),
-        security_context: Some(probes::pod()),
-        topology_spread_constraints: pods.affinity.is_none().then(|| spread(names, Component::Pods, group)),
         affinity: pods.affinity.clone(),
         node_selector: (!pods.node_selector.is_empty()).then(|| pods.node_selector.clone()),
         tolerations: (!pods.tolerations.is_empty()).then(|| pods.tolerations.clone()),
         priority_class_name: pods.priority_class_name.clone(),
-        image_pull_secrets: some(&pods.image_pull_secrets),
-        containers: vec![Container {
-            name: "pod-service".to_owned(),
-            image: Some(cluster.spec.image.clone().unwrap_or_else(|| site.image("pod-service"))),
-            env_from: Some(vec![EnvFromSource {
-                config_map_ref: Some(ConfigMapEnvSource { name: names.cluster().to_owned(), optional: None }),
-                ..EnvFromSource::default()
-            }]),
-            env: Some(variables(cluster)),
-            ports: Some(probes::ports(POD_PORT)),
-            resources: Some(pods.resources.clone()),
-            startup_probe: Some(probes::startup()),
-            readiness_probe: Some(probes::readiness()),
-            liveness_probe: Some(probes::liveness()),
-            security_context: Some(probes::container()),
-            ..Container::default()
-        }],
         ..PodSpec::default()
+    }
+}
+
+fn container(cluster: &FundCluster, site: &Site, names: &Names) -> Container {
+    let settings = ConfigMapEnvSource { name: names.cluster().to_owned(), optional: None };
+    Container {
+        image: Some(cluster.spec.image.clone().unwrap_or_else(|| site.image("pod-service"))),
+        env_from: Some(vec![EnvFromSource { config_map_ref: Some(settings), ..EnvFromSource::default() }]),
+        env: Some(variables(cluster)),
+        resources: Some(cluster.spec.pods.resources.clone()),
+        ..Container::default()
     }
 }
 
@@ -166,21 +125,4 @@ fn variables(cluster: &FundCluster) -> Vec<EnvVar> {
         variables.push(theirs.clone());
     }
     variables
-}
-
-/// Spread over machines and zones where that is possible.
-pub(crate) fn spread(
-    names: &Names,
-    component: Component,
-    group: Option<&str>,
-) -> Vec<TopologySpreadConstraint> {
-    ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
-        .map(|key| TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: key.to_owned(),
-            when_unsatisfiable: "ScheduleAnyway".to_owned(),
-            label_selector: Some(selector(names, component, group)),
-            ..TopologySpreadConstraint::default()
-        })
-        .into()
 }
