@@ -179,7 +179,7 @@ impl Elector {
     }
 
     fn complain(&mut self, error: &LeaseError) {
-        let trouble = Some(chain(error));
+        let trouble = Some(error.with_causes());
         // Said once, and again where something else is wrong: what is missing next is another fix.
         if self.trouble != trouble {
             self.trouble = trouble;
@@ -192,18 +192,6 @@ impl Elector {
     }
 }
 
-/// An error with its causes.
-fn chain(error: &LeaseError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// What an attempt brought.
 enum Answer {
     Looked(Option<crate::Stored>),
@@ -213,7 +201,10 @@ enum Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    };
 
     use async_trait::async_trait;
     use tokio::{sync::oneshot, task::JoinHandle, time::advance};
@@ -221,27 +212,65 @@ mod tests {
     use super::*;
     use crate::{Expected, MemoryLeases, Stored, Written};
 
-    /// A lease that can be out of reach: then no attempt has an answer.
+    /// A lease that can be out of reach: then no attempt has an answer. Or each is refused.
     #[derive(Default)]
     struct Far {
         lease: Arc<MemoryLeases>,
         away: AtomicBool,
+        refuses: Mutex<Option<&'static str>>,
+    }
+
+    impl Far {
+        async fn reach(&self) -> Result<&MemoryLeases, LeaseError> {
+            if self.away.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            let refuses = *self.refuses.lock().unwrap();
+            refuses.map_or(Ok(&*self.lease), |why| Err(LeaseError(why.into())))
+        }
     }
 
     #[async_trait]
     impl LeaseStore for Far {
         async fn read(&self) -> Result<Option<Stored>, LeaseError> {
-            if self.away.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
-            }
-            self.lease.read().await
+            self.reach().await?.read().await
         }
 
         async fn write(&self, holder: Option<&str>, expected: Expected) -> Result<Written, LeaseError> {
-            if self.away.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
-            }
-            self.lease.write(holder, expected).await
+            self.reach().await?.write(holder, expected).await
+        }
+    }
+
+    /// What this thread logs.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+            let log = Self::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_ansi(false)
+                .without_time()
+                .with_target(false)
+                .with_writer(move || writer.clone());
+            (log, tracing::subscriber::set_default(subscriber.finish()))
+        }
+
+        /// What was logged since the last time.
+        fn said(&self) -> Vec<String> {
+            let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+            String::from_utf8(bytes).unwrap().lines().map(|line| line.trim().to_owned()).collect()
+        }
+    }
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
 
@@ -254,7 +283,7 @@ mod tests {
 
     impl Candidate {
         fn start(name: &str, lease: &Arc<MemoryLeases>) -> Self {
-            let store = Arc::new(Far { lease: lease.clone(), away: AtomicBool::new(false) });
+            let store = Arc::new(Far { lease: lease.clone(), ..Far::default() });
             let (elector, told) = Elector::new(name, Timing::USUAL, store.clone());
             let (stop, stopped) = oneshot::channel();
             let running = tokio::spawn(elector.run(async {
@@ -369,5 +398,50 @@ mod tests {
         let began = Instant::now();
         one.running.await.unwrap();
         assert!(began.elapsed() <= Timing::USUAL.attempt);
+    }
+    /// Lets so many seconds pass.
+    async fn pass(seconds: u64) {
+        let began = Instant::now();
+        until(seconds + 1, || began.elapsed() >= Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_wrong_is_said_once_and_again_where_it_is_another_thing() {
+        let (log, _logging) = Log::start();
+        let lease = Arc::new(MemoryLeases::default());
+        let one = Candidate::start("a", &lease);
+        until(1, || one.leads().is_some()).await;
+        let token = one.leads().unwrap();
+        assert_eq!(log.said(), [format!("INFO leads holder=\"a\" token={token}")]);
+        pass(10).await;
+        assert_eq!(log.said(), [""; 0], "a renewal is no news");
+        let failed = |why: &str| {
+            format!(
+                "WARN an attempt on the lease failed; trying again holder=\"a\" \
+                 error=the lease cannot be reached error.sources=[{why}]"
+            )
+        };
+        for why in ["no route", "not allowed", "no route"] {
+            *one.store.refuses.lock().unwrap() = Some(why);
+            // Twice at least.
+            pass(5).await;
+            let said = log.said();
+            let troubles: Vec<_> = said.iter().filter(|line| line.starts_with("WARN")).collect();
+            assert_eq!(troubles, [&failed(why)], "{said:?}");
+        }
+        assert!(one.leads().is_none(), "it could not renew for longer than it leads");
+        *one.store.refuses.lock().unwrap() = None;
+        until(5, || one.leads().is_some()).await;
+        let again = one.leads().unwrap();
+        let said = log.said();
+        let succeeds = "INFO attempts on the lease succeed again holder=\"a\"".to_owned();
+        assert_eq!(said, [succeeds, format!("INFO leads holder=\"a\" token={again}")]);
+        // All is well again: the same trouble is news.
+        *one.store.refuses.lock().unwrap() = Some("no route");
+        until(11, || one.leads().is_none()).await;
+        assert_eq!(
+            log.said(),
+            [failed("no route"), format!("INFO leads no more holder=\"a\" token={again}")]
+        );
     }
 }

@@ -109,6 +109,23 @@ pub enum Written {
 #[error("the lease cannot be reached")]
 pub struct LeaseError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+impl LeaseError {
+    /// It and its causes in one line, joined by `: `. A cause that says what was said just before it is left out.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let said = cause.to_string();
+            if !text.ends_with(&format!(": {said}")) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            source = cause.source();
+        }
+        text
+    }
+}
+
 /// Where one lease is kept. An attempt is made once: a library that tries again by itself would make it unknowable when a
 /// renewal was sent.
 #[async_trait]
@@ -118,4 +135,21 @@ pub trait LeaseStore: Send + Sync {
 
     /// Writes `holder`, if what is expected stands there: in one step, whoever else writes.
     async fn write(&self, holder: Option<&str>, expected: Expected) -> Result<Written, LeaseError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Told(&'static str, #[source] Option<Box<Told>>);
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_each_once() {
+        let refused = Told("refused", None);
+        let twice = Told("refused", Some(Box::new(refused)));
+        let error = LeaseError(Box::new(Told("no answer", Some(Box::new(twice)))));
+        assert_eq!(error.with_causes(), "the lease cannot be reached: no answer: refused");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fundbond_lease::{Expected, LeaseError, LeaseStore, Stored, Version, Written};
+use fundbond_lease::{Expected, LeaseStore, Stored, Version, Written};
 use http::Method;
 use serde_json::json;
 
@@ -17,27 +17,15 @@ fn done(written: Written) -> Version {
     }
 }
 
-/// An error with its causes.
-fn text(error: &LeaseError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// What is said where every request has `trouble`: to read, to make, and to renew.
 async fn said(trouble: Trouble) -> [String; 3] {
     let server = Server::new();
     let lease = server.lease(NAME);
     let version = done(lease.write(Some("a"), Expected::Absent).await.unwrap());
     server.always(Some(trouble));
-    let renewed = text(&lease.write(Some("a"), Expected::Version(version)).await.unwrap_err());
-    let read = text(&lease.read().await.unwrap_err());
-    let made = text(&server.lease("new").write(Some("a"), Expected::Absent).await.unwrap_err());
+    let renewed = lease.write(Some("a"), Expected::Version(version)).await.unwrap_err().with_causes();
+    let read = lease.read().await.unwrap_err().with_causes();
+    let made = server.lease("new").write(Some("a"), Expected::Absent).await.unwrap_err().with_causes();
     assert_eq!(server.seen().len(), 4, "each once");
     [read, made, renewed]
 }
@@ -92,7 +80,7 @@ async fn a_namespace_that_does_not_exist_is_told() {
     let (namespace, name) = ("other".parse().unwrap(), NAME.parse().unwrap());
     let lease = fundbond_lease::kubernetes::KubernetesLeases::new(server.client(), &namespace, &name);
     assert_eq!(lease.read().await.unwrap(), None);
-    let said = text(&lease.write(Some("a"), Expected::Absent).await.unwrap_err());
+    let said = lease.write(Some("a"), Expected::Absent).await.unwrap_err().with_causes();
     assert!(said.contains("there is no namespace other") && said.contains("create it"), "{said}");
 }
 
@@ -103,10 +91,10 @@ async fn versions_without_an_order_are_told() {
     done(lease.write(Some("a"), Expected::Absent).await.unwrap());
     server.number_by_letters();
     server.edit(NAME, |lease| lease["metadata"]["labels"] = json!({"a": "b"}));
-    let read = text(&lease.read().await.unwrap_err());
-    let written = text(&lease.write(Some("a"), Expected::Version(Version(1))).await.unwrap_err());
+    let read = lease.read().await.unwrap_err().with_causes();
+    let written = lease.write(Some("a"), Expected::Version(Version(1))).await.unwrap_err().with_causes();
     server.delete(NAME);
-    let made = text(&lease.write(Some("a"), Expected::Absent).await.unwrap_err());
+    let made = lease.write(Some("a"), Expected::Absent).await.unwrap_err().with_causes();
     for said in [read, written, made] {
         assert!(said.contains("is no number") && said.contains("\"v10"), "{said}");
     }
