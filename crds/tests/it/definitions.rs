@@ -52,6 +52,23 @@ pub(crate) fn all_fields(definition: &Value) -> Vec<(String, Value)> {
     found
 }
 
+/// What the rules of a schema, and of all below it, say where they refuse.
+pub(crate) fn refusals(schema: &Value) -> Vec<String> {
+    fn walk(schema: &Value, found: &mut Vec<String>) {
+        let rules = schema["x-kubernetes-validations"].as_array();
+        found.extend(rules.into_iter().flatten().map(|rule| rule["message"].as_str().unwrap().to_owned()));
+        for below in schema["properties"].as_object().into_iter().flat_map(|members| members.values()) {
+            walk(below, found);
+        }
+        if let Some(items) = schema.get("items") {
+            walk(items, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(schema, &mut found);
+    found
+}
+
 fn of_both() -> Vec<(String, Value)> {
     let both = definitions().map(|definition| serde_json::to_value(definition).unwrap());
     let found: Vec<_> = both.iter().flat_map(all_fields).collect();

@@ -5,7 +5,7 @@ use std::{env, fmt::Write as _, fs, path::Path};
 use fundbond_crds::definitions::definitions;
 use serde_json::Value;
 
-use crate::definitions::all_fields;
+use crate::definitions::{all_fields, refusals};
 
 const HEAD: &str = "<!-- Generated: run `cargo xtask reference` instead of editing. -->
 # FundCluster and GatewayRoute
@@ -49,9 +49,7 @@ fn page() -> String {
             let _ = writeln!(page, "| {} |", cells.join(" | "));
         }
         page.push_str("\nWhat is refused, beside values out of their bounds:\n\n");
-        let mut messages = Vec::new();
-        refusals(schema, &mut messages);
-        for message in messages {
+        for message in refusals(schema) {
             let _ = writeln!(page, "- {message}");
         }
     }
@@ -88,15 +86,4 @@ fn kind(schema: &Value) -> String {
 fn code(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     if value.is_object() && text.len() > 90 { "its fields' own".into() } else { format!("`{text}`") }
-}
-
-fn refusals(schema: &Value, found: &mut Vec<String>) {
-    let rules = schema["x-kubernetes-validations"].as_array();
-    found.extend(rules.into_iter().flatten().map(|rule| text(&rule["message"]).to_owned()));
-    for below in schema["properties"].as_object().into_iter().flat_map(|members| members.values()) {
-        refusals(below, found);
-    }
-    if let Some(items) = schema.get("items") {
-        refusals(items, found);
-    }
 }

@@ -8,6 +8,8 @@ use fundbond_crds::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::definitions::refusals;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -77,19 +79,8 @@ fn every_object_gets_its_verdict() {
 // A rule without a bad object has never been seen to refuse anything.
 #[test]
 fn every_rule_refuses_something() {
-    fn messages(schema: &Value, found: &mut Vec<String>) {
-        let rules = schema["x-kubernetes-validations"].as_array();
-        found.extend(rules.into_iter().flatten().map(|rule| rule["message"].as_str().unwrap().to_owned()));
-        for below in schema["properties"].as_object().into_iter().flat_map(|members| members.values()) {
-            messages(below, found);
-        }
-        if let Some(items) = schema.get("items") {
-            messages(items, found);
-        }
-    }
     let crd = serde_json::to_value(fund_cluster()).unwrap();
-    let mut all = Vec::new();
-    messages(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut all);
+    let all = refusals(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]);
     assert!(all.len() > 25, "{}", all.len());
     let checker = Checker::of(&fund_cluster());
     let said: Vec<_> = rows()

@@ -122,7 +122,8 @@ pub trait Users: Send + Sync {
     /// What is known of a user's stream.
     async fn user(&self, user: &UserId) -> Result<UserRecord, StoreError>;
 
-    /// Users whose streams the pods of a cluster hold, those that died a moment ago included. Streams that open or end meanwhile may be among them or not.
+    /// Users whose streams the pods of a cluster hold, those that died a moment ago included. Streams that open or end
+    /// meanwhile may be among them or not.
     async fn connected(&self, cluster: &ClusterId) -> Result<Vec<UserId>, StoreError>;
 
     /// Asks `pod`, which hears [`Message::Asked`](crate::Message::Asked) if it listens: nobody else knows whether an
