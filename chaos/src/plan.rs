@@ -65,6 +65,28 @@ pub struct Plan {
     pub leads_first: Option<u8>,
 }
 
+impl Plan {
+    /// A run in which nobody comes and nothing breaks.
+    pub fn of_nothing(seed: u64, pods: u8, proxies: u8) -> Self {
+        Self {
+            seed,
+            pods,
+            proxies,
+            redis_keeps: true,
+            calm_from: Duration::ZERO,
+            ends: Duration::ZERO,
+            desks: Vec::new(),
+            faults: Vec::new(),
+            limits: Vec::new(),
+            checks: Vec::new(),
+            promises: Vec::new(),
+            notices: Vec::new(),
+            clocks: Vec::new(),
+            leads_first: None,
+        }
+    }
+}
+
 /// A pod whose wall clock is wrong from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {

@@ -22,20 +22,10 @@ pub(super) fn plan() -> Plan {
         notes: None,
     };
     Plan {
-        seed: 0,
-        pods: 2,
-        proxies: 1,
-        redis_keeps: true,
         calm_from: Duration::from_secs(90),
         ends: Duration::from_secs(100),
         desks: vec![desk],
-        faults: Vec::new(),
-        limits: Vec::new(),
-        checks: Vec::new(),
-        promises: Vec::new(),
-        notices: Vec::new(),
-        clocks: Vec::new(),
-        leads_first: None,
+        ..Plan::of_nothing(0, 2, 1)
     }
 }
 

@@ -45,20 +45,13 @@ pub fn draw(seed: u64, size: &Size) -> Result<Plan, IdError> {
     desks.extend(users(&mut random, size, calm_from)?);
     desks.sort_by_key(|desk| desk.at);
     Ok(Plan {
-        seed,
-        pods: size.pods,
-        proxies: size.proxies,
         redis_keeps,
         calm_from,
         ends,
         desks,
         faults,
-        limits: Vec::new(),
-        checks: Vec::new(),
-        promises: Vec::new(),
         notices: notices(&mut random, calm_from),
-        clocks: Vec::new(),
-        leads_first: None,
+        ..Plan::of_nothing(seed, size.pods, size.proxies)
     })
 }
 

@@ -36,22 +36,7 @@ const SETTLED: u64 = 35;
 /// # Errors
 /// Where a name of ours is none, which is a mistake here.
 pub fn plan(story: Scenario, seed: u64, size: &Size) -> Result<Plan, IdError> {
-    let nothing = Plan {
-        seed,
-        pods: size.pods,
-        proxies: size.proxies,
-        redis_keeps: true,
-        calm_from: Duration::ZERO,
-        ends: Duration::ZERO,
-        desks: Vec::new(),
-        faults: Vec::new(),
-        limits: Vec::new(),
-        checks: Vec::new(),
-        promises: Vec::new(),
-        notices: Vec::new(),
-        clocks: Vec::new(),
-        leads_first: None,
-    };
+    let nothing = Plan::of_nothing(seed, size.pods, size.proxies);
     match story {
         Scenario::RestartRace => restart_race(nothing),
         Scenario::Kill => kill(nothing),
