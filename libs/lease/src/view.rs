@@ -164,11 +164,9 @@ pub fn decide(view: &View, now: Duration) -> Action {
     let claim =
         Action::Claim(seen.stored.as_ref().map_or(Expected::Absent, |s| Expected::Version(s.version)));
     match (&seen.stored, view.holds(now)) {
-        // Renewed in time.
-        (Some(stored), Some(_)) if mine(stored) && again <= now => claim,
-        (Some(stored), Some(held)) if mine(stored) => {
-            Action::Wait(if held.from > now { again.min(held.from) } else { again })
-        }
+        // What is held bears this name, for another name ends it. It is renewed in time.
+        (Some(_), Some(_)) if again <= now => claim,
+        (Some(_), Some(held)) => Action::Wait(if held.from > now { again.min(held.from) } else { again }),
         // The answer to a claim was lost, or this candidate was asleep for long.
         (Some(stored), None) if mine(stored) => claim,
         // Given back; or deleted, or never there: then it is written at once, and who led has time to notice before the
@@ -241,11 +239,23 @@ mod tests {
             Action::Claim(Expected::Version(Version(7))),
             "it is renewed meanwhile"
         );
-        view.sent(at(9));
-        view.claimed(Expected::Version(Version(7)), Written::Done(Version(8)), at(9), at(9));
+        let late = Duration::from_millis(9_500);
+        view.sent(late);
+        view.claimed(Expected::Version(Version(7)), Written::Done(Version(8)), late, late);
         assert_eq!(view.leads(at(10)), None);
-        assert_eq!(decide(&view, at(9)), Action::Wait(at(11)), "it wakes up to lead");
-        assert_eq!(view.leads(at(11)), Some((Token(7), at(19))));
+        assert_eq!(decide(&view, at(10)), Action::Wait(at(11)), "it wakes up to lead, before it renews");
+        assert_eq!(view.leads(at(11)), Some((Token(7), late + TIMING.lead)));
+    }
+
+    #[test]
+    fn a_lease_that_is_deleted_again_before_its_writer_leads_makes_it_wait_again() {
+        let mut view = saw(None);
+        view.claimed(Expected::Absent, Written::Done(Version(7)), at(0), at(1));
+        view.looked(None, at(3));
+        view.claimed(Expected::Absent, Written::Done(Version(8)), at(3), at(3));
+        view.claimed(Expected::Version(Version(8)), Written::Done(Version(9)), at(9), at(9));
+        assert_eq!(view.leads(at(12)), None, "somebody may have led between the two");
+        assert_eq!(view.leads(at(13)), Some((Token(8), at(19))));
     }
 
     #[test]
