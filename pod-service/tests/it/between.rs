@@ -1,7 +1,8 @@
 //! What happens between a question to the store and its answer.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
+use fundbond_pod_service::Settings;
 use fundbond_protocol::{ClusterId, ConnectionId, LastEventId, PodId, TaskId};
 use fundbond_store::{
     Bus as _, Message, ReadLimit, Register, Registered, Registry as _, Tasks as _, memory::Restart,
@@ -12,9 +13,29 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    client::{TestPod, TestStream, post, send, within},
+    client::{TestPod, TestStream, post, send, settings, within},
     troubled::{TroubledStore, pod},
 };
+
+/// A pod that runs one task at a time.
+async fn pod_of_one_task() -> (TestPod, Arc<TroubledStore>) {
+    let settings = Settings { task_concurrency: NonZeroUsize::new(1), ..settings() };
+    let store = Arc::new(TroubledStore::default());
+    (TestPod::with(settings, store.clone()).await, store)
+}
+
+/// The registration of a new stream without tasks.
+fn register(connection: &str, (pod, cluster): &(PodId, ClusterId), asked: Instant) -> Register {
+    Register {
+        connection: ConnectionId::parse(connection).unwrap(),
+        pod: pod.clone(),
+        cluster: cluster.clone(),
+        last: LastEventId::Start,
+        tasks: Vec::new(),
+        limit: ReadLimit::default(),
+        asked,
+    }
+}
 
 fn steps(task: &str) -> Request<Full<bytes::Bytes>> {
     post("/api/fund-api", &json!({"correlationId": task, "kind": "steps", "count": 1}))
@@ -62,15 +83,7 @@ async fn a_registration_that_comes_after_its_stream_was_given_up_is_released() {
     here.next().await;
     let id = |text: &str| ConnectionId::parse(text).unwrap();
     let holder = store.holder(&id("here")).await.unwrap().unwrap();
-    let late = Register {
-        connection: id("late"),
-        pod: holder.0.clone(),
-        cluster: holder.1.clone(),
-        last: LastEventId::Start,
-        tasks: Vec::new(),
-        limit: ReadLimit::default(),
-        asked: Instant::now(),
-    };
+    let late = register("late", &holder, Instant::now());
     assert!(matches!(store.register(&late).await.unwrap(), Registered::Open(_)));
     until_released(&store, "late").await;
     assert_eq!(store.holder(&id("here")).await.unwrap(), Some(holder));
@@ -107,24 +120,15 @@ async fn a_client_that_left_before_its_request_was_read_takes_no_stream() {
 async fn a_request_for_a_stream_that_a_newer_one_overtook_is_sent_away() {
     let (pod, store) = pod().await;
     let id = |text: &str| ConnectionId::parse(text).unwrap();
-    let other = PodId::parse("other~1").unwrap();
-    let cluster = ClusterId::parse("elsewhere").unwrap();
-    store.heartbeat(&other, &cluster).await.unwrap();
-    let newer = Register {
-        connection: id("c"),
-        pod: other.clone(),
-        cluster: cluster.clone(),
-        last: LastEventId::Start,
-        tasks: Vec::new(),
-        limit: ReadLimit::default(),
-        asked: Instant::now() + Duration::from_mins(1),
-    };
+    let elsewhere = (PodId::parse("other~1").unwrap(), ClusterId::parse("elsewhere").unwrap());
+    store.heartbeat(&elsewhere.0, &elsewhere.1).await.unwrap();
+    let newer = register("c", &elsewhere, Instant::now() + Duration::from_mins(1));
     assert!(matches!(store.register(&newer).await.unwrap(), Registered::Open(_)));
     let answer = pod.get("/api/fund-events/c").await;
     assert_eq!(answer.status, 200, "no browser comes back after another status");
     assert!(answer.text.starts_with("retry: "), "{}", answer.text);
     assert!(answer.text.contains("a newer request has this stream"), "{}", answer.text);
-    assert_eq!(store.holder(&id("c")).await.unwrap(), Some((other, cluster)));
+    assert_eq!(store.holder(&id("c")).await.unwrap(), Some(elsewhere));
     assert!(metric(&pod, r#"fund_stream_opens_total{outcome="late"} 1"#).await);
     pod.stop().await;
 }
@@ -195,12 +199,7 @@ async fn a_store_that_forgot_learns_again_what_was_accepted_and_how_it_ended() {
 
 #[tokio::test]
 async fn a_store_that_forgot_learns_again_how_tasks_ended_that_somebody_cancelled() {
-    let settings = fundbond_pod_service::Settings {
-        task_concurrency: std::num::NonZeroUsize::new(1),
-        ..crate::client::settings()
-    };
-    let store = std::sync::Arc::new(TroubledStore::default());
-    let pod = TestPod::with(settings, store.clone()).await;
+    let (pod, store) = pod_of_one_task().await;
     pod.start_steps("runs", "c", 1_000, 1_000).await;
     within("the task to begin", async {
         while pod.get("/api/tasks/runs").await.json()["status"] != "PROCESSING" {
@@ -228,12 +227,7 @@ async fn a_store_that_forgot_learns_again_how_tasks_ended_that_somebody_cancelle
 // The end is read again until the store says it, not only when the next task ends.
 #[tokio::test]
 async fn an_end_that_could_not_be_read_at_once_is_remembered_all_the_same() {
-    let settings = fundbond_pod_service::Settings {
-        task_concurrency: std::num::NonZeroUsize::new(1),
-        ..crate::client::settings()
-    };
-    let store = std::sync::Arc::new(TroubledStore::default());
-    let pod = TestPod::with(settings, store.clone()).await;
+    let (pod, store) = pod_of_one_task().await;
     pod.start_steps("runs", "c", 1_000, 1_000).await;
     pod.start_steps("waits", "c", 1, 0).await;
     let told = store.hold_messages(|message| matches!(message, Message::Ended { .. }));
@@ -256,7 +250,7 @@ async fn a_store_that_forgot_while_every_connection_stayed_is_noticed() {
     let (pod, store) = pod().await;
     pod.start_steps("t", "c", 1, 0).await;
     until_final(&store, "t").await;
-    store.lose_messages(|message| *message == fundbond_store::Message::Gap);
+    store.lose_messages(|message| *message == Message::Gap);
     store.inner.restart(Restart::LoseEverything);
     // At the next heartbeat.
     until_final(&store, "t").await;
