@@ -25,11 +25,7 @@ pub fn root() -> Result<PathBuf> {
 /// The entry `name` under `root`, built by `build` into the directory it is given if it is not there yet.
 pub fn entry(root: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let directory = root.join(name);
-    let parent = directory.parent().context("a cache entry has a directory above it")?;
-    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-    let lock_path = root.join(format!("{name}.lock"));
-    let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
-    lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    let _lock = lock(root, name)?;
     if directory.join(MARKER).exists() {
         return Ok(directory);
     }
@@ -41,6 +37,16 @@ pub fn entry(root: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) -
     build(&directory)?;
     fs::write(directory.join(MARKER), "").with_context(|| format!("cannot mark {}", directory.display()))?;
     Ok(directory)
+}
+
+/// Keeps others away from `name` under `root` until the file is closed.
+pub fn lock(root: &Path, name: &str) -> Result<File> {
+    let path = root.join(format!("{name}.lock"));
+    let parent = path.parent().context("a cache entry has a directory above it")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let lock = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(lock)
 }
 
 /// A short name for whatever an entry depends on. Another compiler may hash differently: that costs one rebuild.

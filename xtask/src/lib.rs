@@ -1,7 +1,7 @@
 //! Every chore of the repository, in Rust: `cargo xtask <chore>`.
 //!
 //! The flow is always the same. [`process`] is the only way to another program, [`cache`] keeps what a chore had to
-//! fetch or build so that the next run finds it, [`tools`] and [`readers`] say what must be there, and one
+//! fetch or build so that the next run finds it, [`tools`], [`readers`] and [`kubernetes`] say what must be there, and one
 //! module a chore ([`up`], [`lint`], [`test`], [`bench`], [`chaos`], [`fuzz`], [`seeded_bugs`], [`images`], [`compose`]) strings these together. [`tidy`] holds the repository's
 //! own rules: pure functions over file texts and dependency facts, run by `lint` and by this crate's tests.
 //!
@@ -16,6 +16,7 @@ pub mod compose;
 pub mod docker;
 pub mod fuzz;
 pub mod images;
+pub mod kubernetes;
 pub mod lint;
 pub mod mutants;
 pub mod process;

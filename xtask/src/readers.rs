@@ -39,7 +39,7 @@ fn node(folder: &Path) -> Result<PathBuf> {
     let files = NODE_FILES.iter().map(|name| read(&folder.join(name))).collect::<Result<Vec<_>>>()?;
     let locked = locked_packages(&files[1]).context("package-lock.json of the differential tests")?;
     let check = |directory: &Path| has_node_packages(directory, &locked);
-    if let Some(given) = given(NODE_MODULES, check) {
+    if let Some(given) = tools::given(NODE_MODULES, check) {
         return Ok(given);
     }
     let parts: Vec<&str> = files.iter().map(String::as_str).collect();
@@ -62,7 +62,7 @@ fn python(folder: &Path, variable: &str, entry: &str) -> Result<PathBuf> {
     let requirements = read(&requirements_path)?;
     let pinned = pinned_packages(&requirements)?;
     let check = |interpreter: &Path| has_python_packages(interpreter, &pinned);
-    if let Some(given) = given(variable, check) {
+    if let Some(given) = tools::given(variable, check) {
         return Ok(given);
     }
     tools::python()?;
@@ -80,21 +80,6 @@ fn python(folder: &Path, variable: &str, entry: &str) -> Result<PathBuf> {
     check(&interpreter).with_context(|| damaged(&directory))?;
     say::line(&format!("{variable}={}", interpreter.display()));
     Ok(interpreter)
-}
-
-/// What the caller set, if it holds what is pinned; else a word about why it is not used.
-fn given(variable: &str, check: impl Fn(&Path) -> Result<()>) -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os(variable).filter(|value| !value.is_empty())?);
-    match check(&path) {
-        Ok(()) => {
-            say::line(&format!("{variable}={} (as given)", path.display()));
-            Some(path)
-        }
-        Err(error) => {
-            say::line(&format!("{variable}={} is not used: {error:#}", path.display()));
-            None
-        }
-    }
 }
 
 fn damaged(directory: &Path) -> String {

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything the tests need, then all of them, then two minutes of [`chaos`].
 
-use crate::{chaos, process, readers, say, tools};
+use crate::{chaos, kubernetes, process, readers, say, tools};
 use anyhow::Result;
-use cargo_metadata::MetadataCommand;
+use cargo_metadata::{Metadata, MetadataCommand};
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -12,8 +12,12 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     say::section("test: what the tests need");
     tools::c_compiler()?;
     tools::redis_server()?;
-    let workspace = MetadataCommand::new().no_deps().exec()?.workspace_root;
-    let variables = readers::prepare(workspace.as_std_path())?;
+    let workspace = MetadataCommand::new().no_deps().exec()?;
+    let mut variables = Vec::from(readers::prepare(workspace.workspace_root.as_std_path())?);
+    // It may take minutes to build: who tests a crate that has no use for it does not wait.
+    if needs_an_api_server(arguments, &users_of(kubernetes::FIXTURE, &workspace)) {
+        variables.push((kubernetes::ASSETS, kubernetes::api_server()?));
+    }
 
     say::section("test: cargo test");
     let mut command = process::cargo(["test"]);
@@ -33,14 +37,51 @@ fn is_everything(arguments: &[OsString]) -> bool {
 
 /// The whole workspace, unless the arguments choose packages themselves.
 fn selection(arguments: &[OsString]) -> &'static [&'static str] {
-    let of_cargo = arguments.iter().take_while(|word| *word != "--");
-    let chosen = of_cargo.map(|word| word.to_string_lossy()).any(|word| {
-        word.starts_with("-p")
-            || word.starts_with("--package")
-            || word == "--workspace"
-            || word.starts_with("--manifest-path")
-    });
-    if chosen { &["--no-fail-fast"] } else { &["--workspace", "--no-fail-fast"] }
+    match packages(arguments) {
+        Packages::NotChosen => &["--workspace", "--no-fail-fast"],
+        Packages::Named(_) | Packages::InAnotherWay => &["--no-fail-fast"],
+    }
+}
+
+/// What the arguments of `cargo test` say of packages.
+#[derive(Debug, PartialEq)]
+enum Packages {
+    NotChosen,
+    Named(Vec<String>),
+    InAnotherWay,
+}
+
+fn packages(arguments: &[OsString]) -> Packages {
+    let mut named = Vec::new();
+    let mut words = arguments.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    while let Some(word) = words.next() {
+        if word == "--workspace" || word.starts_with("--manifest-path") {
+            return Packages::InAnotherWay;
+        } else if word == "-p" || word == "--package" {
+            named.extend(words.next().map(String::from));
+        } else if let Some(name) = word.strip_prefix("--package=").or_else(|| word.strip_prefix("-p")) {
+            named.push(name.trim_start_matches('=').to_owned());
+        }
+    }
+    if named.is_empty() { Packages::NotChosen } else { Packages::Named(named) }
+}
+
+/// Every package of the workspace, and whether its tests use `library`.
+fn users_of(library: &str, workspace: &Metadata) -> Vec<(String, bool)> {
+    let packages = workspace.packages.iter();
+    packages
+        .map(|package| {
+            let uses = package.name == library
+                || package.dependencies.iter().any(|dependency| dependency.name == library);
+            (package.name.to_string(), uses)
+        })
+        .collect()
+}
+
+/// Whether what is tested needs one: everything does, and so may what cargo finds by more than a package's name.
+fn needs_an_api_server(arguments: &[OsString], users: &[(String, bool)]) -> bool {
+    let Packages::Named(named) = packages(arguments) else { return true };
+    named.iter().any(|name| users.iter().find(|(user, _)| user == name).is_none_or(|(_, uses)| *uses))
 }
 
 #[cfg(test)]
@@ -60,5 +101,30 @@ mod tests {
         assert!(selection(&words("a_name -- --package")).contains(&"--workspace"));
         assert!(!selection(&words("-p xtask")).contains(&"--workspace"));
         assert!(!selection(&words("--package=xtask a_name")).contains(&"--workspace"));
+    }
+    #[test]
+    fn an_api_server_is_built_for_whoever_needs_it_and_for_whom_nobody_knows() {
+        let users = [("crds".to_owned(), true), ("bonds".to_owned(), false)];
+        let needs = |text: &str| {
+            let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
+            needs_an_api_server(&words, &users)
+        };
+        for text in
+            ["", "-- -p bonds", "a_name", "-p crds", "-pcrds", "--package=crds -p bonds", "-p path#crds"]
+        {
+            assert!(needs(text), "{text}");
+        }
+        for text in ["-p bonds", "--package bonds a_name", "-p=bonds -- crds"] {
+            assert!(!needs(text), "{text}");
+        }
+        assert!(needs("--workspace -p bonds") && needs("--manifest-path elsewhere/Cargo.toml"));
+    }
+
+    #[test]
+    fn users_are_found_by_what_their_manifests_say() {
+        let workspace = MetadataCommand::new().no_deps().exec().unwrap();
+        let users = users_of("tempfile", &workspace);
+        assert!(users.contains(&("xtask".to_owned(), true)), "{users:?}");
+        assert!(users.contains(&("fundbond-protocol".to_owned(), false)), "{users:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{cache, process, say};
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Licences, sources and bans are read differently by different releases, so one is pinned.
@@ -21,6 +21,21 @@ const QUICK_BUILD: [(&str, &str); 3] = [
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
 ];
+
+/// What the caller set, if it holds what is pinned; else a word about why it is not used.
+pub fn given(variable: &str, check: impl Fn(&Path) -> Result<()>) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os(variable).filter(|value| !value.is_empty())?);
+    match check(&path) {
+        Ok(()) => {
+            say::line(&format!("{variable}={} (as given)", path.display()));
+            Some(path)
+        }
+        Err(error) => {
+            say::line(&format!("{variable}={} is not used: {error:#}", path.display()));
+            None
+        }
+    }
+}
 
 /// A C compiler, which rustc links with and some crates build with.
 pub fn c_compiler() -> Result<()> {

@@ -1,0 +1,165 @@
+//! Programs of Kubernetes: no distribution packages them all, so those that are missing are built from their Go modules.
+//!
+//! Flow: a directory that the environment names is used if it holds what is wanted; else that of the cache; else
+//! [`go`] builds into the cache, which is announced before it begins. Whoever needs another program adds a line to a list
+//! here.
+
+mod go;
+
+use crate::{cache, process, say, tools};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Names a directory with `etcd` and `kube-apiserver`, for the tests and to bring one's own. Other projects' tools that
+/// fetch these programs set the same variable.
+pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// The crate whose users need a real API server.
+pub const FIXTURE: &str = "fundbond-test-api-server";
+
+/// What a program is built from: a Go module of one release.
+struct Release {
+    module: &'static str,
+    version: &'static str,
+    /// The release under which the module's siblings are published, where it names them by a path in its own repository.
+    siblings: Option<&'static str>,
+    /// Variables of the module that tell a program its version; without them a Kubernetes program calls itself v0.0.0,
+    /// which others refuse to work with.
+    version_packages: &'static [&'static str],
+}
+
+const KUBERNETES: Release = Release {
+    module: "k8s.io/kubernetes",
+    version: "v1.36.4",
+    siblings: Some("v0.36.4"),
+    version_packages: &["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"],
+};
+
+/// Kubernetes 1.36 asks for 3.6 or newer.
+const ETCD: Release = Release {
+    module: "go.etcd.io/etcd/server/v3",
+    version: "v3.6.14",
+    siblings: None,
+    version_packages: &[],
+};
+
+/// A program, and the package that is compiled to it.
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    release: &'static Release,
+}
+
+const API_SERVER: [Program; 2] = [
+    Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", release: &ETCD },
+    Program { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver", release: &KUBERNETES },
+];
+
+/// What to expect, from a build with nothing in any cache.
+const API_SERVER_COST: &str = "about ten minutes on two cores, 4 GB while it lasts, 130 MB afterwards";
+
+/// A directory with everything a Kubernetes API server is.
+pub fn api_server() -> Result<PathBuf> {
+    let directory = match tools::given(ASSETS, |directory| has(directory, &API_SERVER)) {
+        Some(directory) => return absolute(&directory),
+        None => built("api-server", &API_SERVER, API_SERVER_COST)?,
+    };
+    has(&directory, &API_SERVER)
+        .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
+    say::line(&format!("{ASSETS}={}", directory.display()));
+    Ok(directory)
+}
+
+/// Tests run in the folders of their crates.
+fn absolute(directory: &Path) -> Result<PathBuf> {
+    std::path::absolute(directory).with_context(|| format!("cannot find {}", directory.display()))
+}
+
+/// The programs in one directory of the cache.
+fn built(name: &str, programs: &[Program], cost: &str) -> Result<PathBuf> {
+    let releases = releases(programs);
+    let versions: Vec<String> = releases.iter().map(|(release, _)| label(release)).collect();
+    let root = cache::root()?;
+    cache::entry(&root, &format!("kubernetes/{name}-{}", versions.join("-")), |directory| {
+        go::check()?;
+        let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+        say::line(&format!(
+            "building {} ({}) from Go modules into {}: once, {cost}",
+            names.join(" and "),
+            versions.join(", "),
+            directory.display()
+        ));
+        let workshop = go::Workshop::open(&root)?;
+        for (release, programs) in &releases {
+            workshop.build(release, programs, directory)?;
+        }
+        has(directory, programs)?;
+        workshop.remove()
+    })
+}
+
+/// The programs by what they are built from.
+fn releases(programs: &[Program]) -> Vec<(&'static Release, Vec<&Program>)> {
+    let mut releases: Vec<(&'static Release, Vec<&Program>)> = Vec::new();
+    for program in programs {
+        match releases.iter_mut().find(|(release, _)| release.module == program.release.module) {
+            Some((_, its)) => its.push(program),
+            None => releases.push((program.release, vec![program])),
+        }
+    }
+    releases
+}
+
+/// A release, for people and for names of directories.
+fn label(release: &Release) -> String {
+    let of = release.module.trim_end_matches("/v3").trim_end_matches("/server");
+    let name = of.rsplit('/').next().unwrap_or(of);
+    format!("{name}-{}", release.version)
+}
+
+/// Whether every program is there and runs here.
+fn has(directory: &Path, programs: &[Program]) -> Result<()> {
+    for program in programs {
+        let path = directory.join(program.name);
+        if !path.is_file() {
+            bail!("there is no `{}` in it", program.name);
+        }
+        process::output(Command::new(&path).arg("--version"))
+            .with_context(|| format!("`{}` does not run", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_lacks_a_program_or_holds_a_broken_one_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = |part: &str| {
+            let error = format!("{:#}", has(directory.path(), &API_SERVER).unwrap_err());
+            assert!(error.contains(part), "{error}");
+        };
+        refused("no `etcd`");
+        for program in &API_SERVER {
+            std::fs::write(directory.path().join(program.name), "no program").unwrap();
+        }
+        refused("does not run");
+    }
+
+    #[test]
+    fn programs_of_one_release_are_built_together() {
+        let second =
+            Program { name: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", release: &KUBERNETES };
+        let [etcd, api_server] = API_SERVER;
+        let programs = [api_server, etcd, second];
+        let releases = releases(&programs);
+        let names: Vec<Vec<&str>> =
+            releases.iter().map(|(_, its)| its.iter().map(|program| program.name).collect()).collect();
+        assert_eq!(names, [vec!["kube-apiserver", "kubelet"], vec!["etcd"]]);
+        let labels: Vec<String> = releases.iter().map(|(release, _)| label(release)).collect();
+        assert_eq!(labels, [format!("kubernetes-{}", KUBERNETES.version), format!("etcd-{}", ETCD.version)]);
+    }
+}

@@ -1,0 +1,231 @@
+//! Programs from Go modules, by the Go that is installed.
+//!
+//! Everything Go fetches and compiles on the way goes into a workshop of our own beside the results: gigabytes that nobody
+//! asked for in the caches of a user who may not write Go at all, and too much to keep. It is thrown away when the programs
+//! are there. A build that was interrupted leaves it, and the next one goes on where that one stopped.
+
+use super::{Program, Release};
+use crate::{cache, process, say};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What the modules ask for.
+const OLDEST: (u32, u32) = (1, 26);
+
+/// Between two words about progress: often enough that nobody thinks it hangs.
+const PROGRESS: Duration = Duration::from_secs(15);
+
+/// Whether there is a Go that can build them. Debian's is older, so there is nothing for us to install.
+pub(super) fn check() -> Result<()> {
+    let fix = format!(
+        "the tests' Kubernetes API server is built from Go modules: install Go {}.{} or newer (go.dev/doc/install; \
+         packages of distributions are mostly older), or set {} to a directory with `etcd` and `kube-apiserver`",
+        OLDEST.0,
+        OLDEST.1,
+        super::ASSETS
+    );
+    if !process::exists("go", "version")? {
+        bail!("no `go`: {fix}");
+    }
+    let found = process::output(Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local"))?;
+    match version(&found) {
+        Some(version) if version >= OLDEST => Ok(()),
+        _ => bail!("`go` is {}: {fix}", found.trim()),
+    }
+}
+
+/// Major and minor of what `go env GOVERSION` says.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let digits =
+        |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|part| part.parse().ok());
+    let (major, minor) = text.trim().strip_prefix("go")?.split_once('.')?;
+    Some((digits(major)?, digits(minor)?))
+}
+
+/// Where Go works: one build at a time.
+pub(super) struct Workshop {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Workshop {
+    pub(super) fn open(root: &Path) -> Result<Self> {
+        let lock = cache::lock(root, "kubernetes/workshop")?;
+        Ok(Self { directory: root.join("kubernetes/workshop"), _lock: lock })
+    }
+
+    /// Throws away what was only needed on the way.
+    pub(super) fn remove(self) -> Result<()> {
+        fs::remove_dir_all(&self.directory)
+            .with_context(|| format!("cannot remove {}", self.directory.display()))
+    }
+
+    /// Builds programs of one release into a directory.
+    pub(super) fn build(&self, release: &Release, programs: &[&Program], into: &Path) -> Result<()> {
+        let began = Instant::now();
+        let module = self.module(release)?;
+        let packages: Vec<&str> = programs.iter().map(|program| program.package).collect();
+        let wanted = packages.iter().map(|package| format!("{package}@{}", release.version));
+        let mut fetched = Counter::new("modules fetched");
+        process::run_reading(self.go(&module).arg("get").args(wanted), |line| match line {
+            _ if line.starts_with("go: downloading ") => fetched.one(),
+            _ if line.starts_with("go: added ") || line.starts_with("go: upgraded ") => {}
+            _ => say::line(line),
+        })?;
+        let all = process::output(self.go(&module).args(["list", "-deps"]).args(&packages))?;
+        let mut compiled = Counter::new(&format!("of {} packages compiled", all.lines().count()));
+        // One at a time, for the last word of a package is not always the name of its program.
+        for program in programs {
+            let mut build = self.go(&module);
+            build.args(["build", "-v", "-trimpath", "-ldflags", &linker_flags(release), "-o"]);
+            build.arg(into.join(program.name)).arg(program.package);
+            process::run_reading(&mut build, |line| {
+                // `-v` names each package on a line of its own; anything else is a complaint.
+                if line.contains(char::is_whitespace) { say::line(line) } else { compiled.one() }
+            })?;
+        }
+        say::line(&format!("{}: built in {:.0} s", super::label(release), began.elapsed().as_secs_f64()));
+        Ok(())
+    }
+
+    /// A module that does nothing but need that release. (`go install` refuses modules that replace others, and those of
+    /// Kubernetes name each other by paths, so the replacements are read from that very release.)
+    fn module(&self, release: &Release) -> Result<PathBuf> {
+        let directory = self.directory.join(super::label(release));
+        if directory.exists() {
+            fs::remove_dir_all(&directory)
+                .with_context(|| format!("cannot remove {}", directory.display()))?;
+        }
+        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        let name = format!("{}@{}", release.module, release.version);
+        let answer = process::output(self.go(&directory).args(["mod", "download", "-json", &name]))?;
+        let answer: serde_json::Value = serde_json::from_str(&answer).context("`go mod download -json`")?;
+        let path = answer["GoMod"].as_str().with_context(|| format!("{name} has no go.mod"))?;
+        let manifest = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        let path = directory.join("go.mod");
+        fs::write(&path, manifest_for(release, &manifest)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(directory)
+    }
+
+    fn go(&self, directory: &Path) -> Command {
+        let mut go = Command::new("go");
+        go.current_dir(directory)
+            .env("GOMODCACHE", self.directory.join("modules"))
+            .env("GOCACHE", self.directory.join("objects"))
+            // Modules are write-protected otherwise, and cannot be thrown away. It also takes the place of flags that are
+            // meant for somebody's own code.
+            .env("GOFLAGS", "-modcacherw")
+            // The Go that is installed, and not one that is fetched on the way.
+            .env("GOTOOLCHAIN", "local")
+            .env("GOWORK", "off")
+            // Without C, and for the machine that runs this.
+            .env("CGO_ENABLED", "0")
+            .env_remove("GOOS")
+            .env_remove("GOARCH");
+        go
+    }
+}
+
+/// The `go.mod` that needs a release, made from the one the release has itself.
+fn manifest_for(release: &Release, its_own: &str) -> Result<String> {
+    let language = its_own.lines().find(|line| line.starts_with("go ")).context("its go.mod names no Go")?;
+    let head = format!("module programs\n\n{language}\n\nrequire {} {}\n", release.module, release.version);
+    let Some(siblings) = release.siblings else { return Ok(head) };
+    let local: Vec<&str> = its_own.lines().filter_map(replaced_by_a_path).collect();
+    if local.is_empty() {
+        bail!("{} names no siblings by their paths any more: look at its go.mod", release.module);
+    }
+    let replaced = local.iter().map(|module| format!("replace {module} => {module} {siblings}\n"));
+    // Programs behave as those of the release do, whatever Go compiles them.
+    let default = language.replace("go ", "go").split('.').take(2).collect::<Vec<_>>().join(".");
+    Ok(format!("{head}\ngodebug default={default}\n\n{}", replaced.collect::<String>()))
+}
+
+/// The module of a line `replace module => ./path`, inside a block or not.
+fn replaced_by_a_path(line: &str) -> Option<&str> {
+    let (module, path) = line.split_once("=>")?;
+    path.trim().starts_with("./").then(|| module.trim().trim_start_matches("replace ").trim())
+}
+
+fn linker_flags(release: &Release) -> String {
+    let mut numbers = release.version.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let values = [
+        ("gitVersion", release.version),
+        ("gitMajor", major),
+        ("gitMinor", minor),
+        ("gitTreeState", "clean"),
+        ("gitCommit", release.version),
+        // A date that is none: the same sources give the same program.
+        ("buildDate", "1970-01-01T00:00:00Z"),
+    ];
+    // Neither symbols nor debug information: half the size, and nobody debugs them here.
+    let mut flags = vec!["-s -w".to_owned()];
+    for package in release.version_packages {
+        flags.extend(values.map(|(variable, value)| format!("-X {package}.{variable}={value}")));
+    }
+    flags.join(" ")
+}
+
+/// Says now and then how far something is.
+struct Counter {
+    of: String,
+    count: usize,
+    began: Instant,
+    told: Instant,
+}
+
+impl Counter {
+    fn new(of: &str) -> Self {
+        let now = Instant::now();
+        Self { of: of.to_owned(), count: 0, began: now, told: now }
+    }
+
+    fn one(&mut self) {
+        self.count += 1;
+        if self.told.elapsed() >= PROGRESS {
+            self.told = Instant::now();
+            say::line(&format!("  {} {}, {:.0} s", self.count, self.of, self.began.elapsed().as_secs_f64()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_go_are_compared_by_their_numbers() {
+        assert_eq!(version("go1.26.8\n"), Some((1, 26)));
+        assert_eq!(version("go1.27rc1"), Some((1, 27)));
+        assert!(version("go1.9") < Some(OLDEST) && version("go2.0") > Some(OLDEST));
+        assert_eq!(version("devel +abc"), None);
+    }
+
+    #[test]
+    fn siblings_that_a_release_names_by_paths_are_named_by_their_release() {
+        let own = "module k8s.io/kubernetes\n\ngo 1.26.0\n\ngodebug default=go1.26\n\nreplace (\n\tk8s.io/api => \
+                   ./staging/src/k8s.io/api\n\tother => other v1.0.0\n)\nreplace k8s.io/b => ./staging/b\n";
+        assert_eq!(
+            manifest_for(&super::super::KUBERNETES, own).unwrap(),
+            format!(
+                "module programs\n\ngo 1.26.0\n\nrequire k8s.io/kubernetes {}\n\ngodebug default=go1.26\n\nreplace \
+                 k8s.io/api => k8s.io/api {siblings}\nreplace k8s.io/b => k8s.io/b {siblings}\n",
+                super::super::KUBERNETES.version,
+                siblings = super::super::KUBERNETES.siblings.unwrap()
+            )
+        );
+        assert!(manifest_for(&super::super::KUBERNETES, "go 1.26.0\n").is_err());
+    }
+
+    #[test]
+    fn a_program_of_kubernetes_is_told_its_version() {
+        let flags = linker_flags(&super::super::KUBERNETES);
+        assert!(flags.contains("-X k8s.io/component-base/version.gitMinor=36 "), "{flags}");
+        assert_eq!(linker_flags(&super::super::ETCD), "-s -w");
+    }
+}
