@@ -6,6 +6,7 @@
 mod unknown;
 
 use fundbond_protocol::FieldProblem;
+use jsonschema::{ValidationError, error::ValidationErrorKind};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube_core::cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use serde_json::Value;
@@ -35,10 +36,7 @@ impl Checker {
         let mut object = object.clone();
         unknown::drop_nulls(&self.schema, &mut object);
         let mut problems = unknown::fields(&self.schema, &object);
-        problems.extend(self.shape.iter_errors(&object).map(|error| FieldProblem {
-            field: field(error.instance_path().as_str()),
-            message: error.to_string(),
-        }));
+        problems.extend(self.shape.iter_errors(&object).map(|error| problem(&error)));
         if problems.is_empty() {
             problems.extend(self.rules(&object, old));
         }
@@ -65,6 +63,18 @@ fn schema(definition: &CustomResourceDefinition) -> Value {
     let schema = definition.spec.versions.first().and_then(|version| version.schema.as_ref());
     let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_ref());
     serde_json::to_value(schema).expect("a schema is JSON")
+}
+
+/// Named as a server names it: what is missing is wrong with the field that is not there, not with the one around it.
+fn problem(error: &ValidationError<'_>) -> FieldProblem {
+    let pointer = error.instance_path().as_str();
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            FieldProblem { field: field(&format!("{pointer}/{name}")), message: "Required value".to_owned() }
+        }
+        _ => FieldProblem { field: field(pointer), message: error.to_string() },
+    }
 }
 
 /// `/spec/routing/shardGroups/groups/0/name` as people write it: `spec.routing.shardGroups.groups[0].name`.

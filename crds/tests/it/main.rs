@@ -4,4 +4,5 @@
 
 mod definitions;
 mod reference;
+mod server;
 mod verdicts;

@@ -1,4 +1,4 @@
-//! Good and bad objects, and what is said of them without a server.
+//! Good and bad objects, and what is said of them without a server. What a server says is in `server`.
 
 use fundbond_crds::{
     FundCluster,
@@ -12,22 +12,36 @@ use crate::definitions::refusals;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
-    name: String,
+pub(crate) struct Row {
+    pub(crate) name: String,
     #[serde(default)]
-    was: Option<Value>,
-    write: Value,
+    pub(crate) was: Option<Value>,
+    pub(crate) write: Value,
     #[serde(default)]
-    field: Option<String>,
+    pub(crate) field: Option<String>,
     #[serde(default)]
-    refused: Option<String>,
+    pub(crate) refused: Option<String>,
 }
 
-fn rows() -> Vec<Row> {
+impl Row {
+    /// Whether what was said of which field is what the row says.
+    pub(crate) fn is_right<'a>(&self, said: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
+        let mut said = said.into_iter();
+        match (&self.field, &self.refused) {
+            (Some(field), Some(refused)) => {
+                said.any(|(of, message)| of == field && message.contains(&**refused))
+            }
+            (None, None) => said.next().is_none(),
+            _ => panic!("{}: `field` and `refused` belong together", self.name),
+        }
+    }
+}
+
+pub(crate) fn rows() -> Vec<Row> {
     yaml_serde::from_str(include_str!("../verdicts.yaml")).unwrap()
 }
 
-fn smallest() -> Value {
+pub(crate) fn smallest() -> Value {
     json!({
         "apiVersion": "fundbond.dev/v1alpha1",
         "kind": "FundCluster",
@@ -37,7 +51,7 @@ fn smallest() -> Value {
 }
 
 /// RFC 7396.
-fn merged(mut object: Value, patch: &Value) -> Value {
+pub(crate) fn merged(mut object: Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     if !object.is_object() {
         object = json!({});
@@ -62,14 +76,8 @@ fn every_object_gets_its_verdict() {
         let object = merged(smallest(), &row.write);
         let old = row.was.as_ref().map(|was| merged(smallest(), was));
         let problems = checker.check(&object, old.as_ref());
-        let right = match (&row.field, &row.refused) {
-            (Some(field), Some(refused)) => {
-                problems.iter().any(|p| p.field == *field && p.message.contains(refused))
-            }
-            (None, None) => problems.is_empty(),
-            _ => panic!("{}: `field` and `refused` belong together", row.name),
-        };
-        if !right {
+        let said = problems.iter().map(|problem| (&*problem.field, &*problem.message));
+        if !row.is_right(said) {
             wrong.push(format!("{}: {problems:#?}", row.name));
         }
     }
@@ -127,9 +135,8 @@ fn what_is_written_with_every_default_is_the_smallest_object() {
     assert_eq!(serde_json::from_value::<FundCluster>(whole.clone()).unwrap(), cluster);
 }
 
-#[test]
-fn a_route_as_the_operator_writes_it_is_taken() {
-    let route = json!({
+pub(crate) fn route() -> Value {
+    json!({
         "apiVersion": "fundbond.dev/v1alpha1",
         "kind": "GatewayRoute",
         "metadata": {"name": "cluster1", "namespace": "funds"},
@@ -139,10 +146,14 @@ fn a_route_as_the_operator_writes_it_is_taken() {
             "proxy": {"name": "cluster1-proxy", "port": 8080},
             "pods": [{"service": {"name": "cluster1-pods-headless", "port": 9090}}],
         },
-    });
+    })
+}
+
+#[test]
+fn a_route_as_the_operator_writes_it_is_taken() {
     let checker = Checker::of(&gateway_route());
-    assert_eq!(checker.check(&route, None), []);
-    assert!(!checker.check(&merged(route, &json!({"spec": {"pods": null}})), None).is_empty());
+    assert_eq!(checker.check(&route(), None), []);
+    assert!(!checker.check(&merged(route(), &json!({"spec": {"pods": null}})), None).is_empty());
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! No controller runs: owners that are deleted leave their children, Deployments get no pods, and a deleted namespace stays
 //! in `Terminating`. Tests do not clean up; nothing outlives the test binary, however that ends.
 
+mod answer;
 mod audit;
 mod certificates;
 mod definitions;
@@ -20,6 +21,7 @@ mod program;
 mod server;
 mod user;
 
+pub use answer::Answer;
 pub use audit::{Audit, Entry, Rule, Stage};
 pub use server::{ApiServer, Options, shared};
 pub use user::User;

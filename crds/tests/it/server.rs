@@ -1,0 +1,169 @@
+//! The same objects and a real API server: what it says is what is true.
+
+use std::{fs, path::Path};
+
+use fundbond_crds::{FundCluster, GatewayRoute, definitions::definitions};
+use fundbond_test_api_server::{Answer, shared};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::verdicts::{merged, route, rows, smallest};
+
+const TRIED: &str = "dryRun=All&fieldValidation=Strict";
+
+/// Asks for an object in `namespace` to be made, or, where it is named, to be changed.
+async fn write(kind: &str, namespace: &str, name: Option<&str>, query: &str, mut object: Value) -> Answer {
+    object["metadata"]["namespace"] = namespace.into();
+    let name = name.map(|name| format!("/{name}")).unwrap_or_default();
+    let method = if name.is_empty() { Method::POST } else { Method::PUT };
+    let path = format!("/apis/fundbond.dev/v1alpha1/namespaces/{namespace}/{kind}{name}?{query}");
+    shared().admin().ask(method, &path, Some(&object)).await
+}
+
+/// What is wrong with which field.
+fn refusals(answer: &Answer) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let message = text(&answer.body["message"]);
+    if answer.code < 300 {
+        return Vec::new();
+    }
+    // Unknown fields are found before anything is looked at, and are told in one sentence.
+    let unknown: Vec<_> = message.split("unknown field \"").skip(1).collect();
+    let unknown = unknown.iter().filter_map(|rest| rest.split('"').next());
+    let unknown: Vec<_> = unknown.map(|field| (field.to_owned(), "unknown field".to_owned())).collect();
+    let causes = answer.body["details"]["causes"].as_array();
+    let causes = causes.into_iter().flatten().map(|cause| {
+        // What is said of the whole object.
+        let field = text(&cause["field"]);
+        (if field == "<nil>" { String::new() } else { field }, text(&cause["message"]))
+    });
+    let all: Vec<_> = unknown.into_iter().chain(causes).collect();
+    assert!(!all.is_empty(), "{answer:#?}");
+    all
+}
+
+#[tokio::test]
+async fn every_object_gets_its_verdict_from_a_server_too() {
+    let server = shared();
+    server.install_definitions().await;
+    let common = server.namespace().await;
+    let mut wrong = Vec::new();
+    for row in rows() {
+        let mut object = merged(smallest(), &row.write);
+        let (mut namespace, mut name) = (common.clone(), None);
+        if let Some(was) = &row.was {
+            // To be changed, it has to be there.
+            namespace = server.namespace().await;
+            let made = write("fundclusters", &namespace, None, "", merged(smallest(), was)).await;
+            assert_eq!(made.code, 201, "{}: {made:#?}", row.name);
+            object["metadata"]["resourceVersion"] = made.body["metadata"]["resourceVersion"].clone();
+            name = Some("cluster1");
+        }
+        let answer = write("fundclusters", &namespace, name, TRIED, object.clone()).await;
+        let refusals = refusals(&answer);
+        let said = refusals.iter().map(|(field, message)| (&**field, &**message));
+        if !row.is_right(said) || !answer.warnings.is_empty() {
+            wrong.push(format!("{}: {refusals:#?} {:#?}", row.name, answer.warnings));
+        }
+        if refusals.is_empty() {
+            // What the server fills in is what our types fill in.
+            let ours: FundCluster = serde_json::from_value(object).unwrap();
+            let its: FundCluster = serde_json::from_value(answer.body.clone()).unwrap();
+            assert_eq!(its.spec, ours.spec, "{}", row.name);
+            let whole = serde_json::to_value(&ours.spec).unwrap();
+            assert_eq!(answer.body["spec"], whole, "{}", row.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_server_takes_the_route_that_an_operator_writes() {
+    let server = shared();
+    server.install_definitions().await;
+    let namespace = server.namespace().await;
+    let answer = write("gatewayroutes", &namespace, None, TRIED, route()).await;
+    assert_eq!((refusals(&answer), answer.warnings.clone()), (vec![], vec![]));
+    let its: GatewayRoute = serde_json::from_value(answer.body).unwrap();
+    assert_eq!(its.spec, serde_json::from_value::<GatewayRoute>(route()).unwrap().spec);
+    let without = merged(route(), &json!({"spec": {"pods": null}}));
+    let answer = write("gatewayroutes", &namespace, None, TRIED, without).await;
+    let refusals = refusals(&answer);
+    assert!(refusals.contains(&("spec.pods".to_owned(), "Required value".to_owned())), "{refusals:#?}");
+}
+
+#[tokio::test]
+async fn a_server_establishes_the_definitions_and_has_nothing_to_say_about_them() {
+    let server = shared();
+    server.install_definitions().await;
+    for definition in definitions() {
+        let name = definition.metadata.name.clone().unwrap();
+        let mut definition = serde_json::to_value(&definition).unwrap();
+        definition["apiVersion"] = "apiextensions.k8s.io/v1".into();
+        definition["kind"] = "CustomResourceDefinition".into();
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+        let applied = format!("{path}?fieldManager=crds&force=true&fieldValidation=Strict");
+        let answer = server.admin().ask(Method::PATCH, &applied, Some(&definition)).await;
+        assert_eq!((answer.code, &answer.warnings), (200, &vec![]), "{:#?}", answer.body);
+        let read = server.admin().ask(Method::GET, &path, None).await.body;
+        let status = |kind: &str| {
+            let conditions = read["status"]["conditions"].as_array().unwrap().iter();
+            let mut of_kind = conditions.filter(|condition| condition["type"] == kind);
+            of_kind.next().map(|condition| condition["status"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(status("Established").as_deref(), Some("True"), "{name}");
+        assert_eq!(status("NamesAccepted").as_deref(), Some("True"), "{name}");
+        assert_eq!(status("NonStructuralSchema"), None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_takes_every_example() {
+    let server = shared();
+    server.install_definitions().await;
+    let namespace = server.namespace().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut taken = 0;
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let example: Value = yaml_serde::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        if example["kind"] != "FundCluster" {
+            continue;
+        }
+        let answer = write("fundclusters", &namespace, None, TRIED, example).await;
+        assert_eq!((refusals(&answer), answer.warnings), (vec![], vec![]), "{}", path.display());
+        taken += 1;
+    }
+    assert!(taken > 0, "no example of a FundCluster");
+}
+
+// A field of a status that a server prunes is one that nobody will ever see.
+#[tokio::test]
+async fn a_server_keeps_every_field_of_a_status() {
+    let server = shared();
+    server.install_definitions().await;
+    let namespace = server.namespace().await;
+    for (kind, object) in [("fundclusters", smallest()), ("gatewayroutes", route())] {
+        let made = write(kind, &namespace, None, "", object).await;
+        assert_eq!(made.code, 201, "{made:#?}");
+        let definition = definitions().into_iter().find(|one| one.spec.names.plural == kind).unwrap();
+        let mut written = made.body.clone();
+        written["status"] = example_of_status(&serde_json::to_value(&definition).unwrap());
+        let name = made.body["metadata"]["name"].as_str().unwrap();
+        let path = format!("{name}/status");
+        let answer = write(kind, &namespace, Some(&path), "fieldValidation=Strict", written.clone()).await;
+        assert_eq!((answer.code, &answer.warnings), (200, &vec![]), "{:#?}", answer.body);
+        assert_eq!(answer.body["status"], written["status"]);
+        assert_eq!(answer.body["spec"], made.body["spec"]);
+    }
+}
+
+/// A status made of the examples its schema has.
+fn example_of_status(definition: &Value) -> Value {
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+    let members = schema["properties"].as_object().unwrap();
+    members.iter().map(|(name, schema)| (name.clone(), schema["example"].clone())).collect()
+}
