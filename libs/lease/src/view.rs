@@ -245,6 +245,7 @@ mod tests {
         assert_eq!(view.leads(at(10)), None);
         assert_eq!(decide(&view, at(10)), Action::Wait(at(11)), "it wakes up to lead, before it renews");
         assert_eq!(view.leads(at(11)), Some((Token(7), late + TIMING.lead)));
+        assert_eq!(decide(&view, at(11)), Action::Wait(late + TIMING.retry), "it leads; now it renews");
     }
 
     #[test]
