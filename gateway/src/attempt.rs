@@ -85,7 +85,7 @@ pub(crate) async fn attempt(
             }
         };
         let reused = lease.connection.reused;
-        match send(request, lease, timeouts, repeatable, record).await {
+        let why = match send(request, lease, timeouts, repeatable, record).await {
             Ok((response, lease)) => {
                 admission.settle(verdict(response.status(), response.headers()));
                 return Ok((response, lease));
@@ -93,6 +93,7 @@ pub(crate) async fn attempt(
             Err(SendFailure::NotSent(back)) => {
                 admission.settle(Verdict::Unknown);
                 request = *back;
+                Failure::Closed
             }
             Err(SendFailure::Failed(why)) => {
                 admission.settle(if why.blames_endpoint() { Verdict::Failure } else { Verdict::Unknown });
@@ -104,20 +105,17 @@ pub(crate) async fn attempt(
                     return Err(why);
                 }
                 request = again;
-                if why == Failure::Silent {
-                    tried.push(index);
-                    failure = Some(why);
-                    continue;
-                }
+                why
             }
-        }
-        failure = Some(Failure::Closed);
-        // An idle connection that had just been closed says nothing about its endpoint; the others that
-        // are idle may be no better.
-        fresh = true;
-        if !reused {
+        };
+        // Whoever answers nobody is not asked again. An idle connection that had just been closed says nothing
+        // about its endpoint; the others that are idle may be no better.
+        let silent = why == Failure::Silent;
+        fresh |= !silent;
+        if silent || !reused {
             tried.push(index);
         }
+        failure = Some(why);
     }
 }
 
