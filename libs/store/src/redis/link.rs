@@ -5,7 +5,7 @@
 //! steps in between fail at once.
 
 use std::{
-    sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -37,6 +37,8 @@ struct Link {
     serial: u64,
     /// The life of the server.
     run: String,
+    /// What time it is there.
+    clock: Arc<StdMutex<ServerClock>>,
     /// The digest of each script, by [`Step`].
     digests: Arc<[String]>,
 }
@@ -76,8 +78,6 @@ pub(super) struct Commands {
     client: Client,
     scripts: Vec<String>,
     state: Mutex<Way>,
-    /// The clock of the server that was reached last.
-    clock: StdMutex<Option<ServerClock>>,
     observer: OnceLock<Arc<dyn Observer>>,
 }
 
@@ -98,7 +98,7 @@ impl Commands {
         let scripts = Step::ALL.map(|step| scripts::text(step, log_floor, log_per_task));
         let down = Down { until: Instant::now(), failures: 0, why: "not connected yet".into() };
         let state = Mutex::new(Way { serial: 0, link: Err(down) });
-        Self { client, scripts: scripts.into(), state, clock: StdMutex::default(), observer: OnceLock::new() }
+        Self { client, scripts: scripts.into(), state, observer: OnceLock::new() }
     }
 
     /// Tells `observer` from now on; the first one stays.
@@ -187,7 +187,7 @@ impl Commands {
         let found = life(&mut link.connection).await;
         let why = match found {
             Ok((run, clock)) if run == link.run => {
-                self.saw(clock);
+                link.saw(clock);
                 return Ok(());
             }
             Ok(_) => "the server's history changed".to_owned(),
@@ -202,27 +202,23 @@ impl Commands {
 
     /// When `moment` was, on the server's clock.
     pub(super) async fn when(&self, moment: Instant) -> Result<When, StoreError> {
-        self.link().await?;
-        let clock = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        clock
-            .map(|clock| clock.when(moment))
-            .ok_or_else(|| StoreError::Contract("a server that was reached and did not say its time".into()))
+        Ok(self.link().await?.clock().when(moment))
     }
 
     /// The server said its time. False where that was known well enough.
-    pub(super) fn hear_time(&self, micros: u64, sent: Instant, received: Instant) -> bool {
-        let known = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_some_and(|clock| clock.allows(micros, sent, received)) {
-            return false;
+    pub(super) async fn hear_time(
+        &self,
+        micros: u64,
+        sent: Instant,
+        received: Instant,
+    ) -> Result<bool, StoreError> {
+        let link = self.link().await?;
+        if link.clock().allows(micros, sent, received) {
+            return Ok(false);
         }
         tracing::info!("the clock of Redis was set");
-        self.saw(ServerClock::new(micros, sent, received));
-        true
-    }
-
-    fn saw(&self, newer: ServerClock) {
-        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        *clock = Some(clock.map_or(newer, |known| known.better(newer, Instant::now())));
+        link.saw(ServerClock::new(micros, sent, received));
+        Ok(true)
     }
 
     /// The connection in use, or a new one.
@@ -265,8 +261,8 @@ impl Commands {
         let connecting = async {
             let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
             let (run, clock) = life(&mut connection).await?;
-            self.saw(clock);
-            let mut link = Link { connection, serial, run, digests: Arc::from([]) };
+            let clock = Arc::new(StdMutex::new(clock));
+            let mut link = Link { connection, serial, run, clock, digests: Arc::from([]) };
             link.digests = link.load(&self.scripts).await?.into();
             Ok(link)
         };
@@ -298,6 +294,16 @@ impl Down {
 }
 
 impl Link {
+    fn clock(&self) -> MutexGuard<'_, ServerClock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server was asked for its time once more.
+    fn saw(&self, newer: ServerClock) {
+        let mut clock = self.clock();
+        *clock = clock.better(newer, Instant::now());
+    }
+
     /// One answer a call, from a server that may have to learn the scripts again.
     async fn answers(&self, calls: &[Call], scripts: &[String]) -> RedisResult<Vec<RedisResult<Value>>> {
         let mut answers = self.send(calls).await?;

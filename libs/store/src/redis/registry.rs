@@ -79,7 +79,7 @@ impl Registry for RedisStore {
                 })),
                 "done" => Ok(Registered::Done),
                 // Only by a clock that shows another time now.
-                "late" if self.commands.hear_time(answer.number()?, sent, Instant::now()) => continue,
+                "late" if self.commands.hear_time(answer.number()?, sent, Instant::now()).await? => continue,
                 "late" => Ok(Registered::Late),
                 "buried" => Ok(Registered::Buried),
                 "nohealth" => Ok(Registered::NoHealth),
