@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 use fundbond_lease::{Elector, Leadership, LeaseStore, Timing, Token};
 use fundbond_protocol::{
     ClusterId, PodId,
-    api::{BreakerReason, BreakerStatus, SweepStatus},
+    api::{BreakerReason, BreakerStatus, SweepStatus, seconds},
 };
 use fundbond_service_runtime::Shutdown;
 use fundbond_store::{Nodes, Order, Ordered, Store, StoreError};
@@ -176,7 +176,7 @@ impl Housekeeper {
         let note = Note {
             last_sweep: SweepStatus {
                 at: Timestamp::now(),
-                seconds: begun.elapsed().as_secs_f64(),
+                seconds: seconds(begun.elapsed()),
                 buried: done.buried,
                 forgotten: done.forgotten,
                 tasks: done.handed_over,
@@ -259,6 +259,6 @@ fn breaker_status(hold: Option<Hold>) -> BreakerStatus {
     BreakerStatus {
         open: hold.is_some(),
         reason: hold.map(reason_of),
-        remaining_seconds: hold.map(|hold| hold.remaining.as_secs_f64()),
+        remaining_seconds: hold.map(|hold| seconds(hold.remaining)),
     }
 }

@@ -4,6 +4,7 @@ mod cluster;
 
 pub use cluster::{
     BacklogStatus, BreakerReason, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus, SweepStatus,
+    seconds,
 };
 
 use jiff::Timestamp;

@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use fundbond_protocol::{
-    api::{BacklogStatus, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus},
+    api::{BacklogStatus, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus, seconds},
     headers::QUERY_CLUSTER,
 };
 use fundbond_store::NodeSeen;
@@ -51,7 +51,7 @@ pub async fn status(State(pod): Shared, request: Request) -> Result<Response, Ap
         breaker,
         tasks: BacklogStatus {
             waiting: backlog.waiting as u64,
-            oldest_seconds: backlog.oldest.map(|age| age.as_secs_f64()),
+            oldest_seconds: backlog.oldest.map(seconds),
             running: backlog.claimed as u64,
         },
     };
@@ -61,7 +61,7 @@ pub async fn status(State(pod): Shared, request: Request) -> Result<Response, Ap
 fn node(seen: NodeSeen) -> NodeStatus {
     NodeStatus {
         alive: seen.health_age.is_some() && !seen.buried,
-        health_age_seconds: seen.health_age.map(|age| age.as_secs_f64()),
+        health_age_seconds: seen.health_age.map(seconds),
         pod_id: seen.pod,
         streams: seen.streams,
     }

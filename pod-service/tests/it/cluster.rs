@@ -35,6 +35,8 @@ async fn a_cluster_shows_its_nodes_with_what_they_hold() {
     let (holder, _) = store.holder(&ConnectionId::parse("c").unwrap()).await.unwrap().unwrap();
     assert_eq!((&node.pod_id, node.alive, node.streams), (&holder, true, 1));
     assert!(node.health_age_seconds.unwrap() < 11.0);
+    let age = pod.get("/api/cluster/status").await.json()["nodes"][0]["healthAgeSeconds"].to_string();
+    assert!(age.split_once('.').unwrap().1.len() <= 3, "to the millisecond, not {age}");
     let query = pod.get("/api/cluster/status?nodes=1").await;
     assert_eq!(query.status, 422);
     pod.stop().await;

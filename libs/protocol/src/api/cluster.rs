@@ -1,5 +1,7 @@
 //! How a cluster is.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +113,30 @@ impl BreakerReason {
         match self {
             Self::StoreChanged => "store-changed",
             Self::ManyDead => "many-dead",
+        }
+    }
+}
+
+/// A time as people are told it: seconds, to the millisecond. More digits are noise, of the clock or of binary fractions.
+pub fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_to_the_millisecond() {
+        // The sum of 2 and 0.829 is 2.8289999999999997.
+        for (nanos, told) in [
+            (0, "0.0"),
+            (2_829_000_000, "2.829"),
+            (2_829_400_000, "2.829"),
+            (2_829_500_000, "2.83"),
+            (86_399_999_000_000, "86399.999"),
+        ] {
+            assert_eq!(format!("{:?}", seconds(Duration::from_nanos(nanos))), told);
         }
     }
 }
