@@ -62,7 +62,10 @@ pub(crate) enum Failure {
     /// The client paused for too long in its body.
     UploadTimeout,
     /// The client's body is too long.
-    TooLarge,
+    TooLarge {
+        /// Bytes that are taken.
+        most: u64,
+    },
     /// The client's body broke off.
     UploadBroken,
 }
@@ -77,7 +80,7 @@ impl Failure {
             Self::Unreachable | Self::Closed | Self::Invalid => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::Silent | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::UploadTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UploadBroken => StatusCode::BAD_REQUEST,
         }
     }
@@ -96,7 +99,7 @@ impl Failure {
             Self::Invalid => "endpoint-invalid",
             Self::ResponseTimeout => "response-timeout",
             Self::UploadTimeout => "request-body-timeout",
-            Self::TooLarge => "body-too-large",
+            Self::TooLarge { .. } => "body-too-large",
             Self::UploadBroken => "request-body-broken",
         }
     }
@@ -115,7 +118,7 @@ impl Failure {
             Self::Invalid => "The endpoint's answer is not valid",
             Self::ResponseTimeout => "The endpoint did not answer in time",
             Self::UploadTimeout => "The request body did not arrive in time",
-            Self::TooLarge => "The request body is too large",
+            Self::TooLarge { .. } => "The request body is too large",
             Self::UploadBroken => "The request body broke off",
         }
     }
@@ -164,9 +167,10 @@ impl Failure {
             Self::UploadTimeout => {
                 "nothing of the request body arrived for too long; send it without pauses".to_owned()
             }
-            Self::TooLarge => {
-                "send less in one request, or lines of application/x-ndjson where the call takes them"
-                    .to_owned()
+            Self::TooLarge { most } => {
+                format!(
+                    "at most {most} bytes are taken; send less in one request, or lines of application/x-ndjson where the call takes them"
+                )
             }
             Self::UploadBroken => {
                 "the request body ended before its announced length, or is not framed correctly".to_owned()
@@ -199,7 +203,7 @@ impl Failure {
             Self::RateLimited { .. } => Some("rate"),
             Self::RouteBusy => Some(if stream { "route-streams" } else { "route-requests" }),
             Self::GatewayBusy => Some(if stream { "total-streams" } else { "total-requests" }),
-            Self::TooLarge => Some("body"),
+            Self::TooLarge { .. } => Some("body"),
             _ => None,
         }
     }
@@ -339,7 +343,7 @@ mod tests {
             (Invalid, 502),
             (ResponseTimeout, 504),
             (UploadTimeout, 408),
-            (TooLarge, 413),
+            (TooLarge { most: 1000 }, 413),
             (UploadBroken, 400),
         ];
         let slugs: std::collections::HashSet<_> = all.iter().map(|(f, _)| f.slug()).collect();

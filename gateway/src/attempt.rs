@@ -228,7 +228,7 @@ async fn send(
             }
             let error = error.into_error();
             let failure = match upload.and_then(|upload| upload.failure()) {
-                Some(UploadFailure::TooLarge) => Failure::TooLarge,
+                Some(UploadFailure::TooLarge { most }) => Failure::TooLarge { most },
                 Some(UploadFailure::TooSlow) => Failure::UploadTimeout,
                 Some(UploadFailure::BrokenOff) => Failure::UploadBroken,
                 None if error.is_parse() => Failure::Invalid,

@@ -137,7 +137,7 @@ impl Gateway {
         let lines = parts.uri.path() == SSE_SEND_PATH && is_ndjson(&parts.headers);
         let allowed = if lines { u64::MAX } else { self.config.max_body_bytes };
         if body.size_hint().lower() > allowed {
-            return Err(Failure::TooLarge);
+            return Err(Failure::TooLarge { most: allowed });
         }
         let upload = if body.is_end_stream() {
             Upload::none()

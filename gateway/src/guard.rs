@@ -27,15 +27,14 @@ pub struct Limits {
     pub fields: u16,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            // As in most servers. Browsers send 1 to 2 KiB, a large token or cookie 8 KiB.
-            head_bytes: 16 * 1024,
-            // As in most servers; the HTTP library behind reads no more.
-            fields: 100,
-        }
-    }
+impl Limits {
+    /// Those of the server, which a [`Refusal`] names.
+    pub const USUAL: Self = Self {
+        // As in most servers. Browsers send 1 to 2 KiB, a large token or cookie 8 KiB.
+        head_bytes: 16 * 1024,
+        // As in most servers; the HTTP library behind reads no more.
+        fields: 100,
+    };
 }
 
 /// The rule that a request breaks. The text says what to send instead.
@@ -93,10 +92,10 @@ pub enum Refusal {
     #[error("{} is given more than once; give it once", fundbond_protocol::headers::X_CLUSTER_ROUTE_DISPLAY)]
     Routes,
     /// Too many header lines.
-    #[error("the head has too many header lines; send fewer")]
+    #[error("the head has more than {} header lines; send fewer", Limits::USUAL.fields)]
     TooManyFields,
     /// Too many bytes.
-    #[error("the head is too large; send less in it")]
+    #[error("the head is larger than {} bytes; send less in it", Limits::USUAL.head_bytes)]
     HeadTooLarge,
     /// A chunk whose size is no hexadecimal number, or that is longer or shorter than its size.
     #[error("a chunk of the request body is malformed")]
@@ -108,7 +107,11 @@ pub enum Refusal {
     #[error("a trailer of the request body is malformed")]
     Trailer,
     /// Chunk extensions or trailers without end.
-    #[error("the chunk extensions or trailers of the request body are too large")]
+    #[error(
+        "the chunk extensions or trailers of the request body have more than {} bytes or {} lines",
+        Limits::USUAL.head_bytes,
+        Limits::USUAL.fields
+    )]
     ChunkLimits,
 }
 

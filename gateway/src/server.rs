@@ -304,7 +304,7 @@ impl Connections {
 
 /// One connection to its end.
 async fn converse(stream: TcpStream, peer: Peer, gateway: Arc<Gateway>, draining: CancellationToken) {
-    let guarded = Guarded::new(stream, Limits::default(), gateway.ledger.clone());
+    let guarded = Guarded::new(stream, Limits::USUAL, gateway.ledger.clone());
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
         // On the heap, and gone once the head of the answer is known: hyper keeps the room for it as long as

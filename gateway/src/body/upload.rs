@@ -19,8 +19,11 @@ use tokio::time::{Instant, Sleep};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UploadFailure {
     /// It is longer than allowed.
-    #[error("the request body is too large")]
-    TooLarge,
+    #[error("the request body has more than {most} bytes")]
+    TooLarge {
+        /// Bytes that are.
+        most: u64,
+    },
     /// The client sent nothing for too long.
     #[error("the client stopped sending its request body")]
     TooSlow,
@@ -33,6 +36,8 @@ pub(crate) enum UploadFailure {
 #[derive(Debug)]
 pub(crate) struct UploadState {
     begun: Instant,
+    /// Bytes that may go on.
+    most: u64,
     /// Milliseconds after `begun` at which the last piece went on.
     progress: AtomicU64,
     waiting_for_client: AtomicBool,
@@ -48,9 +53,10 @@ const TOO_SLOW: u8 = 3;
 const BROKEN_OFF: u8 = 4;
 
 impl UploadState {
-    fn new() -> Self {
+    fn new(most: u64) -> Self {
         Self {
             begun: Instant::now(),
+            most,
             progress: AtomicU64::new(0),
             waiting_for_client: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
@@ -81,7 +87,7 @@ impl UploadState {
     /// Why it stopped, if it did.
     pub(crate) fn failure(&self) -> Option<UploadFailure> {
         match self.end.load(Relaxed) {
-            TOO_LARGE => Some(UploadFailure::TooLarge),
+            TOO_LARGE => Some(UploadFailure::TooLarge { most: self.most }),
             TOO_SLOW => Some(UploadFailure::TooSlow),
             BROKEN_OFF => Some(UploadFailure::BrokenOff),
             _ => None,
@@ -118,7 +124,7 @@ impl Upload {
 
     /// `inner` with at most `allowed` bytes and pauses no longer than `pause`.
     pub(crate) fn new(inner: Incoming, allowed: u64, pause: Duration) -> (Self, Arc<UploadState>) {
-        let state = Arc::new(UploadState::new());
+        let state = Arc::new(UploadState::new(allowed));
         let upload = Self {
             inner: Some(inner),
             state: Some(state.clone()),
@@ -149,7 +155,8 @@ impl Upload {
         }
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         if length > self.allowed {
-            return self.fail(TOO_LARGE, UploadFailure::TooLarge);
+            let most = self.state.as_ref().map_or(0, |state| state.most);
+            return self.fail(TOO_LARGE, UploadFailure::TooLarge { most });
         }
         self.allowed -= length;
         self.waiting_since = None;

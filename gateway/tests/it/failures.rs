@@ -132,9 +132,14 @@ async fn a_body_that_is_too_large_is_a_413_whether_announced_or_not() {
     assert_eq!((answer.status, answer.body.as_str()), (200, "1000"));
     assert_eq!(post(gateway.service, "/", &[], chunked(1000)).await.body, "1000");
     let untouched = endpoint.hits();
-    post(gateway.service, "/", &[], text(vec![b'x'; 1001])).await.is_problem(413, "body-too-large");
+    let announced = post(gateway.service, "/", &[], text(vec![b'x'; 1001])).await;
+    announced.is_problem(413, "body-too-large");
     assert_eq!(endpoint.hits(), untouched);
-    post(gateway.service, "/", &[], chunked(1100)).await.is_problem(413, "body-too-large");
+    let found = post(gateway.service, "/", &[], chunked(1100)).await;
+    found.is_problem(413, "body-too-large");
+    for answer in [announced, found] {
+        assert!(answer.body.contains("at most 1000 bytes"), "{}", answer.body);
+    }
     let lines = [("content-type", "application/x-ndjson; charset=utf-8")];
     assert_eq!(post(gateway.service, "/api/sse/send", &lines, chunked(1500)).await.body, "1500");
     // The media type alone is no way around the limit.

@@ -25,21 +25,16 @@ fn fed<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u
 }
 
 fn whole(bytes: &[u8]) -> (Vec<u8>, Option<Refusal>, bool) {
-    fed(Limits::default(), [bytes])
+    fed(Limits::USUAL, [bytes])
 }
 
 /// Checks that `bytes` are treated alike whole, byte by byte, and in two pieces of any length.
 fn same_however_split(bytes: &[u8]) -> (Vec<u8>, Option<Refusal>, bool) {
     let expected = whole(bytes);
-    assert_eq!(fed(Limits::default(), bytes.chunks(1)), expected, "{:?}", String::from_utf8_lossy(bytes));
+    assert_eq!(fed(Limits::USUAL, bytes.chunks(1)), expected, "{:?}", String::from_utf8_lossy(bytes));
     for at in 0..=bytes.len() {
         let (one, other) = bytes.split_at(at);
-        assert_eq!(
-            fed(Limits::default(), [one, other]),
-            expected,
-            "{at}: {:?}",
-            String::from_utf8_lossy(bytes)
-        );
+        assert_eq!(fed(Limits::USUAL, [one, other]), expected, "{at}: {:?}", String::from_utf8_lossy(bytes));
     }
     expected
 }
@@ -173,7 +168,7 @@ proptest! {
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).chain([0, bytes.len()]).collect();
         cuts.sort_unstable();
         let pieces = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]);
-        for limits in [Limits::default(), Limits { head_bytes: 70, fields: 2 }] {
+        for limits in [Limits::USUAL, Limits { head_bytes: 70, fields: 2 }] {
             let expected = fed(limits, [bytes.as_slice()]);
             prop_assert_eq!(&fed(limits, pieces.clone()), &expected);
             prop_assert_eq!(&fed(limits, bytes.chunks(1)), &expected);

@@ -156,10 +156,15 @@ async fn a_head_that_is_too_large_is_a_431() {
     let recorded = Recorded::start().await;
     let many = "X: 1\r\n".repeat(100);
     let large = format!("X: {}\r\n", "x".repeat(16 * 1024));
-    for (fields, rule) in [(many, Refusal::TooManyFields), (large, Refusal::HeadTooLarge)] {
+    for (fields, rule, limit) in [
+        (many, Refusal::TooManyFields, "more than 100 header lines"),
+        (large, Refusal::HeadTooLarge, "larger than 16384 bytes"),
+    ] {
         let mut client = recorded.client().await;
         client.write(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
-        is_refusal(&client.read_to_end().await, rule, "a large head");
+        let answer = client.read_to_end().await;
+        is_refusal(&answer, rule, "a large head");
+        assert!(answer.contains(limit), "{answer}");
     }
     assert_eq!(recorded.seen.opened.load(SeqCst), 0);
     // As large as allowed.
