@@ -85,6 +85,11 @@ pub enum ApiError {
         /// What it says it is.
         given: Option<String>,
     },
+    /// The body is compressed, or coded in another way.
+    #[error(
+        "the body has Content-Encoding {0}, which is not read here; send it as it is, without that header"
+    )]
+    Coded(String),
     /// The client does not take what this call answers.
     #[error("this call answers {EVENT_STREAM}, which the Accept header {0:?} leaves out")]
     NotAcceptable(String),
@@ -178,7 +183,7 @@ impl ApiError {
         match self {
             Self::NoRoute(_) => &Kind::NO_ROUTE,
             Self::Method(_) => &Kind::METHOD,
-            Self::MediaType { .. } => &Kind::MEDIA_TYPE,
+            Self::MediaType { .. } | Self::Coded(_) => &Kind::MEDIA_TYPE,
             Self::NotAcceptable(_) => &Kind::NOT_ACCEPTABLE,
             Self::TooLarge(_) => &Kind::TOO_LARGE,
             Self::Stalled(_) => &Kind::STALLED,
@@ -220,6 +225,10 @@ impl ApiError {
             problem.to_json(),
         )
             .into_response();
+        if let Self::Coded(_) = self.cause() {
+            // Says which codings are read: none (RFC 9110, 12.5.3).
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if kind.is_retryable() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }

@@ -25,7 +25,17 @@ pub async fn json_body(request: Request, limit: usize) -> Result<bytes::Bytes, A
     if !is_media_type(request.headers(), JSON) {
         return Err(ApiError::media_type(JSON, request.headers()));
     }
+    is_plain(request.headers())?;
     read(request.into_body(), limit).await
+}
+
+/// A body can be read only as it is. A short one that is compressed may be of any length once it is not.
+pub fn is_plain(headers: &HeaderMap) -> Result<(), ApiError> {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let codings: Vec<_> = codings.map(|coding| String::from_utf8_lossy(coding.as_bytes())).collect();
+    let given = codings.join(", ");
+    let is_coding = |coding: &str| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity");
+    if given.split(',').map(str::trim).any(is_coding) { Err(ApiError::Coded(given)) } else { Ok(()) }
 }
 
 async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {

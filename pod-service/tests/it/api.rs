@@ -95,6 +95,41 @@ async fn bodies_that_are_not_json_are_told_apart_from_wrong_fields() {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_refused_by_the_name_of_its_header() {
+    let pod = TestPod::start().await;
+    let submit = json!({"correlationId": "t", "kind": "steps", "count": 1});
+    let event = json!({"userId": "maria", "data": 1});
+    let open = json!({"connectionId": "c"});
+    let broadcast = json!({"data": 1});
+    for (path, media_type, body) in [
+        ("/api/fund-api", "application/json", &submit),
+        ("/api/fund-events", "application/json", &open),
+        ("/api/sse/send", "application/json", &event),
+        ("/api/sse/send", "application/x-ndjson", &event),
+        ("/api/sse/broadcast", "application/json", &broadcast),
+    ] {
+        let coded = |coding: &str| {
+            let mut request = post(path, body);
+            request.headers_mut().insert("content-type", media_type.parse().unwrap());
+            request.headers_mut().insert("content-encoding", coding.parse().unwrap());
+            send(pod.address, request)
+        };
+        for coding in ["gzip", "br", "identity, GZIP"] {
+            let answer = coded(coding).await;
+            assert_eq!((answer.status, answer.header("accept-encoding")), (415, "identity"), "{path}");
+            assert_eq!(answer.json()["type"], "urn:fundbond:problem:unsupported-media-type");
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains(&format!("Content-Encoding {coding}")), "{detail}");
+            assert!(detail.contains("send it as it is"), "{detail}");
+        }
+        if path != "/api/fund-events" {
+            assert_eq!(coded("identity").await.status, 202, "{path} {media_type}");
+        }
+    }
+    pod.stop().await;
+}
+
+#[tokio::test]
 async fn wrong_paths_methods_and_accepts_say_what_would_be_right() {
     let pod = TestPod::start().await;
     let plain = |method: &str, path: &str| {

@@ -61,6 +61,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub async fn send(State(pod): Shared, request: Request) -> Result<Response, ApiError> {
     Query::of(request.uri(), &[QUERY_CLUSTER])?;
     let sent = if extract::is_media_type(request.headers(), NDJSON) {
+        extract::is_plain(request.headers())?;
         lines(&pod, request.into_body()).await?
     } else if extract::is_media_type(request.headers(), JSON) {
         let body = extract::json_body(request, pod.settings.max_body.min(MAX_MESSAGE_BYTES)).await?;
