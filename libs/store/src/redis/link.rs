@@ -60,6 +60,15 @@ struct Waiting {
     wait: Duration,
 }
 
+/// No connection, to name where there should be one. An address holds no password.
+#[derive(Debug, thiserror::Error)]
+#[error("no Redis to work with at {address}")]
+struct Unconnected {
+    address: String,
+    #[source]
+    why: Unfit,
+}
+
 /// Why a server is not one to work with.
 #[derive(Debug, thiserror::Error)]
 enum Unfit {
@@ -246,10 +255,11 @@ impl Commands {
                 Ok(link)
             }
             Err(error) => {
-                let down = Down::after(failures, error.to_string());
+                let address = self.client.get_connection_info().addr().to_string();
+                let down = Down::after(failures, format!("{address}: {error}"));
                 tracing::debug!(error = down.why, failures, "no connection to Redis");
                 way.link = Err(down);
-                Err(StoreError::Unreachable(Box::new(error)))
+                Err(StoreError::Unreachable(Box::new(Unconnected { address, why: error })))
             }
         }
     }

@@ -227,3 +227,24 @@ impl Fixture for Redis {
 }
 
 crate::contract::contract_suite!(super::redis_fixture().await, #[tokio::test]);
+
+// Whoever runs several of them wants to know which one is away.
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_by_its_address_and_not_by_its_password() {
+    // Nobody listens where a listener has just been.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let store = RedisStore::new(&Config::at(format!("redis://user:secret@{address}"))).unwrap();
+    // At once, and while it waits to try again.
+    for attempt in 0..3 {
+        let error = store.holder(&connection("c")).await.unwrap_err();
+        let mut said = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            said = format!("{said}: {cause}");
+            source = cause.source();
+        }
+        assert!(said.contains(&address.to_string()), "attempt {attempt}: {said}");
+        assert!(said.contains("refused"), "attempt {attempt}: {said}");
+        assert!(!said.contains("secret"), "attempt {attempt}: {said}");
+    }
+}
