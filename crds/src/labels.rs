@@ -10,6 +10,8 @@ pub const NAME: &str = "app.kubernetes.io/name";
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// What the object is for in its FundCluster, for example `pods`.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The value of [`COMPONENT`] for the pods that run tasks and hold streams.
+pub const PODS: &str = "pods";
 /// Who writes it.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`], and the field manager of everything the operator applies.

@@ -60,3 +60,10 @@ pub fn children(cluster: &FundCluster, site: &Site, route_generation: i64) -> Ve
     children.push(Child::GatewayRoute(route::of(cluster, &names, &groups, route_generation)));
     children
 }
+
+/// Labels that all pods of `cluster` have, and no other: written as people and autoscalers select.
+pub fn pod_selector(cluster: &FundCluster) -> String {
+    let labels = meta::selecting(&Names::of(cluster), meta::Component::Pods, None);
+    let parts: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    parts.join(",")
+}

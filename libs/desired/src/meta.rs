@@ -22,7 +22,7 @@ impl Component {
     fn as_str(self) -> &'static str {
         match self {
             Self::Cluster => "cluster",
-            Self::Pods => "pods",
+            Self::Pods => labels::PODS,
             Self::Proxy => "proxy",
         }
     }

@@ -1,0 +1,49 @@
+//! Configuration of the operator.
+
+use std::net::IpAddr;
+
+use clap::{Args, Parser};
+use fundbond_lease::names::{LeaseName, Namespace};
+use fundbond_service_runtime::telemetry::LogArgs;
+
+/// Makes objects of FundClusters, and keeps them as they should be.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "operator", version)]
+pub struct Program {
+    #[command(flatten)]
+    /// The operator.
+    pub config: Config,
+    #[command(flatten)]
+    /// Its logs.
+    pub log: LogArgs,
+}
+
+/// What an operator looks after, and as whom. Flag over environment over default.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Address of probes and metrics.
+    #[arg(long, env = "FUND_HOST", default_value = "0.0.0.0")]
+    pub host: IpAddr,
+    /// Port of probes and metrics; 0 takes any.
+    #[arg(long, env = "FUND_ADMIN_PORT", default_value_t = 18_080)]
+    pub admin_port: u16,
+    /// Namespaces whose FundClusters are looked after, parted by commas [default: all]. With a list, the operator needs
+    /// rights in these only.
+    #[arg(long, env = "FUND_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES")]
+    pub watch_namespaces: Vec<Namespace>,
+    /// Namespace of the lease by which one of several operators leads [default: that of the pod, or of the kubeconfig].
+    #[arg(long, env = "FUND_NAMESPACE")]
+    pub namespace: Option<Namespace>,
+    /// Name of that lease. Operators that look after the same FundClusters must have the same.
+    #[arg(long, env = "FUND_LEASE_NAME", default_value = "fundbond-operator")]
+    pub lease_name: LeaseName,
+    /// Name of this operator in the lease and in events [default: the host name]. Each start adds something of its own.
+    #[arg(long, env = "FUND_NODE_NAME")]
+    pub node_name: Option<String>,
+    /// Where images come from that a FundCluster does not name: in front of a program's name.
+    #[arg(long, env = "FUND_IMAGE_REGISTRY", default_value = "ghcr.io/fundbond")]
+    pub image_registry: String,
+    /// Their tag [default: the operator's own version].
+    #[arg(long, env = "FUND_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"), hide_default_value = true)]
+    pub image_tag: String,
+}

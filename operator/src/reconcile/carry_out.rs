@@ -1,0 +1,167 @@
+//! Does what was planned, step by step.
+
+use super::Reconciler;
+use crate::{
+    failure::Failure,
+    kinds::Kind,
+    plan::{Plan, Step},
+    seen::{Key, Seen, Whole},
+    status::{Applied, Standing},
+    wanted::Wanted,
+};
+
+impl Reconciler {
+    /// Makes the children what they are to be. What the server refuses keeps nobody else waiting, but nothing is deleted
+    /// while something is missing that may have to take its place.
+    pub(super) async fn carry_out(&self, key: &Key, plan: Plan) -> Result<Standing, Failure> {
+        let mut refused = Vec::new();
+        for step in plan.steps {
+            let (kind, name) = step.subject();
+            if matches!(step, Step::Delete { .. }) && !refused.is_empty() {
+                continue;
+            }
+            match self.step(key, step).await {
+                Ok(()) => {}
+                Err(Failure::Refused(why)) => refused.push(format!("{} {name}: {why}", kind.as_str())),
+                Err(failure) => return Err(failure),
+            }
+        }
+        if !refused.is_empty() {
+            return Ok(Standing::Refused(refused.join("; ")));
+        }
+        let deployments = plan.wanted.iter().filter(|wanted| wanted.kind == Kind::Deployment);
+        let deployments = deployments.map(|wanted| wanted.name.clone()).collect();
+        Ok(Standing::Applied(Applied { deployments, route: plan.route }))
+    }
+
+    async fn step(&self, key: &Key, step: Step) -> Result<(), Failure> {
+        match step {
+            Step::Create(wanted) => self.create(key, &wanted).await,
+            Step::Update { wanted, uid, version } => self.update(key, &wanted, &uid, version).await,
+            Step::HandOver { wanted, uid, version, replicas } => {
+                let held =
+                    self.server.hand_over(&key.namespace, &wanted.name, &uid, version, replicas).await;
+                let held = self.answered(key, wanted.kind, &wanted.name, held).await?;
+                self.update(key, &wanted, &uid, held.version).await
+            }
+            Step::Delete { kind, name, uid, version } => self.remove(key, kind, &name, &uid, version).await,
+        }
+    }
+
+    async fn create(&self, key: &Key, wanted: &Wanted) -> Result<(), Failure> {
+        let (kind, name) = (wanted.kind, &*wanted.name);
+        match self.server.apply(kind, &key.namespace, name, &wanted.value, false).await {
+            Ok(object) => {
+                self.metrics.wrote("create", kind.as_str());
+                self.took(key, wanted, &object);
+                Ok(())
+            }
+            // There is one already: an own one that no watch has told of yet, or somebody else's.
+            Err(failure) if failure.is_quarrel() => match self.look_again(key, kind, name).await? {
+                Some(seen) if seen.is_own() => Err(failure),
+                _ => Err(taken(kind)),
+            },
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn update(&self, key: &Key, wanted: &Wanted, uid: &str, version: u64) -> Result<(), Failure> {
+        let value = wanted.over(uid, version);
+        let answer = self.server.apply(wanted.kind, &key.namespace, &wanted.name, &value, true).await;
+        match answer {
+            Ok(object) => {
+                self.metrics.wrote("update", wanted.kind.as_str());
+                self.took(key, wanted, &object);
+                Ok(())
+            }
+            Err(failure) => self.answered(key, wanted.kind, &wanted.name, Err(failure)).await.map(drop),
+        }
+    }
+
+    /// Keeps what the server answered to a write. Where that did not become what was asked for, it never will: it is said
+    /// once, and not asked for again.
+    fn took(&self, key: &Key, wanted: &Wanted, object: &Whole) {
+        let watch = self.children(wanted.kind, key);
+        let Some(seen) = self.cache.answered_child(watch, wanted.kind, object) else { return };
+        if seen.fields.as_ref().is_some_and(|fields| fields.cover(&wanted.value)) {
+            return;
+        }
+        tracing::warn!(
+            cluster = %key, kind = wanted.kind.as_str(), name = &*wanted.name,
+            "the API server took an object, but not every field of it"
+        );
+        self.cache.settle(key, &seen, wanted.digest);
+    }
+
+    /// What became of a write to something that may have changed meanwhile. If it has, it is read afresh, so that the next
+    /// attempt is about what is there now.
+    async fn answered(
+        &self,
+        key: &Key,
+        kind: Kind,
+        name: &str,
+        answer: Result<Whole, Failure>,
+    ) -> Result<Seen, Failure> {
+        match answer {
+            Ok(object) => {
+                let seen = self.cache.answered_child(self.children(kind, key), kind, &object);
+                seen.ok_or_else(|| taken(kind))
+            }
+            Err(failure @ (Failure::Conflict(_) | Failure::Absent(_))) => {
+                self.look_again(key, kind, name).await?;
+                Err(failure)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Reads a child afresh; none where it is nobody's child, or not there.
+    async fn look_again(&self, key: &Key, kind: Kind, name: &str) -> Result<Option<Seen>, Failure> {
+        let Some(object) = self.server.child(kind, &key.namespace, name).await? else {
+            self.cache.child_not_found(key, kind, name);
+            return Ok(None);
+        };
+        Ok(self.cache.answered_child(self.children(kind, key), kind, &object))
+    }
+
+    /// Deletes a child that is still what was seen. That it is gone, a watch tells.
+    pub(super) async fn remove(
+        &self,
+        key: &Key,
+        kind: Kind,
+        name: &str,
+        uid: &str,
+        version: u64,
+    ) -> Result<(), Failure> {
+        match self.server.delete(kind, &key.namespace, name, uid, version).await {
+            Ok(()) => {
+                self.metrics.wrote("delete", kind.as_str());
+                self.cache.child_leaves(key, kind, name, uid);
+                Ok(())
+            }
+            Err(Failure::Absent(_)) => {
+                self.cache.child_not_found(key, kind, name);
+                Ok(())
+            }
+            Err(failure) => self.answered(key, kind, name, Err(failure)).await.map(drop),
+        }
+    }
+}
+
+fn taken(kind: Kind) -> Failure {
+    Failure::Refused(format!(
+        "there is a {} of that name which is not the operator's: delete it, or give the FundCluster another name",
+        kind.as_str()
+    ))
+}
+
+impl Step {
+    fn subject(&self) -> (Kind, Box<str>) {
+        match self {
+            Self::Create(wanted) | Self::Update { wanted, .. } | Self::HandOver { wanted, .. } => {
+                (wanted.kind, wanted.name.clone())
+            }
+            Self::Delete { kind, name, .. } => (*kind, name.clone()),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Who has which route: of several FundClusters that want the same, the one that was there first.
+
+use std::collections::{BTreeSet, HashMap};
+
+use fundbond_protocol::headers;
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::seen::Key;
+
+/// What no two FundClusters behind one gateway may both have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Asset {
+    /// Requests with this value of this header.
+    Value {
+        /// In small letters, for case does not tell headers apart.
+        header: Box<str>,
+        value: Box<str>,
+    },
+    /// Requests without this header.
+    Default { header: Box<str> },
+}
+
+impl std::fmt::Display for Asset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Value { header, value } => write!(f, "{header}: {value}"),
+            Self::Default { header } => write!(f, "requests without {header}"),
+        }
+    }
+}
+
+/// How one FundCluster stands in line: by age to the second, as the server keeps it, then by uid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    created: i64,
+    uid: Box<str>,
+    key: Key,
+}
+
+/// All that is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    lines: HashMap<Asset, BTreeSet<Place>>,
+    asked: HashMap<Key, (Place, Vec<Asset>)>,
+}
+
+/// A FundCluster that was first, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rival {
+    pub(crate) key: Key,
+    pub(crate) asset: Asset,
+}
+
+impl Routes {
+    /// Takes down what `cluster` asks for, and says whose turn it may be now. One that is being deleted asks for nothing.
+    pub(crate) fn ask(&mut self, key: &Key, cluster: &DynamicObject) -> Vec<Key> {
+        let meta = &cluster.metadata;
+        let assets = match meta.deletion_timestamp {
+            Some(_) => Vec::new(),
+            None => assets(&cluster.data),
+        };
+        let created = meta.creation_timestamp.as_ref().map_or(i64::MAX, |created| created.0.as_second());
+        let uid = meta.uid.as_deref().unwrap_or_default().into();
+        let place = Place { created, uid, key: key.clone() };
+        if self.asked.get(key).is_some_and(|(before, had)| *before == place && *had == assets) {
+            return Vec::new();
+        }
+        let mut turns = self.leave(key);
+        for asset in &assets {
+            let line = self.lines.entry(asset.clone()).or_default();
+            line.insert(place.clone());
+            turns.extend(line.iter().filter(|other| other.key != *key).map(|other| other.key.clone()));
+        }
+        if !assets.is_empty() {
+            self.asked.insert(key.clone(), (place, assets));
+        }
+        turns
+    }
+
+    /// Takes it out of all lines, and says whose turn it may be now.
+    pub(crate) fn leave(&mut self, key: &Key) -> Vec<Key> {
+        let Some((place, assets)) = self.asked.remove(key) else { return Vec::new() };
+        let mut turns = Vec::new();
+        for asset in assets {
+            let Some(line) = self.lines.get_mut(&asset) else { continue };
+            line.remove(&place);
+            turns.extend(line.iter().map(|other| other.key.clone()));
+            if line.is_empty() {
+                self.lines.remove(&asset);
+            }
+        }
+        turns
+    }
+
+    /// Who has what `key` asks for, if that is somebody else.
+    pub(crate) fn rival(&self, key: &Key) -> Option<Rival> {
+        let (_, assets) = self.asked.get(key)?;
+        assets.iter().find_map(|asset| {
+            let first = self.lines.get(asset)?.first()?;
+            (first.key != *key).then(|| Rival { key: first.key.clone(), asset: asset.clone() })
+        })
+    }
+}
+
+/// What a FundCluster asks for, read leniently: whoever has a bad spec still has its route.
+fn assets(data: &Value) -> Vec<Asset> {
+    let route = &data["spec"]["route"];
+    let header = route["header"].as_str().unwrap_or(headers::X_CLUSTER_ROUTE).to_ascii_lowercase();
+    let header = header.into_boxed_str();
+    let value = route["value"].as_str().filter(|value| !value.is_empty());
+    let value = value.map(|value| Asset::Value { header: header.clone(), value: value.into() });
+    let default = (route["default"] == true).then_some(Asset::Default { header });
+    value.into_iter().chain(default).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cluster(name: &str, created: i64, route: &Value) -> (Key, DynamicObject) {
+        let object = json!({
+            "metadata": {
+                "name": name, "namespace": "ns", "uid": format!("uid-{name}"),
+                "creationTimestamp": jiff::Timestamp::from_second(created).unwrap().to_string(),
+            },
+            "spec": {"route": route},
+        });
+        (Key::new("ns", name), serde_json::from_value(object).unwrap())
+    }
+
+    fn ask(routes: &mut Routes, name: &str, created: i64, route: &Value) -> Vec<String> {
+        let (key, object) = cluster(name, created, route);
+        routes.ask(&key, &object).iter().map(|key| key.name.to_string()).collect()
+    }
+
+    fn rival(routes: &Routes, name: &str) -> Option<(String, String)> {
+        routes.rival(&Key::new("ns", name)).map(|rival| (rival.key.name.to_string(), rival.asset.to_string()))
+    }
+
+    #[test]
+    fn the_older_keeps_the_route_whoever_is_seen_first() {
+        let mut routes = Routes::default();
+        let route = json!({"value": "a"});
+        assert!(ask(&mut routes, "new", 20, &route).is_empty());
+        assert_eq!(rival(&routes, "new"), None);
+        assert_eq!(ask(&mut routes, "old", 10, &route), ["new"]);
+        assert_eq!(rival(&routes, "new").unwrap(), ("old".into(), "x-cluster-route: a".into()));
+        assert_eq!(rival(&routes, "old"), None);
+    }
+
+    #[test]
+    fn of_the_same_age_the_lesser_uid_is_first() {
+        let mut routes = Routes::default();
+        ask(&mut routes, "b", 10, &json!({"value": "v"}));
+        ask(&mut routes, "a", 10, &json!({"value": "v"}));
+        assert_eq!(rival(&routes, "b").unwrap().0, "a");
+    }
+
+    #[test]
+    fn the_next_in_line_hears_when_one_leaves_or_wants_something_else() {
+        let mut routes = Routes::default();
+        ask(&mut routes, "old", 10, &json!({"value": "a"}));
+        ask(&mut routes, "new", 20, &json!({"value": "a"}));
+        assert_eq!(ask(&mut routes, "old", 10, &json!({"value": "b"})), ["new"]);
+        assert_eq!(rival(&routes, "new"), None);
+        assert_eq!(ask(&mut routes, "old", 10, &json!({"value": "b"})), [""; 0], "nothing has changed");
+        ask(&mut routes, "new", 20, &json!({"value": "b"}));
+        assert_eq!(routes.leave(&Key::new("ns", "old")).len(), 1);
+        assert_eq!(rival(&routes, "new"), None);
+        routes.leave(&Key::new("ns", "new"));
+        assert!(routes.lines.is_empty() && routes.asked.is_empty());
+    }
+
+    #[test]
+    fn one_that_is_being_deleted_has_left() {
+        let mut routes = Routes::default();
+        ask(&mut routes, "old", 10, &json!({"value": "a"}));
+        ask(&mut routes, "new", 20, &json!({"value": "a"}));
+        let (key, mut object) = cluster("old", 10, &json!({"value": "a"}));
+        object.metadata.deletion_timestamp = object.metadata.creation_timestamp.clone();
+        assert_eq!(routes.ask(&key, &object).len(), 1);
+        assert_eq!(rival(&routes, "new"), None);
+    }
+
+    #[test]
+    fn headers_are_one_in_any_case_and_two_defaults_are_one_too_many() {
+        let mut routes = Routes::default();
+        ask(&mut routes, "a", 10, &json!({"header": "X-Desk", "value": "1", "default": true}));
+        ask(&mut routes, "b", 20, &json!({"header": "x-desk", "value": "1"}));
+        ask(&mut routes, "c", 30, &json!({"header": "X-desk", "value": "2", "default": true}));
+        ask(&mut routes, "d", 40, &json!({"value": "1", "default": true}));
+        assert_eq!(rival(&routes, "b").unwrap(), ("a".into(), "x-desk: 1".into()));
+        assert_eq!(rival(&routes, "c").unwrap(), ("a".into(), "requests without x-desk".into()));
+        assert_eq!(rival(&routes, "d"), None, "another header");
+    }
+}

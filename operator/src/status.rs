@@ -1,0 +1,260 @@
+//! What a FundCluster is told about itself. Decides, and does nothing; no time in it ticks.
+
+use fundbond_crds::{
+    FundCluster, FundClusterStatus,
+    fund_cluster::{GatewayAcknowledgement, PodCounts, condition},
+};
+use fundbond_protocol::FieldProblem;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::{
+    routes::Rival,
+    seen::{Detail, Rollout, Seen},
+};
+
+/// How far the operator came with a FundCluster. Only [`Applied`] can be ready, and only who has applied everything has one.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// It is as it was, by request.
+    Paused,
+    /// The spec cannot be.
+    Invalid(Vec<FieldProblem>),
+    /// The server does not take what the spec asks for.
+    Refused(String),
+    /// The server has everything.
+    Applied(Applied),
+}
+
+/// The word that the server has all that was wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Applied {
+    /// The Deployments that have to serve.
+    pub(crate) deployments: Vec<Box<str>>,
+    /// How often the route had changed.
+    pub(crate) route: i64,
+}
+
+/// A condition without what it was before.
+struct Word {
+    about: &'static str,
+    is: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+impl Word {
+    fn new(about: &'static str, is: Option<bool>, reason: &'static str, message: impl Into<String>) -> Self {
+        let is = is.map_or("Unknown", |is| if is { "True" } else { "False" });
+        Self { about, is, reason, message: message.into() }
+    }
+}
+
+/// The status of `cluster`, which stands so, whose children were `seen`.
+pub(crate) fn status(
+    cluster: &FundCluster,
+    standing: &Standing,
+    seen: &[Seen],
+    rival: Option<&Rival>,
+    now: Timestamp,
+) -> FundClusterStatus {
+    let before = cluster.status.clone().unwrap_or_default();
+    let counts = counts(seen);
+    let generation = cluster.metadata.generation;
+    let words = words(&before, generation, standing, seen, &counts, rival);
+    let gateways = match standing {
+        Standing::Applied(applied) if rival.is_none() => {
+            Some(GatewayAcknowledgement { generation: applied.route, acknowledged: 0, gateways: 0 })
+        }
+        _ => before.gateways.clone(),
+    };
+    FundClusterStatus {
+        observed_generation: generation,
+        conditions: words.into_iter().map(|word| condition_of(word, &before, generation, now)).collect(),
+        pods: counts,
+        selector: Some(fundbond_desired::pod_selector(cluster)),
+        streams: before.streams,
+        leader: before.leader,
+        gateways,
+    }
+}
+
+/// Whether `after` says anything else than `before`. Conditions of others are theirs.
+pub(crate) fn differs(before: Option<&FundClusterStatus>, after: &FundClusterStatus) -> bool {
+    let Some(before) = before else { return true };
+    let mut before = before.clone();
+    before.conditions.retain(|condition| OWN.contains(&condition.type_.as_str()));
+    before.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    let mut after = after.clone();
+    after.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    before != after
+}
+
+/// The conditions that the operator says.
+const OWN: [&str; 7] = [
+    condition::READY,
+    condition::PROGRESSING,
+    condition::DEGRADED,
+    condition::PAUSED,
+    condition::ROUTES_PROGRAMMED,
+    condition::RECONCILING,
+    condition::STALLED,
+];
+
+fn counts(seen: &[Seen]) -> PodCounts {
+    let mut counts = PodCounts::default();
+    for rollout in rollouts(seen).filter(|rollout| rollout.pods) {
+        counts.desired += rollout.wanted;
+        counts.ready += rollout.ready;
+        counts.updated += rollout.updated;
+    }
+    counts.summary = Some(format!("{}/{}", counts.ready, counts.desired));
+    counts
+}
+
+fn rollouts(seen: &[Seen]) -> impl Iterator<Item = &Rollout> {
+    seen.iter().filter_map(|seen| match &seen.detail {
+        Detail::Rollout(rollout) => Some(&**rollout),
+        _ => None,
+    })
+}
+
+fn words(
+    before: &FundClusterStatus,
+    generation: Option<i64>,
+    standing: &Standing,
+    seen: &[Seen],
+    counts: &PodCounts,
+    rival: Option<&Rival>,
+) -> Vec<Word> {
+    let paused = match standing {
+        Standing::Paused => Word::new(condition::PAUSED, Some(true), "Asked", "spec.paused is true: nothing is changed"),
+        _ => Word::new(condition::PAUSED, Some(false), "NotAsked", ""),
+    };
+    let stuck = |reason, message: &str| {
+        vec![
+            Word::new(condition::READY, Some(false), reason, message),
+            Word::new(condition::PROGRESSING, Some(false), reason, message),
+            Word::new(condition::STALLED, Some(true), reason, message),
+        ]
+    };
+    let mut words = match standing {
+        Standing::Paused => {
+            let was = before.conditions.iter().find(|condition| condition.type_ == condition::READY);
+            let ready = match was.map(|was| was.status.as_str()) {
+                Some("True") => Some(true),
+                Some("False") => Some(false),
+                _ => None,
+            };
+            vec![
+                Word::new(condition::READY, ready, "Paused", "as it was when it was paused"),
+                Word::new(condition::PROGRESSING, Some(false), "Paused", ""),
+            ]
+        }
+        Standing::Invalid(problems) => {
+            let problems: Vec<_> = problems.iter().map(|problem| match problem.field.as_str() {
+                "" => problem.message.clone(),
+                field => format!("{field}: {}", problem.message),
+            }).collect();
+            stuck("InvalidSpec", &problems.join("; "))
+        }
+        Standing::Refused(why) => stuck("Refused", why),
+        Standing::Applied(_) if rival.is_some() => {
+            let message = rival.map(conflict).unwrap_or_default();
+            stuck("RouteConflict", &message)
+        }
+        Standing::Applied(applied) => {
+            let served = before.observed_generation == generation
+                && before.conditions.iter().any(|before| {
+                    let told = [condition::READY, condition::DEGRADED];
+                    told.contains(&before.type_.as_str()) && before.status == "True"
+                });
+            serving(applied, seen, counts, served)
+        }
+    };
+    if !words.iter().any(|word| word.about == condition::DEGRADED) {
+        let failing = rollouts(seen).find_map(|rollout| rollout.failure.as_deref());
+        words.push(match failing {
+            Some(failure) => Word::new(condition::DEGRADED, Some(true), "PodsFailing", failure),
+            None => Word::new(condition::DEGRADED, Some(false), "AsExpected", ""),
+        });
+    }
+    words.push(match (standing, rival) {
+        (_, Some(rival)) => {
+            Word::new(condition::ROUTES_PROGRAMMED, Some(false), "RouteConflict", conflict(rival))
+        }
+        (Standing::Applied(_) | Standing::Paused, None) => {
+            Word::new(condition::ROUTES_PROGRAMMED, None, "NoGateways", "no gateway says which routes it has")
+        }
+        (_, None) => Word::new(condition::ROUTES_PROGRAMMED, None, "NotApplied", "the route is as it was"),
+    });
+    words.push(paused);
+    words
+}
+
+fn conflict(rival: &Rival) -> String {
+    format!(
+        "`{}` already leads to FundCluster {}, which is older: delete one of the two, or give this one another route",
+        rival.asset, rival.key
+    )
+}
+
+/// What the pods say, once the server has everything.
+fn serving(applied: &Applied, seen: &[Seen], counts: &PodCounts, served: bool) -> Vec<Word> {
+    let of = |name: &str| {
+        let found = seen.iter().find(|seen| seen.kind == crate::kinds::Kind::Deployment && *seen.name == *name);
+        found.and_then(|seen| match &seen.detail {
+            Detail::Rollout(rollout) => Some(&**rollout),
+            _ => None,
+        })
+    };
+    let deployments: Vec<_> = applied.deployments.iter().map(|name| of(name)).collect();
+    let PodCounts { desired, ready, updated, .. } = counts;
+    if let Some(failure) = deployments.iter().flatten().find_map(|rollout| rollout.failure.as_deref()) {
+        return vec![
+            Word::new(condition::READY, Some(false), "PodsFailing", failure),
+            Word::new(condition::PROGRESSING, Some(false), "PodsFailing", failure),
+            Word::new(condition::DEGRADED, Some(true), "PodsFailing", failure),
+            Word::new(condition::STALLED, Some(true), "PodsFailing", failure),
+        ];
+    }
+    if deployments.iter().all(|rollout| rollout.is_some_and(Rollout::is_done)) {
+        let message = format!("{ready} of {desired} pods are ready");
+        return vec![
+            Word::new(condition::READY, Some(true), "AllReady", message),
+            Word::new(condition::PROGRESSING, Some(false), "Done", ""),
+        ];
+    }
+    let newest = deployments.iter().all(|rollout| {
+        rollout.is_some_and(|rollout| rollout.observed >= rollout.generation && rollout.updated >= rollout.wanted)
+    });
+    if served && newest {
+        // It was all there, and some of it has gone.
+        let message = format!("{ready} of {desired} pods are ready, or the proxy is short of some");
+        return vec![
+            Word::new(condition::READY, Some(false), "PodsMissing", message.clone()),
+            Word::new(condition::PROGRESSING, Some(false), "PodsMissing", ""),
+            Word::new(condition::DEGRADED, Some(true), "PodsMissing", message),
+        ];
+    }
+    let message = format!("{ready} of {desired} pods are ready, {updated} of them of the newest spec or starting");
+    vec![
+        Word::new(condition::READY, Some(false), "PodsStarting", message.clone()),
+        Word::new(condition::PROGRESSING, Some(true), "PodsStarting", message.clone()),
+        Word::new(condition::RECONCILING, Some(true), "PodsStarting", message),
+    ]
+}
+
+fn condition_of(word: Word, before: &FundClusterStatus, generation: Option<i64>, now: Timestamp) -> Condition {
+    let was = before.conditions.iter().find(|before| before.type_ == word.about && before.status == word.is);
+    // To the second, as the server keeps it: otherwise it would never be what was written.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Condition {
+        type_: word.about.to_owned(),
+        status: word.is.to_owned(),
+        reason: word.reason.to_owned(),
+        message: word.message,
+        observed_generation: generation,
+        last_transition_time: was.map_or(Time(now), |was| was.last_transition_time.clone()),
+    }
+}

@@ -1,0 +1,63 @@
+//! A child as it is to be, ready to be sent.
+
+use fundbond_desired::Child;
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::kinds::Kind;
+
+/// The annotation that says what was applied: a digest of it.
+pub(crate) const DIGEST: &str = "fundbond.dev/applied";
+
+/// A child as it is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    pub(crate) kind: Kind,
+    pub(crate) name: Box<str>,
+    /// All of it, with the digest as an annotation.
+    pub(crate) value: Value,
+    /// Of everything that is said, but for a route's own count of its changes.
+    pub(crate) digest: u64,
+}
+
+impl Wanted {
+    pub(crate) fn of(child: &Child) -> Self {
+        let kind = Kind::of(child);
+        let mut value = child.to_value();
+        let digest = digest(kind, &value);
+        value["metadata"]["annotations"][DIGEST] = format!("{digest:016x}").into();
+        Self { kind, name: child.name().into(), value, digest }
+    }
+
+    /// The same, for the server to refuse unless it is this writing that it changes.
+    pub(crate) fn over(&self, uid: &str, version: u64) -> Value {
+        let mut value = self.value.clone();
+        value["metadata"]["uid"] = uid.into();
+        // 0 is no writing: the server counts in a way that is not known here.
+        if version != 0 {
+            value["metadata"]["resourceVersion"] = version.to_string().into();
+        }
+        value
+    }
+
+    /// As the client wants to have it.
+    pub(crate) fn object(value: Value) -> Result<DynamicObject, serde_json::Error> {
+        serde_json::from_value(value)
+    }
+}
+
+fn digest(kind: Kind, value: &Value) -> u64 {
+    let text = match (kind, value) {
+        (Kind::GatewayRoute, value) => {
+            let mut value = value.clone();
+            if let Some(spec) = value["spec"].as_object_mut() {
+                spec.remove("generation");
+            }
+            value.to_string()
+        }
+        (_, value) => value.to_string(),
+    };
+    let digest = blake3::hash(text.as_bytes());
+    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
