@@ -29,7 +29,8 @@ impl std::fmt::Debug for Announcer {
 impl Announcer {
     /// In the name of this operator.
     pub(crate) fn new(client: Client, instance: &str) -> Self {
-        let reporter = Reporter { controller: labels::OPERATOR.to_owned(), instance: Some(instance.to_owned()) };
+        let reporter =
+            Reporter { controller: labels::OPERATOR.to_owned(), instance: Some(instance.to_owned()) };
         Self(Recorder::new(client, reporter))
     }
 
@@ -60,10 +61,8 @@ fn news(before: Option<&FundClusterStatus>, after: &FundClusterStatus) -> Option
         return None;
     }
     let worries = ["InvalidSpec", "Refused", "RouteConflict", "PodsFailing", "PodsMissing"];
-    let type_ = match worries.contains(&ready.reason.as_str()) {
-        true => EventType::Warning,
-        false => EventType::Normal,
-    };
+    let worries = worries.contains(&ready.reason.as_str());
+    let type_ = if worries { EventType::Warning } else { EventType::Normal };
     let mut note = ready.message.clone();
     let end = (0..=NOTE.min(note.len())).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
     note.truncate(end);

@@ -55,7 +55,12 @@ impl Server {
     }
 
     /// A child as it is now.
-    pub(crate) async fn child(&self, kind: Kind, namespace: &str, name: &str) -> Result<Option<Whole>, Failure> {
+    pub(crate) async fn child(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Whole>, Failure> {
         let api = self.api::<Whole>(namespace, kind.resource());
         in_time(api.get_opt(name)).await
     }

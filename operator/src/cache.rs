@@ -149,7 +149,8 @@ impl Cache {
         let mut state = self.state();
         let key = Key::of(&object.metadata);
         let version = version(&object.metadata);
-        let known = state.entries.get(&key).and_then(|entry| entry.cluster.as_ref()).map(|known| known.version);
+        let known =
+            state.entries.get(&key).and_then(|entry| entry.cluster.as_ref()).map(|known| known.version);
         if known.unwrap_or(state.watches[watch.0].told) >= version {
             return Vec::new();
         }
@@ -233,9 +234,8 @@ impl Cache {
         state.told(watch, told);
         let key = Key::of_child(&object.metadata)?;
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let gone = |seen: &Seen| {
-            seen.kind == kind && *seen.name == *name && (seen.version <= told || told == 0)
-        };
+        let gone =
+            |seen: &Seen| seen.kind == kind && *seen.name == *name && (seen.version <= told || told == 0);
         state.drop_child(&key, gone)
     }
 
@@ -331,3 +331,6 @@ impl Entry {
         self.children.iter_mut().find(|(_, seen)| seen.kind == kind && *seen.name == *name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ use fundbond_lease::{
     kubernetes::{Kubernetes, NoKubernetes},
     names::Namespace,
 };
+use fundbond_service_runtime::config::host_name;
 use kube::{Config as Access, client::ClientBuilder};
-use tower::{Layer as _, ServiceBuilder};
 
 use crate::{config::Config, fence::Fence, operator::Surroundings};
 
@@ -72,8 +72,4 @@ fn identity(config: &Config) -> Result<String, NoSurroundings> {
     let mut nonce = [0; 4];
     getrandom::fill(&mut nonce).map_err(|error| NoSurroundings::Random(error.into()))?;
     Ok(format!("{host}_{:08x}", u32::from_be_bytes(nonce)))
-}
-
-fn host_name() -> std::io::Result<String> {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned())
 }

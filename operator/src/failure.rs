@@ -112,7 +112,8 @@ mod tests {
             (500, json!({}), "unreachable"),
             (504, json!({}), "unreachable"),
         ] {
-            let status = json!({"status": "Failure", "code": code, "message": "m", "reason": "r", "details": details});
+            let status =
+                json!({"status": "Failure", "code": code, "message": "m", "reason": "r", "details": details});
             assert_eq!(kind(status), expected, "{code}");
         }
     }
@@ -120,7 +121,8 @@ mod tests {
     #[test]
     fn a_server_that_wants_peace_says_for_how_long() {
         let status = json!({"status": "Failure", "code": 429, "details": {"retryAfterSeconds": 7}});
-        let failure = Failure::from(kube::Error::Api(serde_json::from_value::<Status>(status).unwrap().boxed()));
+        let failure =
+            Failure::from(kube::Error::Api(serde_json::from_value::<Status>(status).unwrap().boxed()));
         assert!(matches!(failure, Failure::Unreachable { again: Some(again), .. } if again.as_secs() == 7));
     }
 }

@@ -32,7 +32,9 @@ impl Fence {
     }
 
     fn is_open(&self) -> bool {
-        self.0.get().is_some_and(|leadership| leadership.borrow().is_some_and(|leadership| leadership.holds()))
+        self.0
+            .get()
+            .is_some_and(|leadership| leadership.borrow().is_some_and(|leadership| leadership.holds()))
     }
 }
 

@@ -138,9 +138,8 @@ fn forget_owner(tree: &mut Value) {
     let owners = tree.get_mut("f:metadata").and_then(|head| head.get_mut("f:ownerReferences"));
     if let Some(Value::Object(owners)) = owners {
         let kept: BTreeMap<String, Value> = std::mem::take(owners).into_iter().collect();
-        owners.extend(kept.into_iter().map(|(branch, tree)| match branch.starts_with("k:") {
-            true => (format!("k:{{\"uid\":\"{ANY}\"}}"), tree),
-            false => (branch, tree),
+        owners.extend(kept.into_iter().map(|(branch, tree)| {
+            if branch.starts_with("k:") { (format!("k:{{\"uid\":\"{ANY}\"}}"), tree) } else { (branch, tree) }
         }));
     }
 }
@@ -246,7 +245,9 @@ mod tests {
     #[test]
     fn objects_of_one_shape_share_their_books_until_nobody_needs_them() {
         let mut books = Books::default();
-        let owned = |uid: &str| entry(json!({"f:metadata": {"f:ownerReferences": {format!("k:{{\"uid\":\"{uid}\"}}"): {}}}}));
+        let owned = |uid: &str| {
+            entry(json!({"f:metadata": {"f:ownerReferences": {format!("k:{{\"uid\":\"{uid}\"}}"): {}}}}))
+        };
         let (one, two) = (books.applied(&[owned("1")]).unwrap(), books.applied(&[owned("2")]).unwrap());
         assert!(one.same(&two));
         drop((one, two));

@@ -25,6 +25,8 @@ pub mod config;
 mod failure;
 pub mod fence;
 mod fields;
+#[cfg(test)]
+mod fixtures;
 pub mod kinds;
 mod leader;
 mod metrics;

@@ -159,7 +159,11 @@ impl Operator {
         for watch in watches {
             let (queue, leader) = (core.queue.clone(), leader.clone());
             // Who does not lead has nothing to do. Who begins to lead looks at everything.
-            watching.spawn(watch.run(move |key| if leader.leads() { queue.add(key) }));
+            watching.spawn(watch.run(move |key| {
+                if leader.leads() {
+                    queue.add(key);
+                }
+            }));
         }
         let mut working = JoinSet::new();
         working.spawn(core.clone().begin(leader.clone(), health, shutdown.clone()));
@@ -250,7 +254,7 @@ impl Core {
         let time = began.elapsed();
         match result {
             Ok(next) => {
-                self.metrics.reconciled("done", time);
+                self.metrics.reconciled(if next == Next::Waits { "waits" } else { "done" }, time);
                 self.queue.succeeded(key);
                 if let Next::After(delay) = next {
                     self.queue.add_after(key.clone(), delay);

@@ -1,7 +1,7 @@
 //! What is to be written so that a FundCluster's children are as they should be. Decides, and does nothing.
 
-use fundbond_desired::{Child, Site};
 use fundbond_crds::FundCluster;
+use fundbond_desired::{Child, Site};
 
 use crate::{
     kinds::Kind,
@@ -54,7 +54,8 @@ pub(crate) fn plan(
     let route = count.max().unwrap_or_default().max(routed);
     let mut wanted = wanted(cluster, site, route.max(1), without_route);
     let changed = wanted.iter().any(|wanted| {
-        wanted.kind == Kind::GatewayRoute && find(seen, wanted).is_none_or(|seen| !is_right(seen, wanted, uid))
+        wanted.kind == Kind::GatewayRoute
+            && find(seen, wanted).is_none_or(|seen| !is_right(seen, wanted, uid))
     });
     let route = if changed { route + 1 } else { route };
     if changed {
@@ -81,14 +82,16 @@ pub(crate) fn plan(
     }
     let is_wanted = |seen: &Seen| wanted.iter().any(|wanted| is(seen, wanted));
     // Last, so that nothing leaves before what comes in its place is asked for.
-    plan.steps.extend(seen.iter().filter(|seen| !seen.leaving && seen.is_own() && !is_wanted(seen)).map(delete));
+    plan.steps
+        .extend(seen.iter().filter(|seen| !seen.leaving && seen.is_own() && !is_wanted(seen)).map(delete));
     plan.wanted = wanted;
     plan
 }
 
 fn wanted(cluster: &FundCluster, site: &Site, route: i64, without_route: bool) -> Vec<Wanted> {
     let children = fundbond_desired::children(cluster, site, route);
-    let children = children.iter().filter(|child| !(without_route && matches!(child, Child::GatewayRoute(_))));
+    let children =
+        children.iter().filter(|child| !(without_route && matches!(child, Child::GatewayRoute(_))));
     children.map(Wanted::of).collect()
 }
 
@@ -127,3 +130,6 @@ fn update(seen: &Seen, wanted: Wanted) -> Step {
 pub(crate) fn delete(seen: &Seen) -> Step {
     Step::Delete { kind: seen.kind, name: seen.name.clone(), uid: seen.uid.clone(), version: seen.version }
 }
+
+#[cfg(test)]
+mod tests;

@@ -236,10 +236,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn everybody_who_waits_gets_something() {
         let queue = std::sync::Arc::new(Queue::default());
-        let takers: Vec<_> = (0..3).map(|_| tokio::spawn({
-            let queue = queue.clone();
-            async move { queue.take().await }
-        })).collect();
+        let takers: Vec<_> = (0..3)
+            .map(|_| {
+                tokio::spawn({
+                    let queue = queue.clone();
+                    async move { queue.take().await }
+                })
+            })
+            .collect();
         tokio::task::yield_now().await;
         for key in 0..3 {
             queue.add(key);

@@ -39,6 +39,8 @@ use crate::{
 pub(crate) enum Next {
     /// Everything is as it should be, or somebody else is to do something and a watch will tell.
     Done,
+    /// The server is deleting something; when it is gone, a watch tells.
+    Waits,
     /// To be looked at again by then.
     After(Duration),
 }
@@ -99,21 +101,26 @@ impl Reconciler {
             Todo::Tell(cluster, standing) => self.tell(key, &cluster, &standing, &touched).await,
             Todo::Apply(cluster, plan) => {
                 let waits = plan.waits;
+                if cfg!(feature = "bug-early-status") {
+                    let standing = Standing::Applied(carry_out::applied(&plan));
+                    self.tell(key, &cluster, &standing, &touched).await?;
+                }
                 let standing = self.carry_out(key, plan).await?;
                 let next = self.tell(key, &cluster, &standing, &touched).await?;
                 if let Standing::Refused(why) = &standing {
                     return Err(Failure::Refused(why.clone()));
                 }
-                if waits {
-                    self.metrics.reconciled("waits", Duration::ZERO);
-                }
-                Ok(next)
+                Ok(if waits { Next::Waits } else { next })
             }
         }
     }
 
     /// The FundCluster as it is now.
-    async fn fresh(&self, key: &Key, touched: &(impl Fn(Key) + Sync)) -> Result<Option<DynamicObject>, Failure> {
+    async fn fresh(
+        &self,
+        key: &Key,
+        touched: &(impl Fn(Key) + Sync),
+    ) -> Result<Option<DynamicObject>, Failure> {
         let fresh = self.server.cluster(key).await?;
         if let Some(fresh) = &fresh {
             self.cache.answered_cluster(self.clusters(key), fresh).into_iter().for_each(touched);
@@ -170,7 +177,8 @@ impl Reconciler {
     ) -> Result<Next, Failure> {
         let known = self.cache.known(key);
         let before = cluster.status.as_ref();
-        let after = status::status(cluster, standing, &known.children, known.rival.as_ref(), Timestamp::now());
+        let after =
+            status::status(cluster, standing, &known.children, known.rival.as_ref(), Timestamp::now());
         if !status::differs(before, &after) {
             return Ok(Next::Done);
         }
@@ -208,8 +216,10 @@ impl Reconciler {
 fn unreadable(object: &DynamicObject) -> FundCluster {
     let mut cluster = FundCluster::new(
         object.metadata.name.as_deref().unwrap_or_default(),
-        serde_json::from_value(serde_json::json!({"route": {"value": "none"}, "redis": {"url": "redis://none"}}))
-            .expect("the smallest spec"),
+        serde_json::from_value(
+            serde_json::json!({"route": {"value": "none"}, "redis": {"url": "redis://none"}}),
+        )
+        .expect("the smallest spec"),
     );
     cluster.metadata = object.metadata.clone();
     cluster.spec.paused = object.data["spec"]["paused"] == true;

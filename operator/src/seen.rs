@@ -35,10 +35,7 @@ impl Key {
 
     /// That of a FundCluster.
     pub(crate) fn of(meta: &ObjectMeta) -> Self {
-        Self::new(
-            meta.namespace.as_deref().unwrap_or_default(),
-            meta.name.as_deref().unwrap_or_default(),
-        )
+        Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
     }
 
     /// Whose child an object is: its controller's, or that of its label where somebody took the controller away.

@@ -128,7 +128,9 @@ fn words(
     rival: Option<&Rival>,
 ) -> Vec<Word> {
     let paused = match standing {
-        Standing::Paused => Word::new(condition::PAUSED, Some(true), "Asked", "spec.paused is true: nothing is changed"),
+        Standing::Paused => {
+            Word::new(condition::PAUSED, Some(true), "Asked", "spec.paused is true: nothing is changed")
+        }
         _ => Word::new(condition::PAUSED, Some(false), "NotAsked", ""),
     };
     let stuck = |reason, message: &str| {
@@ -152,10 +154,13 @@ fn words(
             ]
         }
         Standing::Invalid(problems) => {
-            let problems: Vec<_> = problems.iter().map(|problem| match problem.field.as_str() {
-                "" => problem.message.clone(),
-                field => format!("{field}: {}", problem.message),
-            }).collect();
+            let problems: Vec<_> = problems
+                .iter()
+                .map(|problem| match problem.field.as_str() {
+                    "" => problem.message.clone(),
+                    field => format!("{field}: {}", problem.message),
+                })
+                .collect();
             stuck("InvalidSpec", &problems.join("; "))
         }
         Standing::Refused(why) => stuck("Refused", why),
@@ -202,7 +207,8 @@ fn conflict(rival: &Rival) -> String {
 /// What the pods say, once the server has everything.
 fn serving(applied: &Applied, seen: &[Seen], counts: &PodCounts, served: bool) -> Vec<Word> {
     let of = |name: &str| {
-        let found = seen.iter().find(|seen| seen.kind == crate::kinds::Kind::Deployment && *seen.name == *name);
+        let found =
+            seen.iter().find(|seen| seen.kind == crate::kinds::Kind::Deployment && *seen.name == *name);
         found.and_then(|seen| match &seen.detail {
             Detail::Rollout(rollout) => Some(&**rollout),
             _ => None,
@@ -226,7 +232,9 @@ fn serving(applied: &Applied, seen: &[Seen], counts: &PodCounts, served: bool) -
         ];
     }
     let newest = deployments.iter().all(|rollout| {
-        rollout.is_some_and(|rollout| rollout.observed >= rollout.generation && rollout.updated >= rollout.wanted)
+        rollout.is_some_and(|rollout| {
+            rollout.observed >= rollout.generation && rollout.updated >= rollout.wanted
+        })
     });
     if served && newest {
         // It was all there, and some of it has gone.
@@ -237,7 +245,8 @@ fn serving(applied: &Applied, seen: &[Seen], counts: &PodCounts, served: bool) -
             Word::new(condition::DEGRADED, Some(true), "PodsMissing", message),
         ];
     }
-    let message = format!("{ready} of {desired} pods are ready, {updated} of them of the newest spec or starting");
+    let message =
+        format!("{ready} of {desired} pods are ready, {updated} of them of the newest spec or starting");
     vec![
         Word::new(condition::READY, Some(false), "PodsStarting", message.clone()),
         Word::new(condition::PROGRESSING, Some(true), "PodsStarting", message.clone()),
@@ -245,7 +254,12 @@ fn serving(applied: &Applied, seen: &[Seen], counts: &PodCounts, served: bool) -
     ]
 }
 
-fn condition_of(word: Word, before: &FundClusterStatus, generation: Option<i64>, now: Timestamp) -> Condition {
+fn condition_of(
+    word: Word,
+    before: &FundClusterStatus,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
     let was = before.conditions.iter().find(|before| before.type_ == word.about && before.status == word.is);
     // To the second, as the server keeps it: otherwise it would never be what was written.
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -258,3 +272,6 @@ fn condition_of(word: Word, before: &FundClusterStatus, generation: Option<i64>,
         last_transition_time: was.map_or(Time(now), |was| was.last_transition_time.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! A child as it is to be, ready to be sent.
 
 use fundbond_desired::Child;
-use kube::api::DynamicObject;
 use serde_json::Value;
 
 use crate::kinds::Kind;
@@ -39,11 +38,6 @@ impl Wanted {
         }
         value
     }
-
-    /// As the client wants to have it.
-    pub(crate) fn object(value: Value) -> Result<DynamicObject, serde_json::Error> {
-        serde_json::from_value(value)
-    }
 }
 
 fn digest(kind: Kind, value: &Value) -> u64 {
@@ -58,6 +52,5 @@ fn digest(kind: Kind, value: &Value) -> u64 {
         (_, value) => value.to_string(),
     };
     let digest = blake3::hash(text.as_bytes());
-    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    u64::from_be_bytes(*digest.as_bytes().first_chunk().expect("a digest has 32 bytes"))
 }

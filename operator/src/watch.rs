@@ -5,18 +5,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use fundbond_crds::labels;
+use fundbond_service_runtime::exit::chain;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
-    core::DynamicResourceScope,
+    core::{DynamicResourceScope, PartialObjectMeta},
     runtime::watcher::{self, Event},
 };
 use rand::RngExt as _;
-use fundbond_crds::labels;
-use fundbond_service_runtime::exit::chain;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     backoff,
@@ -31,7 +31,7 @@ use crate::{
 const WATCH_SECONDS: u32 = 200;
 
 /// A page of a list that takes longer is asked for again.
-const PAGE: Duration = Duration::from_secs(60);
+const PAGE: Duration = Duration::from_mins(1);
 
 /// Everything is listed anew so often, or up to half as often again.
 const ANEW: Duration = Duration::from_mins(10);
@@ -83,10 +83,8 @@ impl Watch {
             let mut listing = true;
             while Instant::now() < anew {
                 // While it lists, something comes all the time; afterwards only what happens.
-                let next = match listing {
-                    true => timeout(PAGE, events.next()).await,
-                    false => timeout_at(anew, events.next()).await,
-                };
+                let until = if listing { Instant::now() + PAGE } else { anew };
+                let next = timeout_at(until, events.next()).await;
                 match next {
                     Ok(Some(Ok(told))) => {
                         if !matches!(told, Told::ListBegins) {
@@ -103,13 +101,12 @@ impl Watch {
                         self.failed(&mut failures, &chain(&error));
                         sleep(backoff::watching(failures)).await;
                     }
-                    Ok(None) => break,
                     Err(_) if listing => {
                         self.failed(&mut failures, "a list does not go on");
                         sleep(backoff::watching(failures)).await;
                         break;
                     }
-                    Err(_) => break,
+                    Ok(None) | Err(_) => break,
                 }
             }
         }
@@ -166,7 +163,10 @@ impl Watch {
                 told(children, child)
             }
             Subject::Children(_) => {
-                let heads = watcher::metadata_watcher(self.api::<DynamicObject>(), config.labels(&selector));
+                let heads = watcher::watcher(
+                    self.api::<PartialObjectMeta<DynamicObject>>(),
+                    config.labels(&selector),
+                );
                 told(heads, |head, listed| child(head.into(), listed))
             }
         }

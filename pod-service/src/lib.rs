@@ -300,8 +300,6 @@ async fn watch_gauges(pod: Arc<Pod>) {
 }
 
 fn host_name() -> String {
-    // The kernel's own file: no crate, no libc. An unnamed host still gets a legal id.
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_default()
+    // An unnamed host still gets a legal id.
+    fundbond_service_runtime::config::host_name().unwrap_or_default()
 }

@@ -41,6 +41,15 @@ pub async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener
     TcpListener::bind(address).await.map_err(|source| BindError { what, address, source })
 }
 
+/// The name of this machine; in a pod, the pod's.
+///
+/// # Errors
+/// The system does not say it.
+pub fn host_name() -> std::io::Result<String> {
+    // The kernel's own file: no crate, no libc.
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned())
+}
+
 /// The admin port: the one asked for, else service port + 10000; 0 (any) for a service port of 0 and where
 /// the sum is no port.
 pub fn admin_port(service: u16, asked: Option<u16>) -> u16 {

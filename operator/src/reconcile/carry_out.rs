@@ -15,6 +15,7 @@ impl Reconciler {
     /// while something is missing that may have to take its place.
     pub(super) async fn carry_out(&self, key: &Key, plan: Plan) -> Result<Standing, Failure> {
         let mut refused = Vec::new();
+        let applied = applied(&plan);
         for step in plan.steps {
             let (kind, name) = step.subject();
             if matches!(step, Step::Delete { .. }) && !refused.is_empty() {
@@ -29,9 +30,7 @@ impl Reconciler {
         if !refused.is_empty() {
             return Ok(Standing::Refused(refused.join("; ")));
         }
-        let deployments = plan.wanted.iter().filter(|wanted| wanted.kind == Kind::Deployment);
-        let deployments = deployments.map(|wanted| wanted.name.clone()).collect();
-        Ok(Standing::Applied(Applied { deployments, route: plan.route }))
+        Ok(Standing::Applied(applied))
     }
 
     async fn step(&self, key: &Key, step: Step) -> Result<(), Failure> {
@@ -39,8 +38,7 @@ impl Reconciler {
             Step::Create(wanted) => self.create(key, &wanted).await,
             Step::Update { wanted, uid, version } => self.update(key, &wanted, &uid, version).await,
             Step::HandOver { wanted, uid, version, replicas } => {
-                let held =
-                    self.server.hand_over(&key.namespace, &wanted.name, &uid, version, replicas).await;
+                let held = self.server.hand_over(&key.namespace, &wanted.name, &uid, version, replicas).await;
                 let held = self.answered(key, wanted.kind, &wanted.name, held).await?;
                 self.update(key, &wanted, &uid, held.version).await
             }
@@ -146,6 +144,12 @@ impl Reconciler {
             Err(failure) => self.answered(key, kind, name, Err(failure)).await.map(drop),
         }
     }
+}
+
+/// What can be said once every step of the plan is done.
+pub(super) fn applied(plan: &Plan) -> Applied {
+    let deployments = plan.wanted.iter().filter(|wanted| wanted.kind == Kind::Deployment);
+    Applied { deployments: deployments.map(|wanted| wanted.name.clone()).collect(), route: plan.route }
 }
 
 fn taken(kind: Kind) -> Failure {

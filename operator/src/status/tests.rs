@@ -1,0 +1,143 @@
+use serde_json::json;
+
+use super::*;
+use crate::{
+    fixtures::{applied, cluster, done, site},
+    plan::plan,
+    routes::Asset,
+    seen::Key,
+};
+
+/// A FundCluster, and what is seen of its children at the start.
+fn start() -> (FundCluster, Vec<Seen>, Standing) {
+    let cluster = cluster(&json!({"pods": {"replicas": 3}}));
+    let plan = plan(&cluster, &site(), &[], 0, false);
+    let seen = plan.wanted.iter().map(|wanted| applied(wanted, 1)).collect();
+    let deployments = vec!["desk-pods".into(), "desk-proxy".into()];
+    (cluster, seen, Standing::Applied(Applied { deployments, route: 1 }))
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn condition<'a>(status: &'a FundClusterStatus, about: &str) -> Option<(&'a str, &'a str)> {
+    let found = status.conditions.iter().find(|condition| condition.type_ == about)?;
+    Some((&found.status, &found.reason))
+}
+
+fn pods(seen: &mut [Seen]) -> &mut Rollout {
+    let found = seen.iter_mut().find_map(|seen| match &mut seen.detail {
+        Detail::Rollout(rollout) if rollout.pods => Some(&mut **rollout),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+#[test]
+fn it_is_ready_once_everything_serves() {
+    let (cluster, mut seen, standing) = start();
+    let starting = status(&cluster, &standing, &seen, None, at(1));
+    assert_eq!(condition(&starting, "Ready"), Some(("False", "PodsStarting")));
+    assert_eq!(condition(&starting, "Reconciling"), Some(("True", "PodsStarting")));
+    done(&mut seen);
+    let ready = status(&cluster, &standing, &seen, None, at(1));
+    assert_eq!(condition(&ready, "Ready"), Some(("True", "AllReady")));
+    assert_eq!((condition(&ready, "Reconciling"), condition(&ready, "Stalled")), (None, None));
+    assert_eq!((ready.pods.summary.as_deref(), ready.observed_generation), (Some("3/3"), Some(1)));
+    assert!(ready.selector.unwrap().contains("app.kubernetes.io/component=pods"));
+}
+
+#[test]
+fn nothing_is_said_twice_and_no_time_ticks() {
+    let (mut cluster, mut seen, standing) = start();
+    done(&mut seen);
+    let first = status(&cluster, &standing, &seen, None, at(1));
+    assert!(differs(None, &first));
+    cluster.status = Some(first.clone());
+    let second = status(&cluster, &standing, &seen, None, at(999));
+    assert!(!differs(Some(&first), &second));
+    // Somebody else's word is not ours to compare.
+    let mut theirs = first.clone();
+    theirs.conditions.push(Condition { type_: "Audited".into(), ..first.conditions[0].clone() });
+    assert!(!differs(Some(&theirs), &second));
+}
+
+#[test]
+fn a_condition_that_turns_says_when() {
+    let (mut cluster, mut seen, standing) = start();
+    cluster.status = Some(status(&cluster, &standing, &seen, None, at(1)));
+    done(&mut seen);
+    let ready = status(&cluster, &standing, &seen, None, at(50));
+    let turned = |about: &str| {
+        let found = ready.conditions.iter().find(|condition| condition.type_ == about).unwrap();
+        found.last_transition_time.0.as_second()
+    };
+    assert_eq!((turned("Ready"), turned("Degraded")), (50, 1));
+}
+
+#[test]
+fn pods_that_go_missing_are_no_rollout() {
+    let (mut cluster, mut seen, standing) = start();
+    done(&mut seen);
+    cluster.status = Some(status(&cluster, &standing, &seen, None, at(1)));
+    pods(&mut seen).available = 2;
+    pods(&mut seen).ready = 2;
+    let missing = status(&cluster, &standing, &seen, None, at(2));
+    assert_eq!(condition(&missing, "Degraded"), Some(("True", "PodsMissing")));
+    assert_eq!(condition(&missing, "Progressing"), Some(("False", "PodsMissing")));
+    cluster.status = Some(missing);
+    let still = status(&cluster, &standing, &seen, None, at(3));
+    assert_eq!(condition(&still, "Degraded"), Some(("True", "PodsMissing")), "it stays so");
+    // A newer spec makes a rollout of it.
+    cluster.metadata.generation = Some(2);
+    let rolling = status(&cluster, &standing, &seen, None, at(4));
+    assert_eq!(condition(&rolling, "Progressing"), Some(("True", "PodsStarting")));
+}
+
+#[test]
+fn pods_that_do_not_come_are_told_with_their_reason() {
+    let (cluster, mut seen, standing) = start();
+    pods(&mut seen).failure = Some("ProgressDeadlineExceeded: too slow".into());
+    let failing = status(&cluster, &standing, &seen, None, at(1));
+    for about in ["Degraded", "Stalled"] {
+        assert_eq!(condition(&failing, about), Some(("True", "PodsFailing")));
+    }
+    assert!(failing.conditions[0].message.contains("too slow"));
+}
+
+#[test]
+fn a_rival_is_named() {
+    let (cluster, mut seen, standing) = start();
+    done(&mut seen);
+    let asset = Asset::Value { header: "x-cluster-route".into(), value: "desk".into() };
+    let rival = Rival { key: Key::new("funds", "elder"), asset };
+    let conflict = status(&cluster, &standing, &seen, Some(&rival), at(1));
+    assert_eq!(condition(&conflict, "Ready"), Some(("False", "RouteConflict")));
+    assert_eq!(condition(&conflict, "RoutesProgrammed"), Some(("False", "RouteConflict")));
+    let said = &conflict.conditions[0].message;
+    assert!(said.contains("funds/elder") && said.contains("x-cluster-route: desk"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_a_spec_is_named_and_the_pods_stay() {
+    let (cluster, mut seen, _) = start();
+    done(&mut seen);
+    let problem = FieldProblem { field: "spec.pods".into(), message: "must be so".into() };
+    let invalid = status(&cluster, &Standing::Invalid(vec![problem]), &seen, None, at(1));
+    assert_eq!(condition(&invalid, "Ready"), Some(("False", "InvalidSpec")));
+    assert_eq!(invalid.conditions[0].message, "spec.pods: must be so");
+    assert_eq!(invalid.pods.ready, 3);
+}
+
+#[test]
+fn a_pause_leaves_the_word_on_readiness_as_it_was() {
+    let (mut cluster, mut seen, standing) = start();
+    let unknown = status(&cluster, &Standing::Paused, &[], None, at(1));
+    assert_eq!(condition(&unknown, "Ready"), Some(("Unknown", "Paused")));
+    done(&mut seen);
+    cluster.status = Some(status(&cluster, &standing, &seen, None, at(1)));
+    let paused = status(&cluster, &Standing::Paused, &seen, None, at(2));
+    assert_eq!(condition(&paused, "Ready"), Some(("True", "Paused")));
+    assert_eq!(condition(&paused, "Paused"), Some(("True", "Asked")));
+}
