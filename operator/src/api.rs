@@ -5,7 +5,10 @@ use std::time::Duration;
 use fundbond_crds::{FundCluster, FundClusterStatus, labels};
 use kube::{
     Api, Client, Resource as _,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
+        ValidationDirective,
+    },
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -62,7 +65,9 @@ impl Server {
         name: &str,
     ) -> Result<Option<Whole>, Failure> {
         let api = self.api::<Whole>(namespace, kind.resource());
-        in_time(api.get_opt(name)).await
+        // By a list of one, which is what the operator may do anyway.
+        let named = ListParams::default().fields(&format!("metadata.name={name}"));
+        in_time(api.list(&named)).await.map(|mut found| found.items.pop())
     }
 
     /// Applies a child. Without `force` nothing is taken from another manager.

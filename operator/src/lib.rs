@@ -34,6 +34,7 @@ mod operator;
 mod plan;
 mod queue;
 mod reconcile;
+pub mod rights;
 mod routes;
 mod seen;
 mod status;
