@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use fundbond_crds::{FundCluster, GatewayRoute};
 use fundbond_operator::rights;
-use fundbond_test_api_server::{Rule, User, shared};
+use fundbond_test_api_server::{Entry, Rule, User, shared};
 use k8s_openapi::api::{
     core::v1::ConfigMap,
     rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject},
@@ -92,7 +92,7 @@ async fn the_operator_does_all_it_may_and_may_all_it_does() {
     operator.stop().await;
 
     let audit = shared().audit();
-    let forbidden: Vec<_> = audit.of(&user).into_iter().filter(|entry| entry.is_forbidden()).collect();
+    let forbidden: Vec<_> = audit.of(&user).into_iter().filter(Entry::is_forbidden).collect();
     assert!(forbidden.is_empty(), "{forbidden:#?}");
     let done = audit.rules(&user);
     let mut may = flat(&rights::everywhere());
