@@ -2,4 +2,6 @@
 
 mod harness;
 mod life;
+mod process;
 mod rights;
+mod trouble;

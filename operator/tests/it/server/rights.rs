@@ -19,23 +19,23 @@ use tokio::time::{Instant, sleep};
 use super::harness::{Desk, Running, eventually, names};
 
 /// A service account of the desk's namespace with exactly what the operator asks for.
-async fn entitled(desk: &Desk) -> User {
+pub(crate) async fn entitled(desk: &Desk, name: &str) -> User {
     let mut rules = rights::everywhere();
     rules.extend(rights::lease("fundbond-operator"));
-    let metadata = || ObjectMeta { name: Some("operator".to_owned()), ..ObjectMeta::default() };
+    let metadata = || ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let role = Role { metadata: metadata(), rules: Some(rules) };
     desk.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
-    let user = shared().service_account(&desk.namespace, "operator").await;
+    let user = shared().service_account(&desk.namespace, name).await;
     let binding = RoleBinding {
         metadata: metadata(),
         role_ref: RoleRef {
             api_group: "rbac.authorization.k8s.io".to_owned(),
             kind: "Role".to_owned(),
-            name: "operator".to_owned(),
+            name: name.to_owned(),
         },
         subjects: Some(vec![Subject {
             kind: "ServiceAccount".to_owned(),
-            name: "operator".to_owned(),
+            name: name.to_owned(),
             namespace: Some(desk.namespace.clone()),
             ..Subject::default()
         }]),
@@ -64,7 +64,7 @@ fn flat(rules: &[PolicyRule]) -> BTreeSet<Rule> {
 #[tokio::test]
 async fn the_operator_does_all_it_may_and_may_all_it_does() {
     let desk = Desk::open_idle(shared()).await;
-    let user = entitled(&desk).await;
+    let user = entitled(&desk, "operator").await;
     let operator = Running::start(&user, &desk.namespace).await;
     let everything = json!({"pods": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4}}});
     desk.create("all", everything).await;
@@ -110,7 +110,7 @@ async fn the_operator_does_all_it_may_and_may_all_it_does() {
 #[tokio::test]
 async fn nothing_is_written_where_nothing_is_to_change() {
     let desk = Desk::open_idle(shared()).await;
-    let user = entitled(&desk).await;
+    let user = entitled(&desk, "operator").await;
     let operator = Running::start(&user, &desk.namespace).await;
     for name in ["one", "two", "three"] {
         desk.create(name, json!({"pods": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4}}})).await;
