@@ -44,8 +44,20 @@ const SUBJECTS: [Subject; 6] = [
             "libs/lease/src/names.rs",
         ],
         features: &[],
-        // The model knows nothing of Kubernetes, and the storms say what the other tests say, only later.
-        tests: &["--lib", "--test", "it", "--", "--skip", "model::", "--skip", "whatever_goes_wrong"],
+        // The model knows nothing of Kubernetes, the storms say what the other tests say, only later, and so does a real
+        // server, which would be started for each change.
+        tests: &[
+            "--lib",
+            "--test",
+            "it",
+            "--",
+            "--skip",
+            "model::",
+            "--skip",
+            "whatever_goes_wrong",
+            "--skip",
+            "real_server::",
+        ],
     },
     Subject {
         package: "fundbond-pod-service",

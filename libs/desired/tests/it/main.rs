@@ -5,6 +5,7 @@
 
 mod golden;
 mod rules;
+mod server;
 
 use std::path::PathBuf;
 
