@@ -11,6 +11,7 @@ use crate::{
     call::{Call, Patch, Query, Verb},
     failure::Failure,
     object::{Place, meta},
+    rollout::REVISION,
     select::Selector,
     simulator::{Shared, Simulator},
     state::Answered,
@@ -217,6 +218,12 @@ fn settle(object: &mut Value) {
             "generation",
         ] {
             fields.remove(name);
+        }
+        if let Some(annotations) = fields.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(REVISION);
+            if annotations.is_empty() {
+                fields.remove("annotations");
+            }
         }
         for owner in fields.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(owner) = owner.as_object_mut() {

@@ -38,6 +38,7 @@ pub(crate) struct Stored {
     pub(crate) labels: Box<[(Box<str>, Box<str>)]>,
     pub(crate) owners: Box<[Owner]>,
     pub(crate) deleting: bool,
+    pub(crate) generation: u64,
     metadata: Range<u32>,
     /// Where the digits of the revision are.
     digits: Range<u32>,
@@ -78,6 +79,7 @@ impl Stored {
             uid: of["uid"].as_str().unwrap_or_default().into(),
             labels: labels.collect(),
             owners: owners.into(),
+            generation: of["generation"].as_u64().unwrap_or_default(),
             deleting: !of["deletionTimestamp"].is_null(),
             text: text.into(),
             metadata,

@@ -192,7 +192,14 @@ fn of_kubernetes(line: &Line) -> Resource {
         custom: None,
         empty,
         reset: if line.status { Fields::at(&["status"]) } else { Fields::default() },
-        reset_of_status: reset_of_status(),
+        reset_of_status: if line.kind == "Deployment" {
+            // Its controller notes in an annotation which template it has rolled out.
+            let mut reset = Fields::at(&["spec"]);
+            reset.extend(&Fields::at(&["metadata", "labels"]));
+            reset
+        } else {
+            reset_of_status()
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, pending},
     pin::Pin,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -12,13 +12,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use kube::Client;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 use tower::Service;
 
 use crate::{
     background::{self, Settings},
     call::{Call, Verb},
     failure::Failure,
+    faults::{self, Fault, Plan},
     hand::Hand,
     resources::Resources,
     state::{Answer, Answered, State},
@@ -133,6 +134,28 @@ impl Simulator {
         self.shared.state().trace.off = true;
     }
 
+    /// From now on this goes wrong.
+    pub fn plan(&self, plan: impl Plan + 'static) {
+        self.shared.state().faults.set(Some(Box::new(plan)));
+    }
+
+    /// From now on nothing goes wrong.
+    pub fn plan_nothing(&self) {
+        self.shared.state().faults.set(None);
+    }
+
+    /// The server goes away, or comes back. While it is away all requests fail at once, and all watches of before are
+    /// broken; hands still reach what it keeps.
+    pub fn away(&self, away: bool) {
+        self.shared.with(|state| {
+            state.away = away;
+            state.outages += u64::from(away);
+            // Whatever waited for the server goes on.
+            state.planned += 1;
+            state.store.wake();
+        });
+    }
+
     /// The number of the last write.
     pub fn revision(&self) -> u64 {
         self.shared.state().store.revision
@@ -147,6 +170,18 @@ impl Simulator {
     pub fn remember(&self, events: usize) {
         self.shared.state().store.kept_events = events;
     }
+}
+
+/// What of an object says its name.
+#[derive(serde::Deserialize)]
+struct Named {
+    metadata: Name,
+}
+
+#[derive(serde::Deserialize)]
+struct Name {
+    #[serde(default)]
+    name: String,
 }
 
 /// Answers requests of one client.
@@ -174,7 +209,7 @@ where
             let (parts, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
             match Call::parse(&service.shared.resources, &parts.method, &parts.uri, &parts.headers, body) {
-                Ok(call) => Ok(service.answer(&call)),
+                Ok(call) => service.answer(call).await,
                 Err(failure) => Ok(refusal(&failure)),
             }
         })
@@ -182,51 +217,110 @@ where
 }
 
 impl ApiService {
-    fn answer(&self, call: &Call) -> Response<Body> {
-        let number = self.shared.with(|state| state.begin(&self.identity, call));
-        self.done(number, call)
+    async fn answer(self, call: Call) -> Result<Response<Body>, Broken> {
+        let (number, fault) = self.shared.with(|state| state.begin(&self.identity, &call));
+        match fault {
+            None => self.done(number, &call).ok_or(Broken),
+            Some(Trouble::Away) => Err(Broken),
+            Some(Trouble::Planned(fault)) => self.troubled(number, call, fault).await,
+        }
     }
 
-    /// Does what is asked, and answers.
-    fn done(&self, number: u64, call: &Call) -> Response<Body> {
-        if call.verb == Verb::Watch {
-            let begun = self.shared.with(|state| {
-                let begun = state.watch(call);
+    /// Does to a request what the plan says.
+    async fn troubled(self, number: u64, call: Call, fault: Fault) -> Result<Response<Body>, Broken> {
+        let shared = self.shared.clone();
+        let ends = |outcome| shared.with(|state| state.trace.end(number, |entry| entry.outcome = outcome));
+        match fault {
+            Fault::Refuse(code) => {
+                ends(Outcome::Refused(code));
+                Ok(refusal(&faults::refusal(code, None)))
+            }
+            Fault::Later(seconds) => {
+                ends(Outcome::Refused(429));
+                Ok(refusal(&faults::refusal(429, Some(seconds))))
+            }
+            Fault::Hang => {
+                ends(Outcome::Hung { done: false });
+                pending().await
+            }
+            Fault::HangAfter => {
+                let _: Option<Response<Body>> = self.done(number, &call);
+                ends(Outcome::Hung { done: true });
+                pending().await
+            }
+            Fault::Drop => {
+                ends(Outcome::Dropped { done: false });
+                Err(Broken)
+            }
+            Fault::DropAfter => {
+                let _: Option<Response<Body>> = self.done(number, &call);
+                ends(Outcome::Dropped { done: true });
+                Err(Broken)
+            }
+            Fault::Slow(duration) => {
+                let response = self.done(number, &call);
+                sleep(duration).await;
+                response.ok_or(Broken)
+            }
+            Fault::Late(duration) => {
+                let doing = tokio::spawn(async move {
+                    sleep(duration).await;
+                    self.done(number, &call)
+                });
+                doing.await.ok().flatten().ok_or(Broken)
+            }
+        }
+    }
+
+    /// Does what is asked, and answers; not while the server is away.
+    fn done(&self, number: u64, call: &Call) -> Option<Response<Body>> {
+        self.shared.with(|state| {
+            if state.away {
+                state.trace.end(number, |entry| entry.outcome = Outcome::Away);
+                return None;
+            }
+            if call.verb == Verb::Watch {
+                let begun = state.watch(call, &self.identity, number);
                 let code = begun.as_ref().map_or_else(|failure| failure.code, |_| 200);
                 state.trace.end(number, |entry| entry.outcome = Outcome::Answered(code));
-                begun
-            });
-            return match begun {
-                Ok(watching) => {
-                    let body = StreamBody::new(watching.frames(Arc::downgrade(&self.shared)));
-                    reply(200, body.boxed_unsync())
-                }
-                Err(failure) => refusal(&failure),
-            };
-        }
-        let answer = self.shared.with(|state| {
+                return Some(match begun {
+                    Ok(watching) => {
+                        let body = StreamBody::new(watching.frames(Arc::downgrade(&self.shared)));
+                        reply(200, body.boxed_unsync())
+                    }
+                    Err(failure) => refusal(&failure),
+                });
+            }
             let answer = state.execute(call);
             state.end(number, &answer);
-            answer
-        });
-        match answer {
-            Ok(Answer { code, body: Answered::Object(stored), .. }) => {
-                reply(code, full(text(call.metadata_only, &stored, stored.revision)))
-            }
-            Ok(Answer { code, body: Answered::Text(text), .. }) => reply(code, full(text)),
-            Err(failure) => refusal(&failure),
-        }
+            Some(match answer {
+                Ok(Answer { code, body: Answered::Object(stored), .. }) => {
+                    reply(code, full(text(call.metadata_only, &stored, stored.revision)))
+                }
+                Ok(Answer { code, body: Answered::Text(text), .. }) => reply(code, full(text)),
+                Err(failure) => refusal(&failure),
+            })
+        })
     }
 }
 
+/// What a request meets.
+enum Trouble {
+    Away,
+    Planned(Fault),
+}
+
 impl State {
-    /// Writes a request down.
-    fn begin(&mut self, identity: &Arc<str>, call: &Call) -> u64 {
+    /// Writes a request down, and says what goes wrong with it.
+    fn begin(&mut self, identity: &Arc<str>, call: &Call) -> (u64, Option<Trouble>) {
+        let number = self.trace.number();
+        if self.trace.off && self.faults.is_none() {
+            return (number, self.away.then_some(Trouble::Away));
+        }
         let resource = self.resource(call.kind);
-        let at = self.clock.elapsed();
-        self.trace.begin(|number| Entry {
+        let mut entry = Entry {
             number,
-            at,
+            at: self.clock.elapsed(),
             identity: identity.clone(),
             verb: call.verb,
             group: resource.group.clone(),
@@ -234,9 +328,18 @@ impl State {
             subresource: if call.status { "status" } else { "" },
             namespace: call.place.namespace.clone(),
             name: call.place.name.clone(),
-            outcome: Outcome::Open,
+            outcome: if self.away { Outcome::Away } else { Outcome::Open },
             changed: false,
-        })
+        };
+        if call.verb == Verb::Create {
+            // The name is in the body.
+            let named: Result<Named, _> = serde_json::from_slice(&call.body);
+            entry.name = named.map_or_else(|_| entry.name.clone(), |named| named.metadata.name.into());
+        }
+        let trouble =
+            if self.away { Some(Trouble::Away) } else { self.faults.request(&entry).map(Trouble::Planned) };
+        self.trace.begin(entry);
+        (number, trouble)
     }
 
     /// Writes down what came of it.
@@ -245,6 +348,11 @@ impl State {
             Ok(answer) => {
                 entry.outcome = Outcome::Answered(answer.code);
                 entry.changed = answer.changed;
+                if let (true, Answered::Object(stored)) = (entry.name.is_empty(), &answer.body) {
+                    // The server gave it its name.
+                    let named: Result<Named, _> = serde_json::from_slice(&stored.text);
+                    entry.name = named.map(|named| named.metadata.name.into()).unwrap_or_default();
+                }
             }
             Err(failure) => entry.outcome = Outcome::Answered(failure.code),
         });

@@ -1,6 +1,9 @@
 //! Everything that a request can change, behind one lock.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
@@ -9,6 +12,7 @@ use tokio::time::Instant;
 use crate::{
     background::{Settings, Work},
     clock::Clock,
+    faults::Planned,
     object::{Place, Stored},
     resources::{Resource, Resources},
     store::Store,
@@ -40,11 +44,19 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) trace: Trace,
     pub(crate) settings: Settings,
+    pub(crate) faults: Planned,
     /// What is to be done when, in order.
     pub(crate) work: BTreeMap<(Instant, u64), Work>,
+    pub(crate) times: HashMap<Work, (Instant, u64)>,
+    /// The kind of Deployments.
+    pub(crate) deployments: usize,
+    /// The templates that were rolled out, by the uid of the Deployment.
+    pub(crate) templates: HashMap<Arc<str>, Value>,
     pub(crate) planned: u64,
     /// How often the server went away: watches of before are broken.
     pub(crate) outages: u64,
+    /// Whether it is away now.
+    pub(crate) away: bool,
     random: StdRng,
 }
 
@@ -55,7 +67,12 @@ impl State {
             clock: Clock::new(),
             trace: Trace::default(),
             settings: Settings::default(),
+            faults: Planned::default(),
+            away: false,
             work: BTreeMap::new(),
+            times: HashMap::new(),
+            deployments: resources.of_path("apps", "v1", "deployments").unwrap_or(usize::MAX),
+            templates: HashMap::new(),
             planned: 0,
             outages: 0,
             random: StdRng::seed_from_u64(seed),
@@ -84,14 +101,14 @@ impl State {
     pub(crate) fn put(&mut self, kind: usize, place: Place, object: &Value) -> Arc<Stored> {
         let before = self.store.get(kind, &place).cloned();
         let stored = self.store.put(kind, place, object);
-        self.follow(before.as_deref(), Some(&stored));
+        self.follow(kind, before.as_deref(), Some(&stored));
         stored
     }
 
     /// Takes an object out, and has done what follows from it.
     pub(crate) fn take(&mut self, kind: usize, place: &Place) {
         if let Some(before) = self.store.take(kind, place) {
-            self.follow(Some(&before), None);
+            self.follow(kind, Some(&before), None);
         }
     }
 }

@@ -174,6 +174,13 @@ impl Store {
         objects.news.send_replace(revision);
     }
 
+    /// Wakes every watch, as something happened that is no event.
+    pub(crate) fn wake(&self) {
+        for objects in &self.kinds {
+            objects.news.send_modify(|_| {});
+        }
+    }
+
     /// Forgets everything that happened so far.
     pub(crate) fn compact(&mut self) {
         for objects in &mut self.kinds {

@@ -16,7 +16,10 @@ pub enum Outcome {
     /// A fault answered with this code, and nothing was done.
     Refused(u16),
     /// Nobody ever answered.
-    Hung,
+    Hung {
+        /// Whether it was done.
+        done: bool,
+    },
     /// The connection broke before anything was done, or after.
     Dropped {
         /// Whether it was done.
@@ -83,15 +86,21 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    pub(crate) fn begin(&mut self, entry: impl FnOnce(u64) -> Entry) -> u64 {
+    /// The number of the next request.
+    pub(crate) fn number(&mut self) -> u64 {
         let number = self.next;
         self.next += 1;
         if self.off {
             self.first = self.next;
-        } else {
-            self.entries.push(entry(number));
         }
         number
+    }
+
+    /// Keeps a request, if that is wanted.
+    pub(crate) fn begin(&mut self, entry: Entry) {
+        if !self.off {
+            self.entries.push(entry);
+        }
     }
 
     pub(crate) fn end(&mut self, number: u64, end: impl FnOnce(&mut Entry)) {

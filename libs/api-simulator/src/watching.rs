@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     call::Call,
     failure::Failure,
+    faults::{Delivery, Event},
     object::{Place, Stored},
     resources::Resource,
     simulator::{Broken, Shared},
@@ -34,18 +35,36 @@ const BOOKMARKS: Duration = Duration::from_mins(1);
 /// How long a watch lasts that does not say how long: some time between the server's half an hour and an hour.
 const LASTING: Duration = Duration::from_mins(45);
 
+/// How long an event waits for the next one to be told before it.
+const HELD: Duration = Duration::from_secs(1);
+
+/// What goes out.
+#[derive(Debug)]
+enum Out {
+    Line(Bytes),
+    /// The connection breaks.
+    Break,
+    /// The watch is over.
+    End,
+}
+
 /// A watch that goes on.
 #[derive(Debug)]
 pub(crate) struct Watching {
     call: Call,
     resource: Arc<Resource>,
+    identity: Arc<str>,
+    /// The number of the request that began it.
+    number: u64,
     /// What happened up to this write was told.
     seen: u64,
     news: watch::Receiver<u64>,
     ends: Instant,
     bookmark: Option<Instant>,
-    /// Lines that go out next.
-    out: VecDeque<Bytes>,
+    /// What goes out, and when.
+    out: VecDeque<(Instant, Out)>,
+    /// What waits for the next event, until then.
+    held: Option<(Instant, Bytes)>,
     over: bool,
     /// How often the server had been away when this began.
     outages: u64,
@@ -53,8 +72,9 @@ pub(crate) struct Watching {
 
 impl State {
     /// Begins a watch.
-    pub(crate) fn watch(&self, call: &Call) -> Result<Watching, Failure> {
+    pub(crate) fn watch(&self, call: &Call, identity: &Arc<str>, request: u64) -> Result<Watching, Failure> {
         let objects = self.store.of(call.kind);
+        let now = Instant::now();
         let mut out = VecDeque::new();
         let seen = match call.query.revision.as_str() {
             // From now on, after all that there is.
@@ -63,7 +83,7 @@ impl State {
                 let live = objects.live.range(first..);
                 for (place, stored) in live.take_while(|(place, _)| within(call, place)) {
                     if call.query.selector.matches(place, stored) {
-                        out.push_back(line(call, "ADDED", stored, stored.revision));
+                        out.push_back((now, Out::Line(line(call, "ADDED", stored, stored.revision))));
                     }
                 }
                 self.store.revision
@@ -71,21 +91,23 @@ impl State {
             revision => number(revision)?,
         };
         let lasting = call.query.timeout.map_or(LASTING, Duration::from_secs);
-        let now = Instant::now();
         let mut watching = Watching {
             call: call.clone(),
             resource: objects.resource.clone(),
+            identity: identity.clone(),
+            number: request,
             seen,
             news: objects.news.subscribe(),
             ends: now + lasting,
             bookmark: call.query.bookmarks.then(|| now + BOOKMARKS),
             out,
+            held: None,
             over: false,
             outages: self.outages,
         };
         if seen < objects.forgotten {
             // The server answers with 200 and says so in the first line.
-            watching.expire(objects.forgotten);
+            watching.expire(now, objects.forgotten);
         }
         Ok(watching)
     }
@@ -93,30 +115,62 @@ impl State {
 
 impl Watching {
     /// Says that what it asks for is not remembered.
-    fn expire(&mut self, oldest: u64) {
+    fn expire(&mut self, when: Instant, oldest: u64) {
         let failure = Failure::expired(format!("too old resource version: {} ({oldest})", self.seen));
-        self.out.push_back(Bytes::from(format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", failure.status())));
-        self.over = true;
+        let line = Bytes::from(format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", failure.status()));
+        self.out.push_back((when, Out::Line(line)));
+        self.out.push_back((when, Out::End));
     }
 
     /// Takes in what happened since it last looked.
-    fn look(&mut self, state: &State) {
+    fn look(&mut self, state: &mut State) {
         let objects = state.store.of(self.call.kind);
+        let now = Instant::now();
         if self.seen < objects.dropped {
-            self.expire(objects.dropped);
+            self.seen = u64::MAX;
+            self.expire(now, objects.dropped);
             return;
         }
         let first = objects.first_after(self.seen);
         for event in objects.happened.iter().skip(first) {
-            if let Some(line) = self.told(event) {
-                self.out.push_back(line);
-            }
+            let Some((word, line)) = self.told(event) else { continue };
+            let delivery = state.faults.event(Event {
+                number: 0,
+                watch: self.number,
+                identity: &self.identity,
+                resource: &self.resource.plural,
+                word,
+                namespace: &event.place.namespace,
+                name: &event.place.name,
+            });
+            self.deliver(now, delivery, line);
         }
         self.seen = self.seen.max(state.store.revision);
     }
 
+    fn deliver(&mut self, now: Instant, delivery: Delivery, line: Bytes) {
+        // Nothing is told before what is late.
+        let when = self.out.back().map_or(now, |(when, _)| now.max(*when));
+        let next = self.held.take();
+        match delivery {
+            Delivery::Now => self.out.push_back((when, Out::Line(line))),
+            Delivery::Never => {}
+            Delivery::Twice => {
+                self.out.push_back((when, Out::Line(line.clone())));
+                self.out.push_back((when, Out::Line(line)));
+            }
+            Delivery::AfterNext => self.held = Some((when + HELD, line)),
+            Delivery::Late(late) => self.out.push_back((when.max(now + late), Out::Line(line))),
+            Delivery::Break => self.out.push_back((when, Out::Break)),
+            Delivery::Expire => self.expire(when, self.seen),
+        }
+        if let Some((_, line)) = next {
+            self.out.push_back((when, Out::Line(line)));
+        }
+    }
+
     /// What an event is for who watches only some objects.
-    fn told(&self, event: &Happened) -> Option<Bytes> {
+    fn told(&self, event: &Happened) -> Option<(&'static str, Bytes)> {
         if !within(&self.call, &event.place) {
             return None;
         }
@@ -131,7 +185,7 @@ impl Watching {
             // As it last was, under the number of the write that took it away.
             (Some(before), None) => ("DELETED", before),
         };
-        Some(line(&self.call, word, &stored, event.revision))
+        Some((word, line(&self.call, word, &stored, event.revision)))
     }
 
     fn bookmark(&self) -> Bytes {
@@ -150,26 +204,32 @@ impl Watching {
     /// The next line, when there is one; nothing at the end.
     async fn next(&mut self, shared: &Weak<Shared>) -> Option<Result<Bytes, Broken>> {
         loop {
-            if let Some(line) = self.out.pop_front() {
-                return Some(Ok(line));
-            }
             if self.over {
                 return None;
             }
-            let Some(server) = shared.upgrade() else { return Some(Err(self.broken())) };
             self.news.borrow_and_update();
-            {
-                let state = server.state();
-                if state.outages != self.outages {
-                    return Some(Err(self.broken()));
+            let unbroken = shared.upgrade().is_some_and(|server| {
+                let mut state = server.state();
+                let unbroken = state.outages == self.outages;
+                if unbroken {
+                    self.look(&mut state);
                 }
-                self.look(&state);
+                unbroken
+            });
+            if !unbroken {
+                return Some(Err(self.broken()));
             }
-            drop(server);
-            if !self.out.is_empty() || self.over {
-                continue;
+            let now = Instant::now();
+            if self.out.front().is_some_and(|(when, _)| *when <= now) {
+                match self.out.pop_front() {
+                    Some((_, Out::Line(line))) => return Some(Ok(line)),
+                    Some((_, Out::Break)) => return Some(Err(self.broken())),
+                    Some((_, Out::End)) | None => return None,
+                }
             }
-            let until = self.bookmark.map_or(self.ends, |bookmark| bookmark.min(self.ends));
+            let times = [self.out.front().map(|(when, _)| *when), self.held.as_ref().map(|(when, _)| *when)];
+            let times = times.into_iter().chain([self.bookmark, Some(self.ends)]).flatten();
+            let until = times.min().unwrap_or(self.ends);
             tokio::select! {
                 biased;
                 changed = self.news.changed() => {
@@ -182,12 +242,18 @@ impl Watching {
         }
     }
 
-    /// A time came: that of a bookmark, or of the end.
+    /// A time came: of a line, of an event that waited for another, of a bookmark, or of the end.
     fn pass(&mut self, time: Instant) {
         if time >= self.ends {
             self.over = true;
-        } else {
-            self.out.push_back(self.bookmark());
+            return;
+        }
+        if let Some((_, line)) = self.held.take_if(|(when, _)| *when <= time) {
+            self.out.push_back((time, Out::Line(line)));
+        }
+        if self.bookmark.is_some_and(|bookmark| bookmark <= time) {
+            let when = self.out.back().map_or(time, |(when, _)| time.max(*when));
+            self.out.push_back((when, Out::Line(self.bookmark())));
             self.bookmark = Some(time + BOOKMARKS);
         }
     }

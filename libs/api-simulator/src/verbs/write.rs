@@ -203,7 +203,9 @@ impl State {
         }
         let managers = if same { owned } else { managers };
         let resource = self.resource(call.kind);
-        raise_generation(&resource, &old, &mut new);
+        if !call.status {
+            raise_generation(&resource, &old, &mut new);
+        }
         if !managers.is_empty() {
             metadata(&mut new).insert("managedFields".to_owned(), managers::written(managers));
         }
@@ -367,7 +369,11 @@ fn settled(resource: &Resource, call: &Call, old: &Value, mut new: Value) -> Res
     tidy(resource, &mut new);
     if call.status {
         let status = new.get_mut("status").map(Value::take);
+        let annotations = object::metadata(&mut new).remove("annotations");
         new = old.clone();
+        if resource.kind == "Deployment" {
+            set(object::metadata(&mut new), "annotations", annotations);
+        }
         if let Some(fields) = new.as_object_mut() {
             set(fields, "status", status);
         }

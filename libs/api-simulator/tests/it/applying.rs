@@ -59,6 +59,7 @@ async fn an_apply_makes_the_object_and_owns_what_it_says() {
 #[tokio::test(start_paused = true)]
 async fn the_same_apply_again_changes_nothing_however_late() {
     let (simulator, client) = begin();
+    simulator.configure(|settings| settings.rollouts = None);
     let made = apply(&client, "operator", &deployment("a")).await.unwrap();
     let revision = simulator.revision();
     tokio::time::advance(std::time::Duration::from_secs(100)).await;

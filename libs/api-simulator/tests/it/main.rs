@@ -5,6 +5,8 @@
 
 mod applying;
 mod collecting;
+mod failing;
 mod requests;
+mod rolling;
 mod support;
 mod watching;
