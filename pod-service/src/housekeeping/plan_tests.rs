@@ -133,6 +133,33 @@ fn what_waited_for_a_minute_is_done_ten_at_a_time() {
     assert_eq!(waits(&leader.sweeps(&["z", "y dead", "x dead", "w dead"])), Some(Reason::ManyDead));
 }
 
+// Else each ten of a zone that went away would wait for a minute of their own.
+#[test]
+fn a_wait_that_is_over_is_over_for_all_that_die_until_everything_is_swept() {
+    fn with<'a>(living: &[&'a str], pods: &'a [String]) -> Vec<&'a str> {
+        living.iter().copied().chain(pods.iter().map(String::as_str)).collect()
+    }
+
+    let names: Vec<String> = (0..24).map(|number| format!("pod-{number:02}~a")).collect();
+    let dead: Vec<String> = names.iter().map(|name| format!("{name} dead")).collect();
+    let living = ["v", "w", "x", "y", "z"];
+    let mut leader = Leader::that_saw(&with(&living, &names));
+    while leader.sweeps(&with(&living, &dead)).hold.is_some() {}
+    assert_eq!(leader.sweeps(&with(&living, &dead[10..])).bury.len(), 10);
+    let fewer = ["v", "w", "x dead", "y dead", "z dead"];
+    let plan = leader.sweeps(&with(&fewer, &dead[20..]));
+    assert_eq!((plan.hold, plan.bury.len()), (None, 7));
+}
+
+#[test]
+fn who_died_before_the_breaker_closed_does_not_open_it_again() {
+    let mut leader = Leader::that_saw(&["a", "b", "c", "d", "e"]);
+    while leader.sweeps(&["a", "b", "c dead", "d dead", "e dead"]).hold.is_some() {}
+    assert_eq!(leader.sweeps(&["a", "b dead"]), bury(&["b"]), "one more, while the wait is over");
+    assert_eq!(leader.sweeps(&["a", "f"]), Plan::default(), "all is swept");
+    assert_eq!(leader.sweeps(&["a", "f dead"]), bury(&["f"]), "one of two, and b is forgotten");
+}
+
 #[test]
 fn nodes_that_come_back_close_the_breaker() {
     let mut leader = Leader::that_saw(&["a", "b", "c"]);
