@@ -88,6 +88,62 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::captured::Log;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_failure_waits_longer_up_to_two_seconds_and_a_success_forgets_them() {
+        let mut backoff = Backoff::default();
+        assert!(backoff.is_due(), "nothing failed");
+        assert_eq!(backoff.due(), None);
+        let mut waited = Vec::new();
+        for _ in 0..10 {
+            backoff.failed_as_told();
+            let begun = Instant::now();
+            assert!(!backoff.is_due());
+            let due = backoff.due().unwrap();
+            backoff.wait().await;
+            // Timers are as fine as a millisecond.
+            assert!(Instant::now() >= due && begun.elapsed() <= due - begun + Duration::from_millis(1));
+            assert!(backoff.is_due());
+            waited.push(begun.elapsed());
+        }
+        assert!(waited[0] <= Duration::from_millis(51), "{waited:?}");
+        assert!(
+            waited[9] >= Duration::from_secs(1) && waited[9] <= Duration::from_millis(2_001),
+            "{waited:?}"
+        );
+        backoff.reset();
+        assert!(backoff.is_due());
+        backoff.failed_as_told();
+        assert!(backoff.due().unwrap() <= Instant::now() + Duration::from_millis(50), "as at first");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_failed_is_told_with_how_often_and_why() {
+        let (log, _listening) = Log::listen();
+        let error = StoreError::Unreachable("nobody there".into());
+        let mut once = Backoff::default();
+        for _ in 0..3 {
+            once.failed("register", &error);
+            assert!(!once.is_due());
+        }
+        let mut often = Backoff::default();
+        for _ in 0..3 {
+            often.failed_again("heartbeat", &error);
+            assert!(!often.is_due());
+            // sleep-ok: of paused time.
+            tokio::time::sleep(TOLD_EVERY / 2).await;
+        }
+        let said: Vec<_> =
+            log.said().iter().map(|line| (line["what"].clone(), line["failures"].clone())).collect();
+        let told = |what: &str, failures: u32| (what.into(), failures.into());
+        assert_eq!(said, [told("register", 1), told("heartbeat", 1), told("heartbeat", 3)]);
+        once.reset();
+        once.failed("register", &error);
+        let [line] = &log.said()[..] else { panic!("the first of another failure") };
+        assert_eq!((&line["level"], &line["what"]), (&"warn".into(), &"register".into()));
+        assert!(line["error"].as_str().unwrap().contains("nobody there"), "{line}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_lasts_is_told_at_first_and_once_a_minute() {

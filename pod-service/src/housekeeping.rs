@@ -14,6 +14,8 @@ mod plan_tests;
 mod strays;
 mod sweeper;
 #[cfg(test)]
+mod sweeper_tests;
+#[cfg(test)]
 mod tests;
 mod watched;
 

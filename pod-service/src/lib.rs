@@ -11,6 +11,8 @@
 //! slow client, never queues without a bound, and never ends without draining.
 
 mod backoff;
+#[cfg(test)]
+mod captured;
 pub mod config;
 mod housekeeping;
 mod http;

@@ -133,6 +133,28 @@ fn what_waited_for_a_minute_is_done_ten_at_a_time() {
     assert_eq!(waits(&leader.sweeps(&["z", "y dead", "x dead", "w dead"])), Some(Reason::ManyDead));
 }
 
+#[test]
+fn the_dead_and_the_buried_are_ten_together() {
+    let named = |kind: char, count: usize| (0..count).map(move |number| format!("{kind}{number:02}"));
+    let alive: Vec<String> = named('l', 20).chain(named('d', 6)).collect();
+    let seen: Vec<String> = named('l', 20)
+        .chain(named('d', 6).map(|name| name + " dead"))
+        .chain(named('b', 8).map(|name| name + " buried"))
+        .collect();
+    let words = |names: &[String]| -> Nodes { nodes(&names.iter().map(String::as_str).collect::<Vec<_>>()) };
+    let mut leader = Leader::default();
+    leader.sees(&words(&alive));
+    let plan = leader.sees(&words(&seen));
+    assert_eq!((plan.bury.len(), plan.sweep.len()), (6, NODES_A_SWEEP - 6));
+}
+
+#[test]
+fn who_left_in_order_does_not_make_the_dead_fewer() {
+    let mut leader = Leader::that_saw(&["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(leader.sweeps(&["a", "b", "c"]), Plan::default());
+    assert_eq!(waits(&leader.sweeps(&["a", "b dead", "c dead"])), Some(Reason::ManyDead), "two of three");
+}
+
 // Else each ten of a zone that went away would wait for a minute of their own.
 #[test]
 fn a_wait_that_is_over_is_over_for_all_that_die_until_everything_is_swept() {

@@ -58,25 +58,30 @@ impl Sweeper<'_> {
     /// Does what `plan` says.
     pub async fn carry_out(&self, plan: &Plan) -> Result<Done, StoreError> {
         let mut done = Done::default();
-        let Some(buried) = self.bury(&plan.bury).await? else { return Ok(Done { end: End::Late, ..done }) };
-        done.buried = buried.len() as u64;
-        // Tasks first: somebody waits for them.
-        for pod in plan.sweep.iter().chain(&buried) {
-            let Some(tasks) = self.hand_over(pod).await? else { return Ok(Done { end: End::Late, ..done }) };
-            done.handed_over += tasks;
-        }
-        for pod in plan.sweep.iter().chain(&buried) {
-            let Some(deleted) = self.clear(pod).await? else { return Ok(Done { end: End::Late, ..done }) };
-            done.deleted += deleted;
-            let Some(forgotten) = self.forget(pod, deleted).await? else {
-                return Ok(Done { end: End::Late, ..done });
-            };
-            done.forgotten += u64::from(forgotten);
-        }
+        let in_time = self.give_orders(plan, &mut done).await?;
+        done.end = if in_time.is_some() { End::Done } else { End::Late };
         Ok(done)
     }
 
-    /// Declares dead those of `pods` that still have no health. None where it is too late for orders, as below.
+    /// The same, order by order, counted in `done`. None where it is too late for orders, as below.
+    async fn give_orders(&self, plan: &Plan, done: &mut Done) -> Result<Option<()>, StoreError> {
+        let Some(buried) = self.bury(&plan.bury).await? else { return Ok(None) };
+        done.buried = buried.len() as u64;
+        // Tasks first: somebody waits for them.
+        for pod in plan.sweep.iter().chain(&buried) {
+            let Some(tasks) = self.hand_over(pod).await? else { return Ok(None) };
+            done.handed_over += tasks;
+        }
+        for pod in plan.sweep.iter().chain(&buried) {
+            let Some(deleted) = self.clear(pod).await? else { return Ok(None) };
+            done.deleted += deleted;
+            let Some(forgotten) = self.forget(pod, deleted).await? else { return Ok(None) };
+            done.forgotten += u64::from(forgotten);
+        }
+        Ok(Some(()))
+    }
+
+    /// Declares dead those of `pods` that still have no health.
     async fn bury(&self, pods: &[PodId]) -> Result<Option<Vec<PodId>>, StoreError> {
         if pods.is_empty() {
             return Ok(Some(Vec::new()));

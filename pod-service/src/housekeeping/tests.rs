@@ -14,15 +14,15 @@ use tokio::{
 
 use super::*;
 
-fn cluster() -> ClusterId {
+pub(super) fn cluster() -> ClusterId {
     ClusterId::parse("k").unwrap()
 }
 
-fn pod_id(name: &str) -> PodId {
+pub(super) fn pod_id(name: &str) -> PodId {
     PodId::parse(name).unwrap()
 }
 
-fn connection(name: &str) -> ConnectionId {
+pub(super) fn connection(name: &str) -> ConnectionId {
     ConnectionId::parse(name).unwrap()
 }
 
@@ -46,7 +46,7 @@ impl Drop for Life {
 }
 
 /// A store whose server has lived for long, and whose lease was given back.
-async fn settled() -> Arc<MemoryStore> {
+pub(super) async fn settled() -> Arc<MemoryStore> {
     let store = Arc::new(MemoryStore::new());
     store.nodes(&cluster()).await.unwrap();
     store.lease(&lease_name(&cluster())).write(None, Expected::Absent).await.unwrap();
@@ -83,7 +83,7 @@ async fn start_by(lease: Arc<dyn LeaseStore>, store: &Arc<MemoryStore>, name: &s
     Life { names, leaving, metrics, keeping, beating }
 }
 
-async fn open(store: &MemoryStore, pod: &str, stream: &str) {
+pub(super) async fn open(store: &MemoryStore, pod: &str, stream: &str) {
     let request = Register {
         connection: connection(stream),
         pod: pod_id(pod),

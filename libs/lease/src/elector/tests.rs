@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Wake, Waker},
@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::{sync::oneshot, task::JoinHandle, time::advance};
+use tracing::Dispatch;
 
 use super::*;
 use crate::{Expected, MemoryLeases, Stored, Written};
@@ -43,6 +44,8 @@ impl LeaseStore for Far {
     }
 }
 
+static OTHER: OnceLock<Dispatch> = OnceLock::new();
+
 /// What this thread logs.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -56,6 +59,9 @@ impl Log {
             .without_time()
             .with_target(false)
             .with_writer(move || writer.clone());
+        // While there is one subscriber alone, a line that another test meets first, on a thread without one, counts
+        // as unwanted by all.
+        OTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
         (log, tracing::subscriber::set_default(subscriber.finish()))
     }
 
