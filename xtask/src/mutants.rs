@@ -27,7 +27,7 @@ struct Subject {
     tests: &'static [&'static str],
 }
 
-const SUBJECTS: [Subject; 6] = [
+const SUBJECTS: [Subject; 7] = [
     Subject {
         package: "fundbond-lease",
         files: &["libs/lease/src/view.rs", "libs/lease/src/elector.rs", "libs/lease/src/memory.rs"],
@@ -65,6 +65,7 @@ const SUBJECTS: [Subject; 6] = [
             "pod-service/src/housekeeping/doubt.rs",
             "pod-service/src/housekeeping/plan.rs",
             "pod-service/src/housekeeping/strays.rs",
+            "pod-service/src/housekeeping/sweeper.rs",
             "pod-service/src/housekeeping/watched.rs",
         ],
         features: &["--no-default-features"],
@@ -75,6 +76,12 @@ const SUBJECTS: [Subject; 6] = [
         files: &["pod-service/src/stream/session.rs"],
         features: &["--no-default-features"],
         tests: &["--lib", "stream::"],
+    },
+    Subject {
+        package: "fundbond-pod-service",
+        files: &["pod-service/src/backoff.rs"],
+        features: &["--no-default-features"],
+        tests: &["--lib", "backoff::"],
     },
     Subject {
         package: "fundbond-store",

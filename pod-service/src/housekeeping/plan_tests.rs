@@ -103,6 +103,10 @@ fn deaths_that_are_seen_by_two_sweeps_count_together() {
         leader.sweeps(&["a", "b", "c"]);
     }
     assert_eq!(leader.sweeps(&["a", "b", "c dead"]), bury(&["c"]));
+    for _ in 0..4 {
+        leader.sweeps(&["a", "b"]);
+    }
+    assert_eq!(leader.sweeps(&["a", "b dead"]), bury(&["b"]), "one of two, however many died before");
 }
 
 #[test]
