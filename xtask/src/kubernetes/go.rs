@@ -54,7 +54,15 @@ pub(super) struct Workshop {
 impl Workshop {
     pub(super) fn open(root: &Path) -> Result<Self> {
         let lock = cache::lock(root, "kubernetes/workshop")?;
-        Ok(Self { directory: root.join("kubernetes/workshop"), _lock: lock })
+        let workshop = Self { directory: root.join("kubernetes/workshop"), _lock: lock };
+        let bench = workshop.bench();
+        fs::create_dir_all(&bench).with_context(|| format!("cannot create {}", bench.display()))?;
+        Ok(workshop)
+    }
+
+    /// What Go makes and takes away again; a Go that is killed takes nothing away.
+    fn bench(&self) -> PathBuf {
+        self.directory.join("bench")
     }
 
     /// Throws away what was only needed on the way.
@@ -116,6 +124,7 @@ impl Workshop {
         go.current_dir(directory)
             .env("GOMODCACHE", self.directory.join("modules"))
             .env("GOCACHE", self.directory.join("objects"))
+            .env("GOTMPDIR", self.bench())
             // Modules are write-protected otherwise, and cannot be thrown away. It also takes the place of flags that are
             // meant for somebody's own code.
             .env("GOFLAGS", "-modcacherw")
