@@ -102,7 +102,7 @@ async fn a_server_establishes_the_definitions_and_has_nothing_to_say_about_them(
         definition["apiVersion"] = "apiextensions.k8s.io/v1".into();
         definition["kind"] = "CustomResourceDefinition".into();
         let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
-        let applied = format!("{path}?fieldManager=crds&force=true&fieldValidation=Strict");
+        let applied = format!("{path}?fieldManager=crds&force=true&{TRIED}");
         let answer = server.admin().ask(Method::PATCH, &applied, Some(&definition)).await;
         assert_eq!((answer.code, &answer.warnings), (200, &vec![]), "{:#?}", answer.body);
         let read = server.admin().ask(Method::GET, &path, None).await.body;
