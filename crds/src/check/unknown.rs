@@ -64,17 +64,14 @@ fn problem(schema: &Value, name: &str, path: &str) -> FieldProblem {
     FieldProblem { field: path.to_owned(), message }
 }
 
-/// Takes out what is null where the schema allows that: for a server it is not there.
+/// Takes out what is null: for a server it is not there, and may have a default.
 pub(super) fn drop_nulls(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.retain(|name, value| {
-                let nullable = property(schema, name).and_then(|schema| schema.get("nullable"));
-                !(value.is_null() && nullable == Some(&Value::Bool(true)))
-            });
+            let below = |name: &str| property(schema, name).or_else(|| schema.get("additionalProperties"));
+            members.retain(|name, value| !value.is_null() || below(name).is_none());
             for (name, value) in members {
-                let below = property(schema, name).or_else(|| schema.get("additionalProperties"));
-                if let Some(below) = below {
+                if let Some(below) = below(name) {
                     drop_nulls(below, value);
                 }
             }

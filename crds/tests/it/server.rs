@@ -2,12 +2,19 @@
 
 use std::{fs, path::Path};
 
-use fundbond_crds::{FundCluster, GatewayRoute, definitions::definitions};
+use fundbond_crds::{
+    FundCluster, GatewayRoute,
+    check::Checker,
+    definitions::{definitions, fund_cluster},
+};
 use fundbond_test_api_server::{Answer, shared};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::verdicts::{merged, route, rows, smallest};
+use crate::{
+    definitions::all_fields,
+    verdicts::{merged, route, rows, smallest},
+};
 
 const TRIED: &str = "dryRun=All&fieldValidation=Strict";
 
@@ -75,6 +82,64 @@ async fn every_object_gets_its_verdict_from_a_server_too() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Writes `value` at a path such as `.spec.pods.replicas`.
+fn put(object: &mut Value, path: &str, value: Value) {
+    let mut place = object;
+    for name in path.split('.').skip(1) {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        place = &mut place[name];
+    }
+    *place = value;
+}
+
+// Templates write `null` for what they leave out, and numbers as texts. Whoever is told that an object is fine relies on it.
+#[tokio::test]
+async fn wherever_nothing_or_something_else_is_written_both_agree() {
+    let server = shared();
+    server.install_definitions().await;
+    let namespace = server.namespace().await;
+    let definition = fund_cluster();
+    let checker = Checker::of(&definition);
+    let fields = all_fields(&serde_json::to_value(&definition).unwrap());
+    let paths =
+        fields.iter().map(|(path, _)| path).filter(|path| path.starts_with(".spec") && !path.contains('['));
+    let everything = rows().into_iter().find(|row| row.name == "everything there is").unwrap();
+    let everything = merged(smallest(), &everything.write);
+    let values = [
+        json!(null),
+        json!({}),
+        json!({"a": null}),
+        json!([]),
+        json!([null]),
+        json!("x"),
+        json!(""),
+        json!(-1),
+        json!(1.5),
+        json!(true),
+    ];
+    let mut differ = Vec::new();
+    let mut asked = 0;
+    for path in paths {
+        for value in &values {
+            for base in [smallest(), everything.clone()] {
+                let mut object = base;
+                put(&mut object, path, value.clone());
+                let problems = checker.check(&object, None);
+                let answer = write("fundclusters", &namespace, None, TRIED, object).await;
+                let refusals = refusals(&answer);
+                if problems.is_empty() != refusals.is_empty() {
+                    differ.push(format!("{path}: {value}: ours {problems:?}, the server's {refusals:?}"));
+                }
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 500, "{asked}");
+    assert!(differ.is_empty(), "{} of {asked}:\n{}", differ.len(), differ.join("\n"));
 }
 
 #[tokio::test]
