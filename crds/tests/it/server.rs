@@ -7,7 +7,7 @@ use fundbond_crds::{
     check::Checker,
     definitions::{definitions, fund_cluster},
 };
-use fundbond_test_api_server::{Answer, shared};
+use fundbond_test_api_server::{Answer, Client, ask, shared};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -19,12 +19,19 @@ use crate::{
 const TRIED: &str = "dryRun=All&fieldValidation=Strict";
 
 /// Asks for an object in `namespace` to be made, or, where it is named, to be changed.
-async fn write(kind: &str, namespace: &str, name: Option<&str>, query: &str, mut object: Value) -> Answer {
+async fn write(
+    client: &Client,
+    kind: &str,
+    namespace: &str,
+    name: Option<&str>,
+    query: &str,
+    mut object: Value,
+) -> Answer {
     object["metadata"]["namespace"] = namespace.into();
     let name = name.map(|name| format!("/{name}")).unwrap_or_default();
     let method = if name.is_empty() { Method::POST } else { Method::PUT };
     let path = format!("/apis/fundbond.dev/v1alpha1/namespaces/{namespace}/{kind}{name}?{query}");
-    shared().admin().ask(method, &path, Some(&object)).await
+    ask(client, method, &path, Some(&object)).await
 }
 
 /// What is wrong with which field.
@@ -52,6 +59,7 @@ fn refusals(answer: &Answer) -> Vec<(String, String)> {
 #[tokio::test]
 async fn every_object_gets_its_verdict_from_a_server_too() {
     let server = shared();
+    let client = server.client();
     server.install_definitions().await;
     let common = server.namespace().await;
     let mut wrong = Vec::new();
@@ -61,12 +69,12 @@ async fn every_object_gets_its_verdict_from_a_server_too() {
         if let Some(was) = &row.was {
             // To be changed, it has to be there.
             namespace = server.namespace().await;
-            let made = write("fundclusters", &namespace, None, "", merged(smallest(), was)).await;
+            let made = write(&client, "fundclusters", &namespace, None, "", merged(smallest(), was)).await;
             assert_eq!(made.code, 201, "{}: {made:#?}", row.name);
             object["metadata"]["resourceVersion"] = made.body["metadata"]["resourceVersion"].clone();
             name = Some("cluster1");
         }
-        let answer = write("fundclusters", &namespace, name, TRIED, object.clone()).await;
+        let answer = write(&client, "fundclusters", &namespace, name, TRIED, object.clone()).await;
         let refusals = refusals(&answer);
         let said = refusals.iter().map(|(field, message)| (&**field, &**message));
         if !row.is_right(said) || !answer.warnings.is_empty() {
@@ -100,6 +108,7 @@ fn put(object: &mut Value, path: &str, value: Value) {
 #[tokio::test]
 async fn wherever_nothing_or_something_else_is_written_both_agree() {
     let server = shared();
+    let client = server.client();
     server.install_definitions().await;
     let namespace = server.namespace().await;
     let definition = fund_cluster();
@@ -129,7 +138,7 @@ async fn wherever_nothing_or_something_else_is_written_both_agree() {
                 let mut object = base;
                 put(&mut object, path, value.clone());
                 let problems = checker.check(&object, None);
-                let answer = write("fundclusters", &namespace, None, TRIED, object).await;
+                let answer = write(&client, "fundclusters", &namespace, None, TRIED, object).await;
                 let refusals = refusals(&answer);
                 if problems.is_empty() != refusals.is_empty() {
                     differ.push(format!("{path}: {value}: ours {problems:?}, the server's {refusals:?}"));
@@ -145,14 +154,15 @@ async fn wherever_nothing_or_something_else_is_written_both_agree() {
 #[tokio::test]
 async fn a_server_takes_the_route_that_an_operator_writes() {
     let server = shared();
+    let client = server.client();
     server.install_definitions().await;
     let namespace = server.namespace().await;
-    let answer = write("gatewayroutes", &namespace, None, TRIED, route()).await;
+    let answer = write(&client, "gatewayroutes", &namespace, None, TRIED, route()).await;
     assert_eq!((refusals(&answer), answer.warnings.clone()), (vec![], vec![]));
     let its: GatewayRoute = serde_json::from_value(answer.body).unwrap();
     assert_eq!(its.spec, serde_json::from_value::<GatewayRoute>(route()).unwrap().spec);
     let without = merged(route(), &json!({"spec": {"pods": null}}));
-    let answer = write("gatewayroutes", &namespace, None, TRIED, without).await;
+    let answer = write(&client, "gatewayroutes", &namespace, None, TRIED, without).await;
     let refusals = refusals(&answer);
     assert!(refusals.contains(&("spec.pods".to_owned(), "Required value".to_owned())), "{refusals:#?}");
 }
@@ -160,6 +170,7 @@ async fn a_server_takes_the_route_that_an_operator_writes() {
 #[tokio::test]
 async fn a_server_establishes_the_definitions_and_has_nothing_to_say_about_them() {
     let server = shared();
+    let client = server.client();
     server.install_definitions().await;
     for definition in definitions() {
         let name = definition.metadata.name.clone().unwrap();
@@ -168,9 +179,9 @@ async fn a_server_establishes_the_definitions_and_has_nothing_to_say_about_them(
         definition["kind"] = "CustomResourceDefinition".into();
         let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
         let applied = format!("{path}?fieldManager=crds&force=true&{TRIED}");
-        let answer = server.admin().ask(Method::PATCH, &applied, Some(&definition)).await;
+        let answer = ask(&client, Method::PATCH, &applied, Some(&definition)).await;
         assert_eq!((answer.code, &answer.warnings), (200, &vec![]), "{:#?}", answer.body);
-        let read = server.admin().ask(Method::GET, &path, None).await.body;
+        let read = ask(&client, Method::GET, &path, None).await.body;
         let status = |kind: &str| {
             let conditions = read["status"]["conditions"].as_array().unwrap().iter();
             let mut of_kind = conditions.filter(|condition| condition["type"] == kind);
@@ -185,6 +196,7 @@ async fn a_server_establishes_the_definitions_and_has_nothing_to_say_about_them(
 #[tokio::test]
 async fn a_server_takes_every_example() {
     let server = shared();
+    let client = server.client();
     server.install_definitions().await;
     let namespace = server.namespace().await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
@@ -198,7 +210,7 @@ async fn a_server_takes_every_example() {
         if example["kind"] != "FundCluster" {
             continue;
         }
-        let answer = write("fundclusters", &namespace, None, TRIED, example).await;
+        let answer = write(&client, "fundclusters", &namespace, None, TRIED, example).await;
         assert_eq!((refusals(&answer), answer.warnings), (vec![], vec![]), "{}", path.display());
         taken += 1;
     }
@@ -209,17 +221,19 @@ async fn a_server_takes_every_example() {
 #[tokio::test]
 async fn a_server_keeps_every_field_of_a_status() {
     let server = shared();
+    let client = server.client();
     server.install_definitions().await;
     let namespace = server.namespace().await;
     for (kind, object) in [("fundclusters", smallest()), ("gatewayroutes", route())] {
-        let made = write(kind, &namespace, None, "", object).await;
+        let made = write(&client, kind, &namespace, None, "", object).await;
         assert_eq!(made.code, 201, "{made:#?}");
         let definition = definitions().into_iter().find(|one| one.spec.names.plural == kind).unwrap();
         let mut written = made.body.clone();
         written["status"] = example_of_status(&serde_json::to_value(&definition).unwrap());
         let name = made.body["metadata"]["name"].as_str().unwrap();
         let path = format!("{name}/status");
-        let answer = write(kind, &namespace, Some(&path), "fieldValidation=Strict", written.clone()).await;
+        let answer =
+            write(&client, kind, &namespace, Some(&path), "fieldValidation=Strict", written.clone()).await;
         assert_eq!((answer.code, &answer.warnings), (200, &vec![]), "{:#?}", answer.body);
         assert_eq!(answer.body["status"], written["status"]);
         assert_eq!(answer.body["spec"], made.body["spec"]);

@@ -21,8 +21,9 @@ mod program;
 mod server;
 mod user;
 
-pub use answer::Answer;
+pub use answer::{Answer, ask};
 pub use audit::{Audit, Entry, Rule, Stage};
+pub use kube::Client;
 pub use server::{ApiServer, Options, shared};
 pub use user::User;
 

@@ -1,6 +1,6 @@
 //! What a real API server says to what FundClusters become.
 
-use fundbond_test_api_server::shared;
+use fundbond_test_api_server::{ask, shared};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ fn differences(wanted: &Value, live: &Value, at: &str, found: &mut Vec<String>) 
 async fn a_server_takes_every_object_as_it_is_and_the_second_time_nothing_changes() {
     let server = shared();
     server.install_definitions().await;
-    let admin = server.admin();
+    let client = server.client();
     let mut wrong = Vec::new();
     for name in EXAMPLES {
         let namespace = server.namespace().await;
@@ -80,14 +80,14 @@ async fn a_server_takes_every_object_as_it_is_and_the_second_time_nothing_change
             let path =
                 format!("{}/{}", path(&object, &namespace), object["metadata"]["name"].as_str().unwrap());
             let tried = format!("{path}?{APPLIED}&dryRun=All");
-            let answer = admin.ask(Method::PATCH, &tried, Some(&object)).await;
+            let answer = ask(&client, Method::PATCH, &tried, Some(&object)).await;
             if answer.code != 201 || !answer.warnings.is_empty() {
                 wrong.push(format!("{name}: {path}: {answer:#?}"));
                 continue;
             }
             let applied = format!("{path}?{APPLIED}");
-            let first = admin.ask(Method::PATCH, &applied, Some(&object)).await;
-            let second = admin.ask(Method::PATCH, &applied, Some(&object)).await;
+            let first = ask(&client, Method::PATCH, &applied, Some(&object)).await;
+            let second = ask(&client, Method::PATCH, &applied, Some(&object)).await;
             assert_eq!((first.code, second.code), (201, 200), "{name}: {path}");
             let version = |answer: &Value| answer["metadata"]["resourceVersion"].clone();
             if version(&first.body) != version(&second.body) {
@@ -112,7 +112,7 @@ fn pod(deployment: &Value) -> Value {
 #[tokio::test]
 async fn pods_are_taken_where_only_restricted_ones_are() {
     let server = shared();
-    let admin = server.admin();
+    let client = server.client();
     let labels = [
         ("pod-security.kubernetes.io/enforce", "restricted"),
         ("pod-security.kubernetes.io/warn", "restricted"),
@@ -130,16 +130,16 @@ async fn pods_are_taken_where_only_restricted_ones_are() {
                 // A pod of a class that does not exist is refused for that.
                 let class = json!({"metadata": {"name": class}, "value": 1000});
                 let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
-                let made = admin.ask(Method::POST, classes, Some(&class)).await;
+                let made = ask(&client, Method::POST, classes, Some(&class)).await;
                 assert!([201, 409].contains(&made.code), "{made:#?}");
             }
-            let answer = admin.ask(Method::POST, &path, Some(&pod)).await;
+            let answer = ask(&client, Method::POST, &path, Some(&pod)).await;
             assert_eq!((answer.code, &answer.warnings), (201, &vec![]), "{name}: {:#?}", answer.body);
             tried += 1;
 
             // Whether the namespace refuses anybody at all.
             pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = true.into();
-            let answer = admin.ask(Method::POST, &path, Some(&pod)).await;
+            let answer = ask(&client, Method::POST, &path, Some(&pod)).await;
             let message = answer.body["message"].as_str().unwrap();
             assert!(
                 answer.code == 403 && message.contains("allowPrivilegeEscalation"),
