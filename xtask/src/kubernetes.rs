@@ -1,4 +1,5 @@
-//! Programs of Kubernetes: no distribution packages them all, so those that are missing are built from their Go modules.
+//! Programs of Kubernetes: no distribution packages them all, so those that are missing are built from their Go modules
+//! (docs/adr/0018).
 //!
 //! Flow: a directory that the environment names is used if it holds what is wanted; else that of the cache; else
 //! [`go`] builds into the cache, which is announced before it begins. Whoever needs another program adds a line to a list
