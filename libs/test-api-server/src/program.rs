@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    io::retry_on_intr,
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid},
+};
 
 use crate::keeper;
 
@@ -19,7 +22,7 @@ pub(crate) struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     log: PathBuf,
-    id: PathBuf,
+    id_file: PathBuf,
     running: Option<Child>,
 }
 
@@ -30,7 +33,7 @@ impl Program {
             path: assets.join(name),
             arguments,
             log: directory.join(format!("{name}.log")),
-            id: directory.join(format!("{name}.pid")),
+            id_file: directory.join(format!("{name}.pid")),
             running: None,
         }
     }
@@ -44,7 +47,7 @@ impl Program {
             .append(true)
             .open(&self.log)
             .with_context(|| format!("cannot write {}", self.log.display()))?;
-        let mut command = keeper::enter(&self.id, &self.path);
+        let mut command = keeper::enter(&self.id_file, &self.path);
         command.args(&self.arguments).stdout(log.try_clone().context("cannot share a log")?).stderr(log);
         self.running = Some(command.spawn().context("cannot start `sh`")?);
         Ok(())
@@ -77,14 +80,32 @@ impl Program {
         child.kill().context("cannot kill a program")?;
         child.wait().context("cannot wait for a program")?;
         // Somebody else may be given this id.
-        fs::remove_file(&self.id).with_context(|| format!("cannot remove {}", self.id.display()))
+        fs::remove_file(&self.id_file).with_context(|| format!("cannot remove {}", self.id_file.display()))
     }
 
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+    /// Stops it where it is, and waits until every thread of it stands still: a signal is told to each in its turn, and
+    /// one that runs meanwhile may still answer.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        let id = self.id()?;
+        kill_process(id, Signal::STOP).context("cannot freeze a program")?;
+        // One that ended instead is left to whoever asks how it ended.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let state =
+            retry_on_intr(|| waitid(WaitId::Pid(id), options)).context("cannot wait for a program")?;
+        match state {
+            Some(state) if state.stopped() => Ok(()),
+            _ => bail!("`{}` ended", self.path.display()),
+        }
+    }
+
+    /// Lets a frozen one go on.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        kill_process(self.id()?, Signal::CONT).context("cannot thaw a program")
+    }
+
+    fn id(&self) -> Result<Pid> {
         let Some(child) = &self.running else { bail!("`{}` does not run", self.path.display()) };
-        let id =
-            Pid::from_raw(child.id().try_into().context("an id is positive")?).context("an id is not 0")?;
-        kill_process(id, signal).context("cannot signal a program")
+        Pid::from_raw(child.id().try_into().context("an id is positive")?).context("an id is not 0")
     }
 
     /// Waits for a program that was killed by somebody else.

@@ -20,7 +20,6 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -76,16 +75,17 @@ struct Programs {
 /// The server that all tests of this binary share, started by the first who asks, who waits some seconds. Its audit log is
 /// written. Whoever stops or freezes a server starts one for themselves.
 pub fn shared() -> &'static ApiServer {
-    static SHARED: OnceLock<ApiServer> = OnceLock::new();
-    SHARED.get_or_init(|| ApiServer::start(Options { audit: true, ..Options::default() }))
+    // Where it cannot be had, the others are told so at once and do not wait for it in their turn.
+    static SHARED: OnceLock<Result<ApiServer, String>> = OnceLock::new();
+    let options = Options { audit: true, ..Options::default() };
+    let started = SHARED.get_or_init(|| start(options).map_err(|error| format!("{error:#}")));
+    must(started.as_ref().map_err(|error| anyhow!("{error}")))
 }
 
 impl ApiServer {
     /// Starts a server and waits until it is ready.
     pub fn start(options: Options) -> Self {
-        // A thread of its own has a runtime of its own: a test may be in the middle of another.
-        let started = std::thread::spawn(move || on_a_runtime(Self::try_start(&options))).join();
-        must(started.unwrap_or_else(|_| Err(anyhow!("the thread that starts the API server panicked"))))
+        must(start(options))
     }
 
     async fn try_start(options: &Options) -> Result<Self> {
@@ -259,12 +259,12 @@ impl ApiServer {
 
     /// Freezes kube-apiserver: connections are taken, and nothing is answered.
     pub fn freeze(&self) {
-        must(self.programs().api_server.signal(Signal::STOP));
+        must(self.programs().api_server.freeze());
     }
 
     /// Lets a frozen one go on.
     pub fn thaw(&self) {
-        must(self.programs().api_server.signal(Signal::CONT));
+        must(self.programs().api_server.thaw());
     }
 
     fn programs(&self) -> MutexGuard<'_, Programs> {
@@ -281,9 +281,13 @@ impl Drop for ApiServer {
     }
 }
 
-fn on_a_runtime<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot make a runtime")?.block_on(future)
+/// On a thread of its own, which has a runtime of its own: a test may be in the middle of another.
+fn start(options: Options) -> Result<ApiServer> {
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("cannot make a runtime")?.block_on(ApiServer::try_start(&options))
+    });
+    thread.join().unwrap_or_else(|_| Err(anyhow!("the thread that starts the API server panicked")))
 }
 
 fn assets() -> Result<PathBuf> {
