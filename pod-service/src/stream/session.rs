@@ -249,7 +249,6 @@ impl Session {
                 }
                 room && entry.offset == position.offset + 1
             }
-            (Phase::Ended(_), _) => return false,
             _ => false,
         };
         if next {

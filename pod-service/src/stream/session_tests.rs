@@ -57,6 +57,13 @@ fn said(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
+fn every_end_has_a_label_of_its_own() {
+    let ends = [End::Finished, End::Replaced, End::Closed, End::Draining, End::Slow, End::ClientLeft];
+    let labels = ["finished", "replaced", "closed", "draining", "slow", "client-left"];
+    assert_eq!(ends.map(End::label), labels);
+}
+
+#[test]
 fn a_new_stream_says_connected_at_zero_and_then_the_live_events() {
     let (mut session, mut out) = (session(), Vec::new());
     session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
@@ -86,13 +93,14 @@ fn a_reset_alone_carries_the_new_position_and_the_states() {
     let snapshot = vec![
         Snapshot { task: task("a"), is_final: true, json: Some(r#"{"x":1}"#.into()) },
         Snapshot { task: task("b"), is_final: false, json: None },
+        Snapshot { task: task("c"), is_final: false, json: Some(r#"{"y":2}"#.into()) },
     ];
     let outcome = Outcome::Reset { at: 9, snapshot };
     let reading = Reading { epoch: epoch("k2"), end: 9, open: Some(1), outcome };
     session.registered(opened(reading, &[("a", true), ("b", false)]), NOW, &mut out);
     let events = parse(&out);
     assert_eq!(said(&out), [" CONNECTED", "k2.9 RESET"]);
-    assert!(events[1].data.ends_with(r#""tasks":[{"x":1}]}"#), "{}", events[1].data);
+    assert!(events[1].data.ends_with(r#""tasks":[{"x":1},{"y":2}]}"#), "{}", events[1].data);
     assert!(serde_json::from_str::<serde_json::Value>(&events[1].data).is_ok());
 }
 
@@ -209,8 +217,10 @@ fn a_full_queue_makes_the_session_fall_behind_and_drops_nothing() {
 fn a_newer_registration_ends_the_stream_with_a_farewell_that_is_not_resumed() {
     let (mut session, mut out) = (session(), Vec::new());
     session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
-    session.lost(Generation(6), End::Replaced, NOW, &mut out);
-    assert!(!session.is_ended());
+    for earlier in [6, 7] {
+        session.lost(Generation(earlier), End::Replaced, NOW, &mut out);
+        assert!(!session.is_ended(), "it is the seventh itself");
+    }
     session.lost(Generation(8), End::Replaced, NOW, &mut out);
     assert_eq!(said(&out), ["k1.0 CONNECTED", "x.8 REPLACED"]);
     assert_eq!(session.want(), Want::Ended(End::Replaced));
@@ -231,6 +241,7 @@ fn a_refused_re_assertion_ends_the_stream_unless_its_own_end_is_being_asked() {
     assert!(matches!(session.want(), Want::Finish(_)));
     assert!(!session.finished(Finished::Replaced, NOW, &mut out));
     assert_eq!(session.want(), Want::Ended(End::Replaced), "somebody did take it over");
+    assert_eq!(said(&out).last().unwrap(), "x.8 REPLACED");
 }
 
 // Tells `no_xseen`.
@@ -240,6 +251,54 @@ fn a_newer_registration_that_overtakes_our_own_answer_wins() {
     session.lost(Generation(8), End::Replaced, NOW, &mut out);
     session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
     assert_eq!(session.want(), Want::Ended(End::Replaced));
+
+    // What our own registration ended came before it.
+    let (mut session, mut out) = (self::session(), Vec::new());
+    session.lost(Generation(7), End::Replaced, NOW, &mut out);
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    assert_eq!(session.want(), Want::Nothing);
+}
+
+#[test]
+fn a_stream_that_has_ended_says_nothing_more_and_keeps_its_reason() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, Some(1), vec![]), &[("t", false)]), NOW, &mut out);
+    session.drain(2_000, "going away", NOW, &mut out);
+    let written = out.len();
+    session.drain(2_000, "going away", NOW, &mut out);
+    session.lost(Generation(8), End::Closed, NOW, &mut out);
+    session.asserted(Asserted::Replaced, NOW, &mut out);
+    session.caught_up(reading(1, Some(1), vec![entry(1, "t", EntryKind::Event)]), NOW, &mut out);
+    assert!(!session.event(&epoch("k1"), &entry(1, "t", EntryKind::Event), true, &mut out));
+    assert!(!session.finished(Finished::Lost, NOW, &mut out));
+    assert!(!session.finished(Finished::Replaced, NOW, &mut out));
+    session.gap();
+    session.abandon(End::ClientLeft);
+    assert_eq!((out.len(), session.want()), (written, Want::Ended(End::Draining)));
+}
+
+#[test]
+fn a_page_with_all_that_was_heard_is_the_last_one() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    assert!(!session.event(&epoch("k1"), &entry(2, "t", EntryKind::Event), true, &mut out));
+    let page = vec![entry(1, "t", EntryKind::Event), entry(2, "t", EntryKind::Event)];
+    session.caught_up(reading(2, Some(1), page), NOW, &mut out);
+    assert_eq!(session.want(), Want::Nothing);
+}
+
+#[test]
+fn each_heartbeat_is_another_event() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    for _ in 0..3 {
+        session.heartbeat(NOW, &mut out);
+    }
+    let ids: std::collections::BTreeSet<String> = parse(&out)[1..]
+        .iter()
+        .map(|event| serde_json::from_str::<serde_json::Value>(&event.data).unwrap()["eventId"].to_string())
+        .collect();
+    assert_eq!(ids.len(), 3, "{ids:?}");
 }
 
 #[test]
