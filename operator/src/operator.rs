@@ -13,6 +13,7 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::{Instant, interval},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     announce::Announcer,
@@ -143,7 +144,8 @@ impl Operator {
         self.admin.address()
     }
 
-    /// Works until `shutdown` begins: then it finishes what it is at, and gives the lease back.
+    /// Works until `shutdown` begins: then it finishes what it is at, and gives the lease back. Where it is dropped, it stops
+    /// wherever it is, as a process that is killed.
     ///
     /// # Errors
     /// A part of it failed for good.
@@ -152,7 +154,7 @@ impl Operator {
         tracing::info!(admin = %admin.address(), "operator started");
         health.started();
         let served = Shutdown::new();
-        let admin = tokio::spawn(admin.serve(served.clone()));
+        let admin = AbortOnDropHandle::new(tokio::spawn(admin.serve(served.clone())));
 
         // Watches have nothing to finish: they are dropped at the end.
         let mut watching = JoinSet::new();
@@ -173,7 +175,7 @@ impl Operator {
         // The lease is held until the last write is done.
         let done = Shutdown::new();
         let until = done.clone();
-        let electing = tokio::spawn(elector.run(async move { until.begun().await }));
+        let electing = AbortOnDropHandle::new(tokio::spawn(elector.run(async move { until.begun().await })));
 
         let mut failed = None;
         loop {

@@ -20,7 +20,7 @@ struct Bug {
     told_by: &'static [&'static str],
 }
 
-const BUGS: [Bug; 5] = [
+const BUGS: [Bug; 7] = [
     Bug {
         feature: "bug-plain-del",
         package: "fundbond-store",
@@ -80,6 +80,20 @@ const BUGS: [Bug; 5] = [
             "elections::whatever_goes_wrong_never_two_lead_and_afterwards_one_does",
             "failures::a_write_whose_answer_was_lost_is_found_as_it_was_done",
         ],
+    },
+    Bug {
+        feature: "bug-blind-delete",
+        package: "fundbond-operator",
+        does: "the operator deletes without saying which version it means",
+        run: &["simulated::faults::a_delete"],
+        told_by: &["simulated::faults::a_delete_that_comes_late_does_not_hit_what_is_wanted_again"],
+    },
+    Bug {
+        feature: "bug-early-status",
+        package: "fundbond-operator",
+        does: "a FundCluster is told that all is applied before it is",
+        run: &["simulated::crashes::"],
+        told_by: &["simulated::crashes::a_death_at_any_call_changes_nothing_in_the_end"],
     },
 ];
 

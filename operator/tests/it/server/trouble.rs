@@ -18,19 +18,13 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use crate::size;
+
 use super::{
     harness::{Desk, Running, eventually, names},
     process::Process,
     rights::entitled,
 };
-
-/// A number that a person may make greater.
-fn size(variable: &str, usual: u64) -> u64 {
-    match std::env::var(variable) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text:?} is not a number")),
-        Err(_) => usual,
-    }
-}
 
 /// Who leads, by the name of the node.
 async fn leader(desk: &Desk) -> Option<String> {

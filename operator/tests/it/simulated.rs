@@ -1,0 +1,9 @@
+//! Against a simulated API server, under a clock that nobody waits for: crashes at every call, faults of every kind.
+
+mod calm;
+mod crashes;
+mod faults;
+mod outcome;
+mod scripts;
+mod wire;
+mod world;
