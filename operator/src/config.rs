@@ -27,8 +27,8 @@ pub struct Config {
     /// Port of probes and metrics; 0 takes any.
     #[arg(long, env = "FUND_ADMIN_PORT", default_value_t = 18_080)]
     pub admin_port: u16,
-    /// Namespaces whose FundClusters are looked after, parted by commas [default: all]. With a list, the operator needs
-    /// rights in these only.
+    /// Namespaces whose FundClusters are looked after, parted by commas. With a list, the operator needs rights in these
+    /// only [default: all].
     #[arg(long, env = "FUND_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES")]
     pub watch_namespaces: Vec<Namespace>,
     /// Namespace of the lease by which one of several operators leads [default: that of the pod, or of the kubeconfig].
@@ -37,13 +37,14 @@ pub struct Config {
     /// Name of that lease. Operators that look after the same FundClusters must have the same.
     #[arg(long, env = "FUND_LEASE_NAME", default_value = "fundbond-operator")]
     pub lease_name: LeaseName,
-    /// Name of this operator in the lease and in events [default: the host name]. Each start adds something of its own.
+    /// Name of this operator in the lease and in events, to which each start adds something of its own [default: the host
+    /// name].
     #[arg(long, env = "FUND_NODE_NAME")]
     pub node_name: Option<String>,
-    /// Where images come from that a FundCluster does not name: in front of a program's name.
+    /// Where images come from that a FundCluster does not name: what stands in front of a program's name.
     #[arg(long, env = "FUND_IMAGE_REGISTRY", default_value = "ghcr.io/fundbond")]
     pub image_registry: String,
-    /// Their tag [default: the operator's own version].
-    #[arg(long, env = "FUND_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"), hide_default_value = true)]
+    /// The tag of such images; usually the operator's own version.
+    #[arg(long, env = "FUND_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"))]
     pub image_tag: String,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube::core::Status;
+use kube::core::{Status, response::StatusCause};
 
 use crate::fence::NotLeading;
 
@@ -60,8 +60,12 @@ impl Failure {
 }
 
 fn is_quarrel(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
+    names(status, |cause| cause.reason == "FieldManagerConflict")
+}
+
+/// Whether the server names such a cause.
+fn names(status: &Status, is_it: impl Fn(&StatusCause) -> bool) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(is_it)
 }
 
 impl From<kube::Error> for Failure {
@@ -76,6 +80,8 @@ impl From<kube::Error> for Failure {
         match status.code {
             404 => Self::Absent(error.into()),
             409 => Self::Conflict(error.into()),
+            // It is another object of that name by now.
+            422 if names(status, |cause| cause.field == "metadata.uid") => Self::Conflict(error.into()),
             403 if leaves(status) => Self::NamespaceLeaves(error.into()),
             408 | 429 | 500.. => Self::Unreachable { again, source: error.into() },
             _ => Self::Refused(status.message.clone()),
@@ -84,8 +90,7 @@ impl From<kube::Error> for Failure {
 }
 
 fn leaves(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    names(status, |cause| cause.reason == "NamespaceTerminating")
 }
 
 #[cfg(test)]
@@ -108,6 +113,11 @@ mod tests {
             (403, json!({}), "refused"),
             (403, cause("NamespaceTerminating"), "namespace_leaves"),
             (422, json!({}), "refused"),
+            (
+                422,
+                json!({"causes": [{"reason": "FieldValueInvalid", "message": "", "field": "metadata.uid"}]}),
+                "conflict",
+            ),
             (429, json!({"retryAfterSeconds": 7}), "unreachable"),
             (500, json!({}), "unreachable"),
             (504, json!({}), "unreachable"),

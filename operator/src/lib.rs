@@ -42,6 +42,13 @@ mod wanted;
 mod watch;
 mod watches;
 
+use fundbond_service_runtime::metrics::Described;
+
+/// The metrics of an operator, for the reference.
+pub fn described_metrics() -> Vec<Described> {
+    metrics::described()
+}
+
 pub use client::NoSurroundings;
 pub use config::{Config, Program};
 pub use fence::Fence;

@@ -68,6 +68,15 @@ struct KindLabels {
     kind: String,
 }
 
+/// What an operator says of itself.
+pub(crate) fn described() -> Vec<Described> {
+    let mut catalogue = Catalogue::default();
+    Metrics::new(&mut catalogue);
+    let mut described = catalogue.described().to_vec();
+    described.extend(Sizes::METRICS);
+    described
+}
+
 /// All of it.
 #[derive(Debug)]
 pub(crate) struct Metrics {

@@ -15,7 +15,7 @@ pub(crate) struct Wanted {
     pub(crate) name: Box<str>,
     /// All of it, with the digest as an annotation.
     pub(crate) value: Value,
-    /// Of everything that is said, but for a route's own count of its changes.
+    /// Of everything that is said, but for whose it is, which is asked for by itself, and a route's own count of its changes.
     pub(crate) digest: u64,
 }
 
@@ -41,16 +41,16 @@ impl Wanted {
 }
 
 fn digest(kind: Kind, value: &Value) -> u64 {
-    let text = match (kind, value) {
-        (Kind::GatewayRoute, value) => {
-            let mut value = value.clone();
-            if let Some(spec) = value["spec"].as_object_mut() {
-                spec.remove("generation");
-            }
-            value.to_string()
+    let mut value = value.clone();
+    let without = |value: &mut Value, part: &str, field: &str| {
+        if let Some(part) = value[part].as_object_mut() {
+            part.remove(field);
         }
-        (_, value) => value.to_string(),
     };
-    let digest = blake3::hash(text.as_bytes());
+    without(&mut value, "metadata", "ownerReferences");
+    if kind == Kind::GatewayRoute {
+        without(&mut value, "spec", "generation");
+    }
+    let digest = blake3::hash(value.to_string().as_bytes());
     u64::from_be_bytes(*digest.as_bytes().first_chunk().expect("a digest has 32 bytes"))
 }

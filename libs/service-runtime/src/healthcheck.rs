@@ -56,7 +56,7 @@ pub enum NotReady {
 /// Like [`config::parse`], for a program that also knows `healthcheck`: that is done here and never returns, and
 /// its exit code is 0 (ready) or 1 (not ready; why is said on stderr).
 ///
-/// `T` must have the arguments `host`, `port` and `admin_port` that every service has.
+/// `T` must have the arguments `host` and `admin_port`, and `port` where that says the other one.
 pub fn parse<T: Parser>(program: &str) -> T {
     match try_parse(std::env::args_os()) {
         Ok(Asked::Serve(config)) => config,
@@ -107,7 +107,9 @@ fn admin_address(matches: &ArgMatches) -> Option<SocketAddr> {
         address => address,
     };
     let asked = matches.get_one::<u16>("admin_port").copied();
-    let port = config::admin_port(*matches.get_one::<u16>("port")?, asked);
+    // Who serves nothing but probes and metrics has no other port.
+    let service = matches.try_get_one::<u16>("port").ok().flatten().copied();
+    let port = asked.or_else(|| service.map(|service| config::admin_port(service, None)))?;
     (port != 0).then(|| SocketAddr::new(host, port))
 }
 
@@ -174,6 +176,23 @@ mod tests {
         check_at("program --port=0 --admin-port=7 healthcheck", "127.0.0.1:7");
         check_at("program --host=:: healthcheck", "[::1]:19090");
         check_at("program --host=127.0.0.9 healthcheck", "127.0.0.9:19090");
+    }
+
+    #[test]
+    fn a_program_without_another_port_is_asked_at_its_admin_port() {
+        #[derive(Debug, Parser)]
+        struct AdminAlone {
+            #[arg(long, default_value = "0.0.0.0")]
+            host: IpAddr,
+            #[arg(long, default_value_t = 18_080)]
+            admin_port: u16,
+        }
+        let Ok(Asked::Check(address)) = try_parse::<AdminAlone>(["program", "healthcheck"]) else {
+            panic!("not asked")
+        };
+        assert_eq!(address.to_string(), "127.0.0.1:18080");
+        let Ok(Asked::Serve(program)) = try_parse::<AdminAlone>(["program"]) else { panic!("not served") };
+        assert_eq!((program.host.to_string().as_str(), program.admin_port), ("0.0.0.0", 18_080));
     }
 
     #[test]

@@ -5,5 +5,6 @@ mod crashes;
 mod faults;
 mod outcome;
 mod scripts;
+mod watches;
 mod wire;
 mod world;

@@ -46,6 +46,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
             "gateway",
             "ledger",
             "lease",
+            "operator",
             "pod-service",
             "protocol",
             "routing",

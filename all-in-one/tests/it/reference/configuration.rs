@@ -20,6 +20,7 @@ pub(super) fn page() -> String {
         healthcheck::command::<GatewayOptions>(),
         healthcheck::command::<ClusterProxyOptions>(),
         healthcheck::command::<Program>(),
+        healthcheck::command::<fundbond_operator::Program>(),
         Options::command(),
     ] {
         program(command, &mut page);

@@ -23,7 +23,9 @@ pub(super) fn programs() -> [(&'static str, Vec<Described>); 3] {
 
 pub(super) fn page() -> String {
     let mut page = title("Metrics", SAYS);
-    for (program, mut metrics) in programs() {
+    // No part of `fundbond`, so that its own tests hold it to its list.
+    let operator = [("operator", fundbond_operator::described_metrics())];
+    for (program, mut metrics) in programs().into_iter().chain(operator) {
         metrics.sort_by_key(|metric| metric.about.name);
         let rows = metrics.iter().map(|metric| {
             let about = metric.about;

@@ -1,6 +1,6 @@
 //! An operator in this process, and somebody who uses the same namespace.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use fundbond_crds::FundCluster;
 use fundbond_operator::{Config, Operator, Program, RunError, Surroundings};
@@ -13,6 +13,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -28,8 +30,9 @@ pub(crate) struct Desk {
 
 /// An operator that runs.
 pub(crate) struct Running {
+    pub(crate) admin: SocketAddr,
     shutdown: Shutdown,
-    running: JoinHandle<Result<(), RunError>>,
+    task: JoinHandle<Result<(), RunError>>,
 }
 
 impl Running {
@@ -37,15 +40,25 @@ impl Running {
     pub(crate) async fn start(user: &User, namespace: &str) -> Self {
         let surroundings = Surroundings::of(&config(namespace), user.config()).unwrap();
         let operator = Operator::bind(config(namespace), surroundings).await.unwrap();
-        let shutdown = Shutdown::new();
-        let running = tokio::spawn(operator.run(shutdown.clone()));
-        Self { shutdown, running }
+        let (admin, shutdown) = (operator.admin_address(), Shutdown::new());
+        let task = tokio::spawn(operator.run(shutdown.clone()));
+        Self { admin, shutdown, task }
+    }
+
+    /// What its admin port says.
+    pub(crate) async fn ask(&self, path: &str) -> String {
+        let mut socket = TcpStream::connect(self.admin).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     /// Ends it as a signal would.
     pub(crate) async fn stop(self) {
         self.shutdown.begin();
-        timeout(SOON, self.running).await.unwrap().unwrap().unwrap();
+        timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
     }
 }
 

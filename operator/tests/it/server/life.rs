@@ -22,6 +22,21 @@ async fn a_fund_cluster_becomes_objects_and_is_ready_when_they_are() {
     desk.roll_out("one-proxy").await;
     let ready = desk.told("one", "Ready", "True", "AllReady").await;
     assert_eq!(ready.status.unwrap().pods.summary.as_deref(), Some("2/2"));
+    let readiness = operator.ask("/readyz?verbose").await;
+    assert!(readiness.starts_with("HTTP/1.1 200") && readiness.contains("[+] watches"), "{readiness}");
+    let metrics = operator.ask("/metrics").await;
+    for metric in fundbond_operator::described_metrics() {
+        // What fails is counted once it does.
+        if metric.about.name != "fund_operator_watch_failures" {
+            let named = format!("# TYPE {} {}", metric.about.name, metric.kind);
+            assert!(metrics.contains(&named), "{named} is not in {metrics}");
+        }
+    }
+    assert!(
+        metrics.contains("fund_operator_writes_total{verb=\"create\",kind=\"Deployment\"} 2"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("fund_operator_leads 1"), "{metrics}");
     operator.stop().await;
 }
 

@@ -20,7 +20,7 @@ pub(crate) const FUNDS: &str = "funds";
 
 /// Nothing may change for so long before it counts as over: longer than a lease that somebody died with, and than the
 /// operator's patience with what the garbage collector leaves.
-const CALM: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_mins(1);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
