@@ -147,6 +147,7 @@ impl Service<Request<kube::client::Body>> for Wired {
                 // It is on its way, whether or not somebody still waits for an answer.
                 Some(Fate::Late(delay)) => {
                     tokio::spawn(async move {
+                        // sleep-ok: the clock is paused; the delay is the fault.
                         sleep(delay).await;
                         inner.call(request).await.map_err(Into::into)
                     })

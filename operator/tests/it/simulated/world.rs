@@ -64,6 +64,7 @@ impl World {
                 changed = Instant::now();
                 self.check();
             }
+            // sleep-ok: the clock is paused.
             sleep(LOOK).await;
         }
         self.check();
