@@ -1,7 +1,7 @@
 //! `cargo xtask reference`: writes the pages of `docs/reference` anew.
 //!
-//! The pages are made by tests of `all-in-one`, the one crate that knows every program, and of `crds`, which writes its
-//! definitions too: what makes them is what holds them to the code. This only asks them to write instead of compare.
+//! The pages are made by tests of `all-in-one`, the one crate that knows every program, of `operator`, and of `crds`, which
+//! writes its definitions too: what makes them is what holds them to the code. This only asks them to write instead of compare.
 
 use crate::process;
 use anyhow::Result;
@@ -17,10 +17,11 @@ pub fn run() -> Result<()> {
 }
 
 /// The tests that compare what is written, and write it under `UPDATE=1`.
-const TESTS: [(&str, &[&str]); 2] = [
+const TESTS: [(&str, &[&str]); 3] = [
     ("fundbond", &["reference::every_page_is_what_the_code_says"]),
     (
         "fundbond-crds",
         &["definitions::the_files_are_what_the_types_say", "reference::the_page_is_what_the_types_say"],
     ),
+    ("fundbond-operator", &["reference::the_page_is_what_the_operator_may_do"]),
 ];

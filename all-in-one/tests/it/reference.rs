@@ -24,7 +24,10 @@ const PAGES: [Page; 6] = [
 ];
 
 /// Pages made by the tests of other crates: file and title.
-const ELSEWHERE: [(&str, &str); 1] = [("kubernetes.md", "FundCluster and GatewayRoute: every field")];
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("kubernetes.md", "FundCluster and GatewayRoute: every field"),
+    ("rights.md", "What the operator must be allowed to do, as manifests"),
+];
 
 #[test]
 fn every_page_is_what_the_code_says() {

@@ -2,6 +2,7 @@
 
 mod harness;
 mod life;
+mod many;
 mod process;
 mod rights;
 mod trouble;

@@ -1,37 +1,86 @@
 //! Operators as processes, which can be stopped, continued and killed.
 
 use std::{
-    path::Path,
+    fs::File,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use fundbond_test_api_server::User;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::sleep,
+};
 
 /// One that ends with this.
 pub(crate) struct Process {
     child: Child,
+    log: PathBuf,
 }
 
 impl Process {
     /// Looks after `namespace` as `user`, by the name of `node`.
     pub(crate) fn start(user: &User, namespace: &str, node: &str) -> Self {
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{namespace}-{node}.log"));
-        let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_operator"))
+        let said = File::create(&log).unwrap();
+        // Figures are those of a release build: `FUNDBOND_OPERATOR=target/release/operator`.
+        let program =
+            std::env::var_os("FUNDBOND_OPERATOR").unwrap_or_else(|| env!("CARGO_BIN_EXE_operator").into());
+        let child = Command::new(program)
             .args(["--host", "127.0.0.1", "--admin-port", "0", "--node-name", node])
             .args(["--watch-namespaces", namespace, "--namespace", namespace])
             .env("KUBECONFIG", user.kubeconfig())
             .stdin(Stdio::null())
-            .stderr(log)
+            .args(["--log-format", "json"])
+            .stderr(said)
             .spawn()
             .unwrap();
-        Self { child }
+        Self { child, log }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Ends it as Kubernetes would.
+    pub(crate) async fn end(&mut self) {
+        self.signal(Signal::TERM);
+        while self.child.try_wait().unwrap().is_none() {
+            // sleep-ok: it has its own deadlines; a test that hangs is killed by who runs it.
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Memory that it has, in kB.
+    pub(crate) fn resident_kilobytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The value of the sample that begins so; 0 where it is not there yet.
+    pub(crate) async fn metric(&self, sample: &str) -> usize {
+        let Some(admin) = self.admin() else { return 0 };
+        let Ok(mut socket) = TcpStream::connect(admin).await else { return 0 };
+        let request = "GET /metrics HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n";
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        let value = answer.lines().find_map(|line| line.strip_prefix(sample));
+        value.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Where it says in its log that its metrics are.
+    fn admin(&self) -> Option<String> {
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        let started = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let admin = started.into_iter().find_map(|line| line["admin"].as_str().map(str::to_owned));
+        admin
     }
 
     pub(crate) fn kill(mut self) {

@@ -1,0 +1,154 @@
+//! Many FundClusters at once: what an operator takes for them, and how fast it serves an edit.
+
+use std::{collections::HashMap, time::Duration};
+
+use fundbond_crds::{FundCluster, GatewayRoute, labels};
+use fundbond_operator::kinds::Kind;
+use fundbond_test_api_server::shared;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+    core::PartialObjectMeta,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use super::{harness::Desk, process::Process, rights::entitled};
+use crate::size;
+
+/// Time for each FundCluster, on a machine that is busy with other things.
+const EACH: Duration = Duration::from_secs(2);
+
+/// Edits that are measured, and how many of them in a second.
+const EDITS: usize = 200;
+const RATE: u32 = 50;
+
+/// `FUNDBOND_MANY=1000` for figures that mean something, with `FUNDBOND_OPERATOR` for a release build.
+#[tokio::test]
+async fn many_fund_clusters_are_served_and_a_restart_writes_nothing() {
+    let many = usize::try_from(size("FUNDBOND_MANY", 10)).unwrap();
+    let patience = EACH * u32::try_from(many).unwrap() + Duration::from_mins(1);
+    let desk = Desk::open_idle(shared()).await;
+    let user = entitled(&desk, "operator").await;
+    let mut operator = Process::start(&user, &desk.namespace, "first");
+    let names: Vec<String> = (0..many).map(|number| format!("c{number}")).collect();
+    let began = Instant::now();
+    let made = stream::iter(&names).map(|name| desk.create(name, json!({}))).buffer_unordered(8);
+    made.for_each(|_| async {}).await;
+    timeout(patience, all_told(&desk, many)).await.unwrap();
+    println!(
+        "{many} FundClusters, each with all its children and its status: {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
+    let children = count_children(&desk).await;
+    println!("{children} children; the operator has {} kB", operator.resident_kilobytes());
+
+    // What it takes to know it all from the start, and to find nothing to do.
+    operator.end().await;
+    let writes = || {
+        shared()
+            .audit()
+            .of(&user)
+            .iter()
+            .filter(|entry| entry.is_write() && entry.resource != "leases")
+            .count()
+    };
+    let before = writes();
+    let began = Instant::now();
+    let operator = Process::start(&user, &desk.namespace, "second");
+    let done = "fund_operator_reconciles_total{outcome=\"done\"} ";
+    timeout(patience, async {
+        while operator.metric(done).await < many {
+            // sleep-ok: another process; the deadline is around it.
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let kilobytes = operator.resident_kilobytes();
+    println!(
+        "cold start: everything looked at after {:.1} s, {kilobytes} kB, {} bytes for each child and its share",
+        began.elapsed().as_secs_f64(),
+        kilobytes * 1024 / children
+    );
+    assert_eq!(writes() - before, 0, "writes of an operator that found everything as it should be");
+
+    let mut took = edits(&desk, &names).await;
+    took.sort_unstable();
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+    println!(
+        "{} edits at {RATE} a second, from sending to its Deployment: p50 {:.0} ms, p99 {:.0} ms",
+        took.len(),
+        at(50),
+        at(99)
+    );
+}
+
+/// Waits until every FundCluster was told that all is applied.
+async fn all_told(desk: &Desk, many: usize) {
+    let routes = desk.api::<GatewayRoute>();
+    loop {
+        let list = desk.api::<FundCluster>().list(&ListParams::default()).await.unwrap();
+        let told = list
+            .items
+            .iter()
+            .filter(|cluster| cluster.status.as_ref().is_some_and(|status| !status.conditions.is_empty()));
+        if told.count() == many
+            && routes.list_metadata(&ListParams::default()).await.unwrap().items.len() == many
+        {
+            return;
+        }
+        // sleep-ok: another process; the deadline is around it.
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn count_children(desk: &Desk) -> usize {
+    let selected = ListParams::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+    let mut count = 0;
+    for kind in Kind::ALL {
+        let api: Api<PartialObjectMeta<DynamicObject>> =
+            Api::namespaced_with(desk.client.clone(), &desk.namespace, kind.resource());
+        count += api.list(&selected).await.unwrap().items.len();
+    }
+    count
+}
+
+/// Edits the number of pods of one FundCluster after the other, and says how long each took to reach its Deployment.
+async fn edits(desk: &Desk, names: &[String]) -> Vec<Duration> {
+    let deployments = watcher(desk.api::<Deployment>(), watcher::Config::default()).applied_objects();
+    let mut deployments = std::pin::pin!(deployments);
+    let clusters = desk.api::<FundCluster>();
+    let mut ticks = interval(Duration::from_secs(1) / RATE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut sent, mut took) = (HashMap::new(), Vec::new());
+    let (mut next, mut replicas) = (0, 3);
+    while took.len() < EDITS {
+        tokio::select! {
+            _ = ticks.tick(), if next < EDITS => {
+                let name = &names[next % names.len()];
+                if next > 0 && next % names.len() == 0 {
+                    replicas += 1;
+                }
+                sent.insert((format!("{name}-pods"), replicas), Instant::now());
+                let patch = Patch::Merge(json!({"spec": {"pods": {"replicas": replicas}}}));
+                clusters.patch(name, &PatchParams::default(), &patch).await.unwrap();
+                next += 1;
+            }
+            seen = deployments.try_next() => {
+                let seen = seen.unwrap().unwrap();
+                let replicas = seen.spec.unwrap().replicas.unwrap();
+                // One that came twice in a row is seen once, at the number of the last.
+                let name = seen.metadata.name.unwrap();
+                let served: Vec<_> =
+                    sent.keys().filter(|(sent, number)| *sent == name && *number <= replicas).cloned().collect();
+                took.extend(served.iter().filter_map(|key| sent.remove(key)).map(|sent: Instant| sent.elapsed()));
+            }
+            () = sleep(Duration::from_secs(30)) => panic!("{} edits were never served", EDITS - took.len()),
+        }
+    }
+    took
+}
