@@ -78,9 +78,8 @@ impl Process {
     /// Where it says in its log that its metrics are.
     fn admin(&self) -> Option<String> {
         let log = std::fs::read_to_string(&self.log).unwrap();
-        let started = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let admin = started.into_iter().find_map(|line| line["admin"].as_str().map(str::to_owned));
-        admin
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.into_iter().find_map(|line| line["admin"].as_str().map(str::to_owned))
     }
 
     pub(crate) fn kill(mut self) {
