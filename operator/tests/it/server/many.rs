@@ -147,6 +147,7 @@ async fn edits(desk: &Desk, names: &[String]) -> Vec<Duration> {
                     sent.keys().filter(|(sent, number)| *sent == name && *number <= replicas).cloned().collect();
                 took.extend(served.iter().filter_map(|key| sent.remove(key)).map(|sent: Instant| sent.elapsed()));
             }
+            // sleep-ok: it is the deadline.
             () = sleep(Duration::from_secs(30)) => panic!("{} edits were never served", EDITS - took.len()),
         }
     }
