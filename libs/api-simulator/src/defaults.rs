@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::resources::Resource;
+use crate::{resources::Resource, shape::Shape};
 
 /// Takes out the fields that the schema does not know.
 pub(crate) fn prune(schema: &Value, object: &mut Value) {
@@ -43,6 +43,30 @@ fn prune_below(schema: &Value, value: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// The first field that the schema does not know.
+pub(crate) fn unknown(schema: &Value, object: &Value) -> Option<String> {
+    let mut known = object.clone();
+    prune(schema, &mut known);
+    lost("", object, &known)
+}
+
+fn lost(path: &str, all: &Value, known: &Value) -> Option<String> {
+    match (all, known) {
+        (Value::Object(all), Value::Object(known)) => all.iter().find_map(|(name, value)| {
+            let path = format!("{path}.{name}");
+            match known.get(name) {
+                Some(known) => lost(&path, value, known),
+                None => Some(path),
+            }
+        }),
+        (Value::Array(all), Value::Array(known)) => {
+            let mut items = all.iter().zip(known).enumerate();
+            items.find_map(|(index, (item, known))| lost(&format!("{path}[{index}]"), item, known))
+        }
+        _ => None,
     }
 }
 
@@ -121,16 +145,68 @@ pub(crate) fn of_kubernetes(resource: &Resource, object: &mut Value) {
     }
 }
 
+/// Gives a Service what nobody asked for and nobody owns: `number` is one that was never given.
+pub(crate) fn allocate(resource: &Resource, object: &mut Value, number: u64) {
+    if resource.kind != "Service" {
+        return;
+    }
+    let spec = below(object, "spec");
+    let [.., high, low] = number.to_be_bytes();
+    let address = spec.get("clusterIP").cloned().unwrap_or_else(|| format!("10.96.{high}.{low}").into());
+    fill_in(
+        spec,
+        &json!({
+            "clusterIP": address, "clusterIPs": [address],
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+        }),
+    );
+}
+
+/// Puts back what a Service was given.
+pub(crate) fn allocated(resource: &Resource, old: &Value, object: &mut Value) {
+    if resource.kind == "Service" {
+        let spec = below(object, "spec");
+        for name in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            if let (false, Some(given)) = (spec.contains_key(name), old["spec"].get(name)) {
+                spec.insert(name.to_owned(), given.clone());
+            }
+        }
+    }
+}
+
+/// Takes out lists and free maps with nothing in them: for a server they are not there.
+pub(crate) fn drop_empty(shape: &Shape, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| match (shape.field(name).0, &*value) {
+                (_, Value::Array(items)) => !items.is_empty(),
+                (Shape::Map(_), Value::Object(fields)) => !fields.is_empty(),
+                _ => true,
+            });
+            for (name, value) in fields {
+                drop_empty(shape.field(name).0, value);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                drop_empty(shape.items(), item);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn service(spec: &mut Map<String, Value>) {
     fill_in(
         spec,
         &json!({
             "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
-            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
         }),
     );
     if spec["sessionAffinity"] == "ClientIP" {
         fill_in(below_map(spec, "sessionAffinityConfig"), &json!({"clientIP": {"timeoutSeconds": 10800}}));
+    } else {
+        spec.remove("sessionAffinityConfig");
     }
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
     for port in ports.filter_map(Value::as_object_mut) {
@@ -147,8 +223,12 @@ fn pod(spec: &mut Map<String, Value>) {
             "terminationGracePeriodSeconds": 30, "securityContext": {},
         }),
     );
-    if let Some(account) = spec.get("serviceAccountName").cloned() {
-        fill_in(spec, &json!({"serviceAccount": account}));
+    // One field under two names: who takes away only the one still has it by the other.
+    let account =
+        ["serviceAccountName", "serviceAccount"].into_iter().find_map(|name| spec.get(name).cloned());
+    if let Some(account) = account {
+        spec.insert("serviceAccountName".to_owned(), account.clone());
+        spec.insert("serviceAccount".to_owned(), account);
     }
     for list in ["containers", "initContainers"] {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut);

@@ -152,7 +152,7 @@ const KUBERNETES: [Line; 13] = [
         .status()
         .generation(Generation::SpecAndAnnotations)
         .empty(
-            r#"{"spec": {"selector": null, "strategy": {}, "template": {"metadata": {}, "spec": {}}}, "status": {}}"#,
+            r#"{"spec": {"selector": null, "strategy": {}, "template": {"metadata": {}, "spec": {"containers": null}}}, "status": {}}"#,
         ),
     line("rbac.authorization.k8s.io", "v1", "roles", "Role", "Plain").created_by_replacing(),
     line("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", "RoleBinding")
@@ -177,7 +177,6 @@ const KUBERNETES: [Line; 13] = [
 
 fn of_kubernetes(line: &Line) -> Resource {
     let mut empty: Value = serde_json::from_str(line.empty).unwrap_or_else(|_| json!({}));
-    crate::object::drop_nulls(&mut empty);
     empty["metadata"] = json!({});
     Resource {
         group: line.group.to_owned(),

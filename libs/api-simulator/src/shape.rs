@@ -119,6 +119,7 @@ fn build(
     for line in lines.get(name).into_iter().flatten() {
         let words: Vec<&'static str> = line.split_whitespace().collect();
         let mut below = |index: usize| match words.get(index) {
+            Some(&"Atomic") => Arc::new(Shape::Atomic),
             Some(name) => build(name, lines, done),
             None => PLAIN.clone(),
         };

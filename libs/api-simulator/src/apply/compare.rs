@@ -116,7 +116,9 @@ impl Difference {
     }
 
     fn unlike(old: &Value, new: &Value) -> bool {
-        old.is_object() != new.is_object() || old.is_array() != new.is_array()
+        let kinds = (old.is_object(), old.is_array()) != (new.is_object(), new.is_array());
+        // Nothing is like an object or a list without anything in it.
+        kinds && !old.is_null() && !new.is_null()
     }
 
     fn leaf(&mut self, old: Option<&Value>, new: Option<&Value>) {

@@ -123,7 +123,8 @@ fn items(shape: &Shape, own: Vec<Value>, given: &[Value], path: &str) -> Result<
     }
 }
 
-/// Takes the places of `fields` out of `value`. Says whether nothing is left of it.
+/// Takes the places of `fields` out of `value`. Says whether nothing is left of it; what is left of parts of it is null
+/// where that is nothing.
 pub(crate) fn remove(shape: &Shape, value: &mut Value, fields: &Fields) -> bool {
     match (shape, value) {
         (Shape::Struct(_) | Shape::Map(_), Value::Object(map)) => {
@@ -132,13 +133,13 @@ pub(crate) fn remove(shape: &Shape, value: &mut Value, fields: &Fields) -> bool 
             }
             for (element, below) in fields.below() {
                 let Some(name) = element.name() else { continue };
-                let gone = match map.get_mut(name) {
-                    None => false,
-                    Some(_) if below.here => true,
-                    Some(value) => remove(shape.field(name).0, value, below),
-                };
-                if gone {
+                if below.here {
                     map.remove(name);
+                } else if let Some(value) = map.get_mut(name)
+                    && remove(shape.field(name).0, value, below)
+                {
+                    // What is empty now is still there, as nothing.
+                    *value = Value::Null;
                 }
             }
             map.is_empty()

@@ -70,6 +70,21 @@ fn deployment(new: &Value, old: Option<&Value>, causes: &mut Vec<(String, String
     if new.pointer("/spec/template/spec/containers/0").is_none() {
         causes.push(("spec.template.spec.containers".to_owned(), "Required value".to_owned()));
     }
+    let containers = new.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    for (index, container) in containers.into_iter().flatten().enumerate() {
+        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+            let request = container.get(probe).and_then(|probe| probe.get("httpGet"));
+            if request.is_some_and(|request| request.get("port").is_none()) {
+                let field = format!("spec.template.spec.containers[{index}].{probe}.httpGet.port");
+                causes.push((field, "Invalid value: 0: must be between 1 and 65535, inclusive".to_owned()));
+            }
+        }
+    }
+    let strategy = new.pointer("/spec/strategy").unwrap_or(&Value::Null);
+    if strategy["type"] == "Recreate" && !strategy["rollingUpdate"].is_null() {
+        let what = "Forbidden: may not be specified when strategy `type` is 'Recreate'";
+        causes.push(("spec.strategy.rollingUpdate".to_owned(), what.to_owned()));
+    }
     if let Some(old) = old
         && old.pointer("/spec/selector") != selector
     {

@@ -172,6 +172,7 @@ impl State {
             let writer = self.writer(call, resource, Operation::Update);
             managers = writer.update(&resource.empty, &new, managers);
         }
+        defaults::allocate(resource, &mut new, self.store.revision);
         let uid = self.uid();
         let fields = metadata(&mut new);
         fields.insert("uid".to_owned(), uid.into());
@@ -216,7 +217,7 @@ impl State {
         if stored.deleting && finalizers(&new).is_empty() {
             // The last one that held it let go: it is gone, and nobody sees it without them.
             self.take(call.kind, &call.place);
-            let stored = Arc::new(Stored::new(&new, self.store.revision));
+            let stored = Arc::new(Stored::new(&new, stored.revision));
             return Answer { code: 200, body: Answered::Object(stored), changed: true };
         }
         let stored = self.put(call.kind, call.place.clone(), &new);
@@ -289,8 +290,10 @@ fn configuration(resource: &Resource, call: &Call) -> Result<Value, Failure> {
     for name in ["creationTimestamp", "generation", "deletionTimestamp", "selfLink"] {
         metadata(&mut configuration).remove(name);
     }
-    if let Some(custom) = &resource.custom {
-        defaults::prune(&custom.schema, &mut configuration);
+    if let Some(custom) = &resource.custom
+        && let Some(field) = defaults::unknown(&custom.schema, &configuration)
+    {
+        return Err(untyped(resource, &call.place.name, &format!("{field}: field not declared in schema")));
     }
     Ok(configuration)
 }
@@ -336,12 +339,12 @@ fn merge(target: &mut Value, patch: Value) {
 /// Unknown fields go and defaults come.
 fn tidy(resource: &Resource, object: &mut Value) {
     drop_nulls(object);
-    match &resource.custom {
-        Some(custom) => {
-            defaults::prune(&custom.schema, object);
-            defaults::fill(&custom.schema, object);
-        }
-        None => defaults::of_kubernetes(resource, object),
+    if let Some(custom) = &resource.custom {
+        defaults::prune(&custom.schema, object);
+        defaults::fill(&custom.schema, object);
+    } else {
+        defaults::drop_empty(&resource.shape, object);
+        defaults::of_kubernetes(resource, object);
     }
     for name in ["labels", "annotations", "finalizers", "ownerReferences"] {
         let fields = metadata(object);
@@ -367,8 +370,9 @@ fn settled(resource: &Resource, call: &Call, old: &Value, mut new: Value) -> Res
         return Err(Failure::invalid(resource, name, vec![cause]));
     }
     tidy(resource, &mut new);
+    defaults::allocated(resource, old, &mut new);
     if call.status {
-        let status = new.get_mut("status").map(Value::take);
+        let status = new.get_mut("status").map(Value::take).or_else(|| resource.empty.get("status").cloned());
         let annotations = object::metadata(&mut new).remove("annotations");
         new = old.clone();
         if resource.kind == "Deployment" {
@@ -419,10 +423,13 @@ fn precondition(resource: &Resource, name: &str, given: &str, found: &str) -> Fa
 fn refusal(resource: &Resource, name: &str, refused: Refused) -> Failure {
     match refused {
         Refused::Conflicts(conflicts) => Failure::owned(&conflicts),
-        Refused::Mismatch(mismatch) => {
-            let message =
-                format!("failed to create typed patch object ({name}; {}): {mismatch}", resource.kind);
-            Failure::new(500, "InternalError", message)
-        }
+        Refused::Mismatch(mismatch) => untyped(resource, name, &mismatch.to_string()),
     }
+}
+
+/// A configuration that is not of its kind. The server has no word for that.
+fn untyped(resource: &Resource, name: &str, why: &str) -> Failure {
+    let (version, kind) = (resource.api_version(), &resource.kind);
+    let message = format!("failed to create typed patch object ({name}; {version}, Kind={kind}): {why}");
+    Failure::new(500, "", message)
 }
