@@ -64,7 +64,7 @@ enum Event {
     Restart(usize),
     /// Somebody deletes the lease.
     Delete,
-    /// A leader stops in order.
+    /// A candidate stops in order, whether it leads or not.
     Retire(usize),
 }
 
@@ -210,7 +210,7 @@ impl Model for Election {
             }
             if play.faults > 0 {
                 events.push(Event::Restart(candidate));
-                if play.views[candidate].leads(play.time()).is_some() {
+                if decide(&play.views[candidate], play.time()) != Action::Rest {
                     events.push(Event::Retire(candidate));
                 }
             }

@@ -155,8 +155,11 @@ pub fn decide(view: &View, now: Duration) -> Action {
     }
     let mine = |stored: &Stored| stored.holder.as_deref() == Some(&*view.me);
     if view.retiring {
+        // A lease that was given back is free at once. While somebody may still lead who does not know yet that it was
+        // deleted, it is left to expire, which takes longer than any leadership.
+        let free = !view.found && view.held.is_some_and(|held| held.from <= now);
         return match &seen.stored {
-            Some(stored) if mine(stored) => Action::GiveBack(stored.version),
+            Some(stored) if free && mine(stored) => Action::GiveBack(stored.version),
             _ => Action::Rest,
         };
     }
@@ -327,8 +330,35 @@ mod tests {
         view.gave_back(Written::Done(Version(6)), at(2));
         assert_eq!(decide(&view, at(2)), Action::Rest);
 
+        // One that slept for longer than it leads: nobody wrote since.
+        let mut late = leader();
+        late.retire();
+        assert_eq!(decide(&late, at(30)), Action::GiveBack(Version(5)));
+
         let mut other = saw(stored(Some("other"), 4));
         other.retire();
         assert_eq!(decide(&other, at(1)), Action::Rest);
+    }
+    // A former leader leads on, where it was away when its lease was deleted; whoever found the lease free would lead, too.
+    #[test]
+    fn who_retires_before_it_may_lead_leaves_the_lease_to_expire() {
+        let mut view = saw(None);
+        view.claimed(Expected::Absent, Written::Done(Version(7)), at(0), at(1));
+        view.retire();
+        assert_eq!(decide(&view, at(10)), Action::Rest);
+        assert_eq!(decide(&view, at(11)), Action::GiveBack(Version(7)), "nobody else can lead any more");
+
+        let mut view = saw(None);
+        view.sent(at(0));
+        view.looked(Some(stored(Some("me"), 7)), at(2));
+        view.retire();
+        assert_eq!(decide(&view, at(2)), Action::Rest, "nobody knows when it was written");
+
+        // The same for a leader that slept, and then found its name by a claim it knows nothing of.
+        let mut view = leader();
+        view.sent(at(11));
+        view.looked(Some(stored(Some("me"), 9)), at(12));
+        view.retire();
+        assert_eq!(decide(&view, at(12)), Action::Rest);
     }
 }
