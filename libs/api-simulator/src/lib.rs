@@ -30,7 +30,7 @@
 //! there. Known to differ: events of the core and of `events.k8s.io` are apart, quantities stay as they were written, unknown
 //! fields are found in objects of this product alone, and of the rules of Kubernetes only those are here that a program meets.
 //!
-//! Nothing here opens a socket or starts a thread. Pods, nodes, namespaces, admission and authorization do not exist.
+//! Nothing here opens a socket (but `listen`, for another process) or starts a thread. Pods, nodes, namespaces, admission and authorization do not exist.
 
 mod apply;
 mod background;
@@ -42,6 +42,8 @@ mod faults;
 mod fields;
 mod garbage;
 mod hand;
+#[cfg(feature = "listen")]
+mod listen;
 mod object;
 mod resources;
 mod rollout;
@@ -59,5 +61,7 @@ pub use call::Verb;
 pub use failure::Failure;
 pub use faults::{Delivery, Event, Fault, Plan};
 pub use hand::{Hand, Kind};
+#[cfg(feature = "listen")]
+pub use listen::Listening;
 pub use simulator::{ApiService, Body, Broken, Simulator};
 pub use trace::{Entry, Outcome, Right, rights};

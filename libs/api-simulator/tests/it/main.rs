@@ -6,6 +6,7 @@
 mod applying;
 mod collecting;
 mod failing;
+mod listening;
 mod real_server;
 mod requests;
 mod rolling;
