@@ -93,3 +93,24 @@ fn what_comes_before_the_answer_is_bounded() {
     register(&mut session);
     assert_eq!(session.early().len(), kept);
 }
+
+#[test]
+fn only_so_many_events_wait_for_the_registration() {
+    let mut session = session();
+    for number in 0..64 {
+        assert_eq!(session.foreign(&event("c")), Claim::Later, "{number}");
+    }
+    assert_eq!(session.foreign(&event("c")), Claim::Drop);
+}
+
+#[test]
+fn the_greatest_gain_counts_until_something_was_missed() {
+    let mut session = session();
+    assert_eq!(session.gain(), None);
+    for gained in [5, 6, 4] {
+        session.gained(Generation(gained));
+    }
+    assert_eq!(session.gain(), Some(Generation(6)));
+    session.gap();
+    assert_eq!(session.gain(), None);
+}

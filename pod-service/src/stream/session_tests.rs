@@ -288,6 +288,27 @@ fn a_page_with_all_that_was_heard_is_the_last_one() {
 }
 
 #[test]
+fn a_task_that_is_attached_keeps_the_stream_open_and_one_that_is_known_changes_nothing() {
+    let (mut session, mut out) = (session(), Vec::new());
+    let page = vec![entry(1, "t", EntryKind::Final)];
+    session.registered(opened(reading(1, Some(0), page), &[("t", true)]), NOW, &mut out);
+    session.attached(&task("t"));
+    assert!(matches!(session.want(), Want::Finish(_)), "its end is known");
+    session.attached(&task("u"));
+    assert_eq!(session.want(), Want::Nothing);
+    assert!(session.tasks().eq([&task("t"), &task("u")]));
+}
+
+#[test]
+fn a_stream_that_nobody_reads_ends_without_a_word() {
+    let (mut session, mut out) = (session(), Vec::new());
+    session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);
+    let written = out.len();
+    session.abandon(End::Slow);
+    assert_eq!((out.len(), session.want()), (written, Want::Ended(End::Slow)));
+}
+
+#[test]
 fn each_heartbeat_is_another_event() {
     let (mut session, mut out) = (session(), Vec::new());
     session.registered(opened(reading(0, None, vec![]), &[]), NOW, &mut out);

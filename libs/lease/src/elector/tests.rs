@@ -172,6 +172,8 @@ async fn a_candidate_that_waits_is_woken_by_nothing_but_time() {
         assert!(running.as_mut().poll(&mut context).is_pending());
     }
     assert!(told.borrow().is_some());
+    // Whoever used up its turn is woken in the next one.
+    settle().await;
     assert!(!woken.0.load(Ordering::Relaxed), "it has nothing to do until it renews");
     advance(Timing::USUAL.retry).await;
     assert!(woken.0.load(Ordering::Relaxed));
@@ -216,11 +218,19 @@ async fn a_leader_that_is_cut_off_stops_before_the_other_begins() {
     let two = Candidate::start("b", &lease);
     let token = one.leads().unwrap();
     one.store.away.store(true, Ordering::Relaxed);
-    let mut heard = one.told.clone();
-    heard.mark_unchanged();
+    let mut listener = one.told.clone();
+    let heard = tokio::spawn(async move {
+        listener.wait_for(Option::is_none).await.unwrap();
+        Instant::now()
+    });
     let stopped = until(15, || one.leads().is_none()).await;
     assert!(stopped <= 10.1, "{stopped} s");
-    assert_eq!(*heard.borrow_and_update(), None, "whoever waits for it is told");
+    let now = Instant::now();
+    assert_eq!(
+        heard.await.unwrap(),
+        now,
+        "whoever waits for it is told at once, in the middle of an attempt"
+    );
     let began = until(20, || two.leads().is_some()).await;
     assert!(stopped + began <= 17.2, "{stopped} + {began} s");
     assert!(two.leads().unwrap() > token);
