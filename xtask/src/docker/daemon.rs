@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 /// A daemon answers within a second, on a loaded machine within ten.
 const START_LIMIT: Duration = Duration::from_mins(1);
-/// It ends its containers first, each within its own grace.
-const STOP_LIMIT: Duration = Duration::from_mins(1);
+/// It ends its containers first, each within its own grace, and containerd after them: more than a minute on a machine
+/// that builds something else at the same time.
+const STOP_LIMIT: Duration = Duration::from_mins(3);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
