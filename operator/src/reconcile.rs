@@ -9,7 +9,7 @@ mod orphans;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -34,6 +34,9 @@ use crate::{
     watches::Watches,
 };
 
+/// The rules, made ready once for all operators of this process: that takes longer than to look at many FundClusters.
+static CHECKER: LazyLock<Checker> = LazyLock::new(|| Checker::of(&definitions::fund_cluster()));
+
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -53,7 +56,6 @@ pub(crate) struct Reconciler {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) watches: Arc<Watches>,
     pub(crate) site: Site,
-    checker: Checker,
     /// Since when there are children of FundClusters that are gone.
     orphaned: Mutex<HashMap<Key, Instant>>,
 }
@@ -77,8 +79,7 @@ impl Reconciler {
         watches: Arc<Watches>,
         site: Site,
     ) -> Self {
-        let checker = Checker::of(&definitions::fund_cluster());
-        Self { cache, server, announcer, metrics, watches, site, checker, orphaned: Mutex::default() }
+        Self { cache, server, announcer, metrics, watches, site, orphaned: Mutex::default() }
     }
 
     /// Looks at a FundCluster. `touched` hears which others are to be looked at because of it.
@@ -159,7 +160,7 @@ impl Reconciler {
     fn validate(&self, object: &DynamicObject) -> (Box<FundCluster>, Vec<FieldProblem>) {
         let value = serde_json::to_value(object).expect("an object is JSON");
         match FundCluster::deserialize(&value) {
-            Ok(cluster) => (Box::new(cluster), self.checker.check(&value, None)),
+            Ok(cluster) => (Box::new(cluster), CHECKER.check(&value, None)),
             Err(error) => {
                 let problem = FieldProblem { field: String::new(), message: error.to_string() };
                 (Box::new(unreadable(object)), vec![problem])

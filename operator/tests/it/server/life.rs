@@ -8,6 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::harness::{Desk, eventually, names};
 
@@ -51,20 +52,24 @@ async fn what_is_edited_or_deleted_comes_back_and_what_is_others_stays() {
         "spec": {"selector": {"app.kubernetes.io/component": "nothing"}},
     }));
     services.patch("two-proxy", &PatchParams::default(), &patch).await.unwrap();
+    let edited = Instant::now();
     let service = eventually("the selector is put back", async || {
         let service = services.get("two-proxy").await.unwrap();
         let selector = service.spec.clone().unwrap().selector.unwrap();
         (selector["app.kubernetes.io/component"] == "proxy").then_some(service)
     })
     .await;
+    println!("an edited field was back after {:.2} s", edited.elapsed().as_secs_f64());
     assert_eq!(service.metadata.labels.unwrap()["theirs"], "yes");
     let maps = desk.api::<ConfigMap>();
     let before = maps.get("two").await.unwrap().metadata.uid;
     maps.delete("two", &DeleteParams::default()).await.unwrap();
+    let deleted = Instant::now();
     eventually("the ConfigMap is made again", async || {
         maps.get_opt("two").await.unwrap().filter(|map| map.metadata.uid != before)
     })
     .await;
+    println!("a deleted object was back after {:.2} s", deleted.elapsed().as_secs_f64());
     operator.stop().await;
 }
 
@@ -82,7 +87,9 @@ async fn the_older_keeps_the_route_until_it_goes() {
     let routes = desk.api::<GatewayRoute>();
     assert_eq!(names(&routes).await, ["elder"]);
     desk.api::<FundCluster>().delete("elder", &DeleteParams::default()).await.unwrap();
+    let deleted = Instant::now();
     eventually("the route is handed over", async || (names(&routes).await == ["newer"]).then_some(())).await;
+    println!("the route was handed over after {:.2} s", deleted.elapsed().as_secs_f64());
     desk.told("newer", "Ready", "False", "PodsStarting").await;
     operator.stop().await;
 }
