@@ -142,7 +142,7 @@ impl Reconciler {
         if object.metadata.deletion_timestamp.is_some() {
             return Todo::Nothing;
         }
-        let (cluster, problems) = self.validate(object);
+        let (cluster, problems) = validate(object);
         if cluster.spec.paused {
             return Todo::Tell(cluster, Standing::Paused);
         }
@@ -153,19 +153,6 @@ impl Reconciler {
         let routed = told.map_or(0, |told| told.generation);
         let plan = plan(&cluster, &self.site, &known.children, routed, known.rival.is_some());
         Todo::Apply(cluster, plan)
-    }
-
-    /// The FundCluster as its types have it, and what is wrong with it. The server has judged by the same rules; but the
-    /// rules may be newer than the object.
-    fn validate(&self, object: &DynamicObject) -> (Box<FundCluster>, Vec<FieldProblem>) {
-        let value = serde_json::to_value(object).expect("an object is JSON");
-        match FundCluster::deserialize(&value) {
-            Ok(cluster) => (Box::new(cluster), CHECKER.check(&value, None)),
-            Err(error) => {
-                let problem = FieldProblem { field: String::new(), message: error.to_string() };
-                (Box::new(unreadable(object)), vec![problem])
-            }
-        }
     }
 
     /// Tells a FundCluster what became of it, where that is news.
@@ -209,6 +196,19 @@ impl Reconciler {
             // It was deleted in between.
             Err(Failure::Absent(_)) => Ok(()),
             Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// The FundCluster as its types have it, and what is wrong with it. The server has judged by the same rules; but the
+/// rules may be newer than the object.
+fn validate(object: &DynamicObject) -> (Box<FundCluster>, Vec<FieldProblem>) {
+    let value = serde_json::to_value(object).expect("an object is JSON");
+    match FundCluster::deserialize(&value) {
+        Ok(cluster) => (Box::new(cluster), CHECKER.check(&value, None)),
+        Err(error) => {
+            let problem = FieldProblem { field: String::new(), message: error.to_string() };
+            (Box::new(unreadable(object)), vec![problem])
         }
     }
 }
