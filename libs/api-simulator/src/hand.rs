@@ -194,8 +194,8 @@ impl Simulator {
         all
     }
 
-    /// All objects without what differs from run to run although nothing is different: uids, versions, times, who wrote
-    /// what. Owners are told by kind and name. Leases and events are left out, as they tick.
+    /// All objects without what differs from run to run although nothing is different: uids, versions, times, addresses,
+    /// who wrote what. Owners are told by kind and name. Leases and events are left out, as they tick.
     pub fn lasting_objects(&self) -> BTreeMap<String, Value> {
         let mut all = self.objects();
         all.retain(|name, _| !name.starts_with("leases.") && !name.starts_with("events"));
@@ -208,6 +208,12 @@ impl Simulator {
 
 /// Takes out what is of one run alone.
 fn settle(object: &mut Value) {
+    // The next address that is free; that a Service wants none is its own word.
+    let has_address = object["spec"]["clusterIP"].as_str().is_some_and(|address| address != "None");
+    if let Some(spec) = object["spec"].as_object_mut().filter(|_| has_address) {
+        spec.remove("clusterIP");
+        spec.remove("clusterIPs");
+    }
     if let Some(fields) = object["metadata"].as_object_mut() {
         for name in [
             "uid",
