@@ -139,8 +139,18 @@ fn our_pid(folder: &Path) -> Result<Option<String>> {
     Ok(is_dockerd(&pid).then_some(pid))
 }
 
+/// Whether this is a dockerd that runs. One that ended stays in the list of processes, name and all, until whoever started
+/// it asks what became of it; that may be this very process, or one that never asks.
 fn is_dockerd(pid: &str) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "dockerd")
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    runs_as(&stat, "dockerd")
+}
+
+/// Reads `/proc/<pid>/stat`: number, name in brackets, state.
+fn runs_as(stat: &str, name: &str) -> bool {
+    let Some((before, after)) = stat.rsplit_once(')') else { return false };
+    let found = before.split_once('(').is_some_and(|(_, found)| found == name);
+    found && !after.trim_start().starts_with(['Z', 'X'])
 }
 
 fn last_words(log: &Path) -> String {
@@ -160,6 +170,14 @@ mod tests {
         // Somebody lives at this number, but it is no dockerd.
         fs::write(pid_file(folder.path()), std::process::id().to_string()).unwrap();
         assert_eq!(our_pid(folder.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_daemon_that_ended_and_was_not_asked_after_runs_no_more() {
+        assert!(runs_as("25532 (dockerd) S 1 25532", "dockerd"));
+        assert!(!runs_as("25532 (dockerd) Z 1 25532", "dockerd"));
+        assert!(!runs_as("25532 (bash) S 1 25532", "dockerd"));
+        assert!(!runs_as("", "dockerd"));
     }
 
     #[test]
