@@ -67,10 +67,9 @@ struct Cluster {
     text: Box<[u8]>,
 }
 
-/// What is known of one FundCluster.
+/// What is known of what belongs to one FundCluster.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    pub(crate) cluster: Option<DynamicObject>,
     pub(crate) children: Vec<Seen>,
     /// Who has its route, if not itself.
     pub(crate) rival: Option<Rival>,
@@ -244,17 +243,22 @@ impl Cache {
         self.state().drop_child(key, |seen| seen.kind == kind && *seen.name == *name);
     }
 
-    /// What is known of a FundCluster.
+    /// A FundCluster.
+    pub(crate) fn cluster_of(&self, key: &Key) -> Option<DynamicObject> {
+        let state = self.state();
+        let text = state.entries.get(key)?.cluster.as_ref()?.text.clone();
+        drop(state);
+        Some(serde_json::from_slice(&text).expect("it was written from the type that it is read into"))
+    }
+
+    /// What is known of what belongs to a FundCluster.
     pub(crate) fn known(&self, key: &Key) -> Known {
         let state = self.state();
         let Some(entry) = state.entries.get(key) else { return Known::default() };
-        let text = entry.cluster.as_ref().map(|cluster| cluster.text.clone());
-        let children = entry.children.iter().map(|(_, seen)| seen.clone()).collect();
-        let rival = state.routes.rival(key);
-        drop(state);
-        // It was written here from the very type that it is read into.
-        let cluster = text.and_then(|text| serde_json::from_slice(&text).ok());
-        Known { cluster, children, rival }
+        Known {
+            children: entry.children.iter().map(|(_, seen)| seen.clone()).collect(),
+            rival: state.routes.rival(key),
+        }
     }
 
     /// The server is to delete a child, which may take a while.

@@ -33,8 +33,8 @@ pub(crate) struct Plan {
     pub(crate) wanted: Vec<Wanted>,
     /// How often the route will have changed.
     pub(crate) route: i64,
-    /// Something has to leave before the rest can be done.
-    pub(crate) waits: bool,
+    /// What has to leave before the rest can be done: while there is any of it, not all is applied.
+    pub(crate) leaving: Vec<(Kind, Box<str>)>,
 }
 
 /// Plans for `cluster`, whose children were `seen`. `routed` is how often its route had changed as far as its status knows;
@@ -65,16 +65,16 @@ pub(crate) fn plan(
             *wanted = next;
         }
     }
-    let mut plan = Plan { steps: Vec::new(), wanted: Vec::new(), route, waits: false };
+    let mut plan = Plan { steps: Vec::new(), wanted: Vec::new(), route, leaving: Vec::new() };
     for wanted in &wanted {
         match find(seen, wanted) {
             None => plan.steps.push(Step::Create(wanted.clone())),
             // It comes back once it is gone.
-            Some(seen) if seen.leaving => plan.waits = true,
+            Some(seen) if seen.leaving => plan.leaving.push((seen.kind, seen.name.clone())),
             // Of a FundCluster of that name which is no more.
             Some(seen) if seen.owner.as_deref().is_some_and(|owner| owner != uid) => {
                 plan.steps.push(delete(seen));
-                plan.waits = true;
+                plan.leaving.push((seen.kind, seen.name.clone()));
             }
             Some(seen) if is_right(seen, wanted, uid) => {}
             Some(seen) => plan.steps.push(update(seen, wanted.clone())),

@@ -50,12 +50,12 @@ pub(crate) enum Next {
 
 /// What looks.
 pub(crate) struct Reconciler {
-    pub(crate) cache: Arc<Cache>,
-    pub(crate) server: Server,
-    pub(crate) announcer: Announcer,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) watches: Arc<Watches>,
-    pub(crate) site: Site,
+    cache: Arc<Cache>,
+    server: Server,
+    announcer: Announcer,
+    metrics: Arc<Metrics>,
+    watches: Arc<Watches>,
+    site: Site,
     /// Since when there are children of FundClusters that are gone.
     orphaned: Mutex<HashMap<Key, Instant>>,
 }
@@ -85,8 +85,10 @@ impl Reconciler {
     /// Looks at a FundCluster. `touched` hears which others are to be looked at because of it.
     pub(crate) async fn look(&self, key: &Key, touched: impl Fn(Key) + Sync) -> Result<Next, Failure> {
         let known = self.cache.known(key);
-        let Some(object) = &known.cluster else { return self.orphans(key, known, &touched).await };
-        let todo = self.todo(object, &known);
+        let Some(object) = self.cache.cluster_of(key) else {
+            return self.orphans(key, known, &touched).await;
+        };
+        let todo = self.todo(&object, &known);
         let todo = match todo {
             Todo::Apply(_, plan) if !plan.steps.is_empty() => {
                 let Some(fresh) = self.fresh(key, &touched).await? else {
@@ -99,19 +101,31 @@ impl Reconciler {
         };
         match todo {
             Todo::Nothing => Ok(Next::Done),
-            Todo::Tell(cluster, standing) => self.tell(key, &cluster, &standing, &touched).await,
+            Todo::Tell(cluster, standing) => {
+                self.tell(key, &cluster, &standing, &touched).await?;
+                Ok(Next::Done)
+            }
             Todo::Apply(cluster, plan) => {
-                let waits = plan.waits;
                 if cfg!(feature = "bug-early-status") {
                     let standing = Standing::Applied(carry_out::applied(&plan));
                     self.tell(key, &cluster, &standing, &touched).await?;
                 }
+                let leaving = plan.leaving.clone();
                 let standing = self.carry_out(key, plan).await?;
-                let next = self.tell(key, &cluster, &standing, &touched).await?;
-                if let Standing::Refused(why) = &standing {
-                    return Err(Failure::Refused(why.clone()));
+                // Gone already, and no watch will say so.
+                let known = self.cache.known(key).children;
+                let stays = |(kind, name): &(Kind, Box<str>)| {
+                    known.iter().any(|seen| seen.kind == *kind && seen.name == *name)
+                };
+                if !leaving.is_empty() && !leaving.iter().all(stays) {
+                    return Ok(Next::After(Duration::ZERO));
                 }
-                Ok(if waits { Next::Waits } else { next })
+                self.tell(key, &cluster, &standing, &touched).await?;
+                match standing {
+                    Standing::Refused(why) => Err(Failure::Refused(why)),
+                    Standing::Waits(_) => Ok(Next::Waits),
+                    _ => Ok(Next::Done),
+                }
             }
         }
     }
@@ -162,17 +176,17 @@ impl Reconciler {
         cluster: &FundCluster,
         standing: &Standing,
         touched: &(impl Fn(Key) + Sync),
-    ) -> Result<Next, Failure> {
+    ) -> Result<(), Failure> {
         let known = self.cache.known(key);
         let before = cluster.status.as_ref();
         let after =
             status::status(cluster, standing, &known.children, known.rival.as_ref(), Timestamp::now());
         if !status::differs(before, &after) {
-            return Ok(Next::Done);
+            return Ok(());
         }
         self.write_status(key, cluster, &after, touched).await?;
         self.announcer.changed(cluster, before, &after).await;
-        Ok(Next::Done)
+        Ok(())
     }
 
     async fn write_status(

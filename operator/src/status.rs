@@ -22,6 +22,8 @@ pub(crate) enum Standing {
     Invalid(Vec<FieldProblem>),
     /// The server does not take what the spec asks for.
     Refused(String),
+    /// The server has everything but what takes the place of these, which have to leave first.
+    Waits(String),
     /// The server has everything.
     Applied(Applied),
 }
@@ -164,6 +166,14 @@ fn words(
             stuck("InvalidSpec", &problems.join("; "))
         }
         Standing::Refused(why) => stuck("Refused", why),
+        Standing::Waits(leaving) => {
+            let message = format!("to be made anew once it is gone: {leaving}");
+            vec![
+                Word::new(condition::READY, Some(false), "WaitsForDeletion", message.clone()),
+                Word::new(condition::PROGRESSING, Some(true), "WaitsForDeletion", message.clone()),
+                Word::new(condition::RECONCILING, Some(true), "WaitsForDeletion", message),
+            ]
+        }
         Standing::Applied(_) if rival.is_some() => {
             let message = rival.map(conflict).unwrap_or_default();
             stuck("RouteConflict", &message)

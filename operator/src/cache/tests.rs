@@ -132,10 +132,10 @@ fn a_fund_cluster_that_goes_touches_who_waits_for_its_route() {
 fn an_answered_fund_cluster_counts_unless_a_watch_knows_better() {
     let cache = Cache::new(2);
     assert_eq!(cache.answered_cluster(CLUSTERS, &cluster(5)), []);
-    assert!(cache.known(&desk()).cluster.is_some());
+    assert!(cache.cluster_of(&desk()).is_some());
     cache.cluster_gone(CLUSTERS, &cluster(8));
     cache.answered_cluster(CLUSTERS, &cluster(7));
-    assert!(cache.known(&desk()).cluster.is_none());
+    assert!(cache.cluster_of(&desk()).is_none());
 }
 
 #[test]

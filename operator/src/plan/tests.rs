@@ -127,11 +127,12 @@ fn a_child_of_a_former_fund_cluster_leaves_before_its_successor_comes() {
     let mut before = carried_out(&plan_of(&cluster, &[]));
     find_mut(&mut before, Kind::ConfigMap, "desk").owner = Some("uid-former".into());
     let plan = plan_of(&cluster, &before);
-    assert!(plan.waits);
+    let leaving = [(Kind::ConfigMap, "desk".into())];
+    assert_eq!(plan.leaving, leaving);
     assert_eq!(short(&plan), ["delete ConfigMap desk 100"]);
     find_mut(&mut before, Kind::ConfigMap, "desk").leaving = true;
     let plan = plan_of(&cluster, &before);
-    assert!(plan.waits && plan.steps.is_empty());
+    assert_eq!((plan.leaving.as_slice(), plan.steps.len()), (&leaving[..], 0));
 }
 
 #[test]

@@ -30,6 +30,10 @@ impl Reconciler {
         if !refused.is_empty() {
             return Ok(Standing::Refused(refused.join("; ")));
         }
+        if !plan.leaving.is_empty() {
+            let leaving = plan.leaving.iter().map(|(kind, name)| format!("{} {name}", kind.as_str()));
+            return Ok(Standing::Waits(leaving.collect::<Vec<_>>().join(", ")));
+        }
         Ok(Standing::Applied(applied))
     }
 
@@ -39,7 +43,10 @@ impl Reconciler {
             Step::Update { wanted, uid, version } => self.update(key, &wanted, &uid, version).await,
             Step::HandOver { wanted, uid, version, replicas } => {
                 let held = self.server.hand_over(&key.namespace, &wanted.name, &uid, version, replicas).await;
-                let held = self.answered(key, wanted.kind, &wanted.name, held).await?;
+                let held = match held {
+                    Ok(object) => self.keep(key, wanted.kind, &object).ok_or_else(|| taken(wanted.kind))?,
+                    Err(failure) => return self.failed(key, wanted.kind, &wanted.name, failure).await,
+                };
                 self.update(key, &wanted, &uid, held.version).await
             }
             Step::Delete { kind, name, uid, version } => self.remove(key, kind, &name, &uid, version).await,
@@ -72,15 +79,14 @@ impl Reconciler {
                 self.took(key, wanted, &object);
                 Ok(())
             }
-            Err(failure) => self.answered(key, wanted.kind, &wanted.name, Err(failure)).await.map(drop),
+            Err(failure) => self.failed(key, wanted.kind, &wanted.name, failure).await,
         }
     }
 
     /// Keeps what the server answered to a write. Where that did not become what was asked for, it never will: it is said
     /// once, and not asked for again.
     fn took(&self, key: &Key, wanted: &Wanted, object: &Whole) {
-        let watch = self.children(wanted.kind, key);
-        let Some(seen) = self.cache.answered_child(watch, wanted.kind, object) else { return };
+        let Some(seen) = self.keep(key, wanted.kind, object) else { return };
         if seen.fields.as_ref().is_some_and(|fields| fields.cover(&wanted.value)) {
             return;
         }
@@ -91,35 +97,27 @@ impl Reconciler {
         self.cache.settle(key, &seen, wanted.digest);
     }
 
-    /// What became of a write to something that may have changed meanwhile. If it has, it is read afresh, so that the next
-    /// attempt is about what is there now.
-    async fn answered(
-        &self,
-        key: &Key,
-        kind: Kind,
-        name: &str,
-        answer: Result<Whole, Failure>,
-    ) -> Result<Seen, Failure> {
-        match answer {
-            Ok(object) => {
-                let seen = self.cache.answered_child(self.children(kind, key), kind, &object);
-                seen.ok_or_else(|| taken(kind))
-            }
-            Err(failure @ (Failure::Conflict(_) | Failure::Absent(_))) => {
-                self.look_again(key, kind, name).await?;
-                Err(failure)
-            }
-            Err(failure) => Err(failure),
+    /// Keeps what the server answered; none of what is nobody's child.
+    fn keep(&self, key: &Key, kind: Kind, object: &Whole) -> Option<Seen> {
+        self.cache.answered_child(self.children(kind, key), kind, object)
+    }
+
+    /// A write to something that may have changed meanwhile failed. If it has, it is read afresh, so that the next attempt
+    /// is about what is there now.
+    async fn failed(&self, key: &Key, kind: Kind, name: &str, failure: Failure) -> Result<(), Failure> {
+        if matches!(failure, Failure::Conflict(_) | Failure::Absent(_)) {
+            self.look_again(key, kind, name).await?;
         }
+        Err(failure)
     }
 
     /// Reads a child afresh; none where it is nobody's child, or not there.
     async fn look_again(&self, key: &Key, kind: Kind, name: &str) -> Result<Option<Seen>, Failure> {
-        let Some(object) = self.server.child(kind, &key.namespace, name).await? else {
+        let found = self.server.child(kind, &key.namespace, name).await?;
+        if found.is_none() {
             self.cache.child_not_found(key, kind, name);
-            return Ok(None);
-        };
-        Ok(self.cache.answered_child(self.children(kind, key), kind, &object))
+        }
+        Ok(found.and_then(|object| self.keep(key, kind, &object)))
     }
 
     /// Deletes a child that is still what was seen. That it is gone, a watch tells.
@@ -141,7 +139,7 @@ impl Reconciler {
                 self.cache.child_not_found(key, kind, name);
                 Ok(())
             }
-            Err(failure) => self.answered(key, kind, name, Err(failure)).await.map(drop),
+            Err(failure) => self.failed(key, kind, name, failure).await,
         }
     }
 }

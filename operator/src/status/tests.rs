@@ -131,6 +131,20 @@ fn what_is_wrong_with_a_spec_is_named_and_the_pods_stay() {
 }
 
 #[test]
+fn nothing_is_ready_while_something_of_before_has_to_leave() {
+    let (cluster, mut seen, _) = start();
+    done(&mut seen);
+    let waits = status(&cluster, &Standing::Waits("Deployment desk-proxy".into()), &seen, None, at(1));
+    assert_eq!(condition(&waits, "Ready"), Some(("False", "WaitsForDeletion")));
+    assert_eq!(condition(&waits, "Reconciling"), Some(("True", "WaitsForDeletion")));
+    assert!(
+        waits.conditions[0].message.ends_with("Deployment desk-proxy"),
+        "{}",
+        waits.conditions[0].message
+    );
+}
+
+#[test]
 fn a_pause_leaves_the_word_on_readiness_as_it_was() {
     let (mut cluster, mut seen, standing) = start();
     let unknown = status(&cluster, &Standing::Paused, &[], None, at(1));

@@ -45,16 +45,6 @@ impl Running {
         Self { admin, shutdown, task }
     }
 
-    /// What its admin port says.
-    pub(crate) async fn ask(&self, path: &str) -> String {
-        let mut socket = TcpStream::connect(self.admin).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n");
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-
     /// Ends it as a signal would.
     pub(crate) async fn stop(self) {
         self.shutdown.begin();
@@ -142,21 +132,27 @@ impl Desk {
     /// Waits until the condition of a FundCluster has this status and reason.
     pub(crate) async fn told(&self, name: &str, about: &str, status: &str, reason: &str) -> FundCluster {
         let api = self.api::<FundCluster>();
-        let mut last = None;
         eventually(&format!("{name}: {about} {status} {reason}"), async || {
             let cluster = api.get(name).await.unwrap();
             let conditions = cluster.status.clone().unwrap_or_default().conditions;
-            let found = conditions.into_iter().find(|condition| condition.type_ == about);
-            let is = found.as_ref().is_some_and(|found| found.status == status && found.reason == reason)
+            let found = conditions.iter().find(|condition| condition.type_ == about);
+            let is = found.is_some_and(|found| found.status == status && found.reason == reason)
                 && cluster.status.as_ref().and_then(|status| status.observed_generation)
                     == cluster.metadata.generation;
-            if found.as_ref().map(|found| &found.message) != last.as_ref() {
-                last = found.map(|found| found.message);
-            }
             is.then_some(cluster)
         })
         .await
     }
+}
+
+/// What an admin port says, head and all; none where nobody listens.
+pub(crate) async fn ask(admin: SocketAddr, path: &str) -> Option<String> {
+    let mut socket = TcpStream::connect(admin).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    Some(answer)
 }
 
 /// Waits until there is what is looked for.

@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::harness::{Desk, eventually, names};
+use super::harness::{Desk, ask, eventually, names};
 
 #[tokio::test]
 async fn a_fund_cluster_becomes_objects_and_is_ready_when_they_are() {
@@ -23,9 +23,9 @@ async fn a_fund_cluster_becomes_objects_and_is_ready_when_they_are() {
     desk.roll_out("one-proxy").await;
     let ready = desk.told("one", "Ready", "True", "AllReady").await;
     assert_eq!(ready.status.unwrap().pods.summary.as_deref(), Some("2/2"));
-    let readiness = operator.ask("/readyz?verbose").await;
+    let readiness = ask(operator.admin, "/readyz?verbose").await.unwrap();
     assert!(readiness.starts_with("HTTP/1.1 200") && readiness.contains("[+] watches"), "{readiness}");
-    let metrics = operator.ask("/metrics").await;
+    let metrics = ask(operator.admin, "/metrics").await.unwrap();
     for metric in fundbond_operator::described_metrics() {
         // What fails is counted once it does.
         if metric.about.name != "fund_operator_watch_failures" {

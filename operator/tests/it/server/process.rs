@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -10,11 +11,9 @@ use std::{
 use fundbond_test_api_server::User;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::sleep,
-};
+use tokio::time::sleep;
+
+use super::harness::ask;
 
 /// One that ends with this.
 pub(crate) struct Process {
@@ -33,9 +32,9 @@ impl Process {
         let child = Command::new(program)
             .args(["--host", "127.0.0.1", "--admin-port", "0", "--node-name", node])
             .args(["--watch-namespaces", namespace, "--namespace", namespace])
+            .args(["--log-format", "json"])
             .env("KUBECONFIG", user.kubeconfig())
             .stdin(Stdio::null())
-            .args(["--log-format", "json"])
             .stderr(said)
             .spawn()
             .unwrap();
@@ -66,20 +65,16 @@ impl Process {
     /// The value of the sample that begins so; 0 where it is not there yet.
     pub(crate) async fn metric(&self, sample: &str) -> usize {
         let Some(admin) = self.admin() else { return 0 };
-        let Ok(mut socket) = TcpStream::connect(admin).await else { return 0 };
-        let request = "GET /metrics HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n";
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
+        let Some(answer) = ask(admin, "/metrics").await else { return 0 };
         let value = answer.lines().find_map(|line| line.strip_prefix(sample));
         value.map_or(0, |value| value.trim().parse().unwrap())
     }
 
     /// Where it says in its log that its metrics are.
-    fn admin(&self) -> Option<String> {
+    fn admin(&self) -> Option<SocketAddr> {
         let log = std::fs::read_to_string(&self.log).unwrap();
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.into_iter().find_map(|line| line["admin"].as_str().map(str::to_owned))
+        lines.into_iter().find_map(|line| Some(line["admin"].as_str()?.parse().unwrap()))
     }
 
     pub(crate) fn kill(mut self) {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::{
     outcome::Outcome,
-    scripts::{Deed, scripts},
+    scripts::{Deed, groups, scripts, spec},
     wire::{Fate, Wire},
     world::{FUNDS, World},
 };
@@ -60,16 +60,9 @@ async fn whatever_goes_wrong_it_ends_as_if_nothing_had() {
 /// Nobody hears of it, so the operator goes on, and the order is still under way.
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_comes_late_does_not_hit_what_is_wanted_again() {
-    let groups = |replicas: i32| {
-        json!({"routing": {"strategy": "ShardGroups", "shardGroups": {"groups": [
-            {"name": "a", "users": {"from": 0, "to": 9}},
-            {"name": "b", "users": {"from": 10, "to": 99}, "replicas": replicas},
-        ]}}})
-    };
+    let groups = |replicas| json!({"routing": groups(replicas)});
     let world = World::new(1, Wire::default(), 1);
-    let mut spec = json!({"route": {"value": "desk"}, "redis": {"url": "redis://redis:6379"}});
-    spec.as_object_mut().unwrap().extend(groups(2).as_object().unwrap().clone());
-    Deed::Create("desk", spec).be_done(&world.user);
+    Deed::Create("desk", spec(&groups(2))).be_done(&world.user);
     world.settle().await;
     let uid = |world: &World| {
         let pods = world.user.get::<Deployment>(FUNDS, "desk-pods-b");

@@ -35,16 +35,18 @@ impl Deed {
 /// A name for each script, for whoever reads of a failure.
 pub(crate) type Script = (&'static str, Vec<Deed>);
 
-fn spec(more: &Value) -> Value {
+/// The smallest spec, with what `more` says.
+pub(crate) fn spec(more: &Value) -> Value {
     let mut spec = json!({"route": {"value": "desk"}, "redis": {"url": "redis://redis:6379"}});
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     spec
 }
 
-fn groups() -> Value {
+/// Two shard groups, the second of so many pods.
+pub(crate) fn groups(replicas: i32) -> Value {
     json!({"strategy": "ShardGroups", "shardGroups": {"groups": [
         {"name": "a", "users": {"from": 0, "to": 9}, "replicas": 2},
-        {"name": "b", "users": {"from": 10, "to": 99}, "replicas": 3},
+        {"name": "b", "users": {"from": 10, "to": 99}, "replicas": replicas},
     ]}})
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn scripts() -> Vec<Script> {
             "strategy",
             vec![
                 small(),
-                Edit("desk", json!({"routing": groups()})),
+                Edit("desk", json!({"routing": groups(3)})),
                 Edit("desk", json!({"routing": {"strategy": "ClientIP", "shardGroups": null}})),
             ],
         ),

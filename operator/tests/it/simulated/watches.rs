@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     outcome::Outcome,
-    scripts::{Deed, scripts},
+    scripts::{Deed, scripts, spec},
     wire::Wire,
     world::{FUNDS, World},
 };
@@ -80,13 +80,51 @@ async fn whatever_watches_do_it_ends_as_if_they_had_told_everything() {
     println!("{plans} plans");
 }
 
+/// Never tells that the Deployment of the proxy is gone.
+struct Unsaid;
+
+impl Plan for Unsaid {
+    fn request(&mut self, _: &Entry) -> Option<Fault> {
+        None
+    }
+
+    fn event(&mut self, event: &Event) -> Delivery {
+        let is_it = event.word == "DELETED" && event.name == "desk-proxy" && event.resource == "deployments";
+        if is_it { Delivery::Never } else { Delivery::Now }
+    }
+}
+
+/// The operator orders what it takes for a child of the former FundCluster to be deleted, hears that there is none, and may
+/// not take that for the end of its work.
+#[tokio::test(start_paused = true)]
+async fn a_child_that_nobody_said_was_gone_is_made_anew_before_all_is_said_to_be_applied() {
+    let world = World::new(1, Wire::default(), 1);
+    Deed::Create("desk", spec(&json!({}))).be_done(&world.user);
+    world.settle().await;
+    world.simulator.plan(Unsaid);
+    Deed::Delete("desk").be_done(&world.user);
+    // sleep-ok: the clock is paused; orphans are left for longer.
+    sleep(Duration::from_secs(2)).await;
+    Deed::Create("desk", spec(&json!({}))).be_done(&world.user);
+    world.settle().await;
+    let proxy = world.user.get::<Deployment>(FUNDS, "desk-proxy").unwrap();
+    let owner = world.user.get::<FundCluster>(FUNDS, "desk").unwrap();
+    assert_eq!(proxy.metadata.owner_references.unwrap()[0].uid, owner.metadata.uid.unwrap());
+    let said: Vec<_> = world.simulator.trace().iter().map(ToString::to_string).collect();
+    let after = said.iter().skip_while(|entry| !entry.contains("delete deployments.apps funds/desk-proxy"));
+    let next: Vec<_> = after.skip(1).filter(|entry| entry.contains("patch")).collect();
+    let made = next.iter().position(|entry| entry.contains("patch deployments.apps funds/desk-proxy"));
+    let told = next.iter().position(|entry| entry.contains("patch fundclusters.fundbond.dev/status"));
+    assert!(made.unwrap() < told.unwrap(), "{next:#?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_of_minutes_everything_goes_on_within_ten_seconds() {
     let world = World::new(1, Wire::default(), 2);
-    let spec = |number: usize| json!({"route": {"value": format!("desk{number}")}, "redis": {"url": "redis://redis:6379"}});
+    let route = |number: usize| json!({"route": {"value": format!("desk{number}")}});
     let names: [&str; 5] = ["desk0", "desk1", "desk2", "desk3", "desk4"];
     for (number, name) in names.iter().enumerate() {
-        Deed::Create(name, spec(number)).be_done(&world.user);
+        Deed::Create(name, spec(&route(number))).be_done(&world.user);
     }
     world.settle().await;
     for minutes in [1, 5, 60] {
