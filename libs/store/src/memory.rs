@@ -24,7 +24,10 @@ mod tasks;
 mod tests;
 mod users;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, PodId, Position, TaskId};
@@ -158,8 +161,8 @@ fn step(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[async_trait]
 impl Registry for MemoryStore {
-    async fn heartbeat(&self, pod: &PodId, cluster: &ClusterId) -> Result<Node, StoreError> {
-        Ok(self.lock().heartbeat(pod, cluster))
+    async fn lives(&self, pod: &PodId, cluster: &ClusterId, lasts: Duration) -> Result<Node, StoreError> {
+        Ok(self.lock().lives(pod, cluster, lasts))
     }
 
     async fn leave(&self, pod: &PodId, cluster: &ClusterId) -> Result<(), StoreError> {

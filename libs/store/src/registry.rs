@@ -1,10 +1,12 @@
 //! Who holds which stream, and which nodes live.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, Epoch, LastEventId, PodId, Position, TaskId};
 use tokio::time::Instant;
 
-use crate::{ReadLimit, Reading, StoreError};
+use crate::{NODE_TIMEOUT, ReadLimit, Reading, StoreError};
 
 /// Orders the registrations of one connection: `max(previous + 1, time in µs)`, so it rises even where data
 /// was lost. Whoever has the greatest owns the stream.
@@ -14,7 +16,7 @@ pub struct Generation(pub u64);
 /// Whether a node may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// It is alive for another [`NODE_TIMEOUT`](crate::NODE_TIMEOUT).
+    /// It is alive, for as long as it said.
     Alive,
     /// It was buried. Death is permanent: the process must take a new nonce.
     Buried,
@@ -149,8 +151,13 @@ pub enum Reasserted {
 /// Who holds which stream. Every method is one atomic step.
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// Says that `pod` lives. Comes before its first registration.
-    async fn heartbeat(&self, pod: &PodId, cluster: &ClusterId) -> Result<Node, StoreError>;
+    /// Says that `pod` lives, and for how long that counts. Comes before its first registration.
+    async fn lives(&self, pod: &PodId, cluster: &ClusterId, lasts: Duration) -> Result<Node, StoreError>;
+
+    /// The same, for the usual time.
+    async fn heartbeat(&self, pod: &PodId, cluster: &ClusterId) -> Result<Node, StoreError> {
+        self.lives(pod, cluster, NODE_TIMEOUT).await
+    }
 
     /// Takes `pod` out of its cluster: it ends in order and holds nothing any more.
     async fn leave(&self, pod: &PodId, cluster: &ClusterId) -> Result<(), StoreError>;

@@ -6,6 +6,7 @@ mod keeping;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -190,8 +191,8 @@ impl Wire {
 
 #[async_trait]
 impl Registry for TroubledStore {
-    async fn heartbeat(&self, pod: &PodId, cluster: &ClusterId) -> Result<Node, StoreError> {
-        self.step("heartbeat", self.inner.heartbeat(pod, cluster)).await
+    async fn lives(&self, pod: &PodId, cluster: &ClusterId, lasts: Duration) -> Result<Node, StoreError> {
+        self.step("heartbeat", self.inner.lives(pod, cluster, lasts)).await
     }
 
     async fn leave(&self, pod: &PodId, cluster: &ClusterId) -> Result<(), StoreError> {

@@ -13,8 +13,8 @@ use super::{
     state::State,
 };
 use crate::{
-    Buried, FENCE, Forgotten, Housekeeping, NODE_TIMEOUT, NodeSeen, Nodes, Order, Ordered, RETENTION,
-    StoreError, Stray, StrayPage, StraySwept, Swept,
+    Buried, FENCE, Forgotten, Housekeeping, NodeSeen, Nodes, Order, Ordered, RETENTION, StoreError, Stray,
+    StrayPage, StraySwept, Swept,
 };
 
 impl State {
@@ -61,14 +61,13 @@ impl State {
         let state = self.sweep_state(cluster);
         let index = self.data.indexes.get(cluster).into_iter().flatten();
         let nodes = index.map(|pod| {
-            let healthy_until = self.data.nodes.get(pod).and_then(|node| node.healthy_until);
-            let left = healthy_until.and_then(|until| until.checked_duration_since(now));
+            let spoke_at = self.data.nodes.get(pod).and_then(|node| node.spoke_at);
             let health = self.health(pod);
             NodeSeen {
                 pod: pod.clone(),
-                health_age: left
+                health_age: spoke_at
                     .filter(|_| health == Health::Well)
-                    .map(|left| NODE_TIMEOUT.saturating_sub(left)),
+                    .map(|at| now.saturating_duration_since(at)),
                 buried: health == Health::Buried,
                 streams: self.data.held.get(pod).map_or(0, |held| held.len() as u64),
             }

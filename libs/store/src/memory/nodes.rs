@@ -1,13 +1,17 @@
 //! Which pods live. Death is permanent.
 
+use std::time::Duration;
+
 use fundbond_protocol::{ClusterId, PodId};
 use tokio::time::Instant;
 
 use super::state::State;
-use crate::{NODE_TIMEOUT, Node, RETENTION, TOMBSTONE};
+use crate::{Node, RETENTION, TOMBSTONE};
 
 #[derive(Clone, Debug)]
 pub(super) struct NodeState {
+    /// When it said last that it lives.
+    pub(super) spoke_at: Option<Instant>,
     pub(super) healthy_until: Option<Instant>,
     buried: bool,
     pub(super) expires: Instant,
@@ -17,7 +21,7 @@ pub(super) struct NodeState {
 
 impl NodeState {
     pub(super) fn new(expires: Instant) -> Self {
-        Self { healthy_until: None, buried: false, expires, queued: expires }
+        Self { spoke_at: None, healthy_until: None, buried: false, expires, queued: expires }
     }
 }
 
@@ -39,13 +43,14 @@ impl State {
         }
     }
 
-    pub(super) fn heartbeat(&mut self, pod: &PodId, cluster: &ClusterId) -> Node {
+    pub(super) fn lives(&mut self, pod: &PodId, cluster: &ClusterId, lasts: Duration) -> Node {
         if self.health(pod) == Health::Buried {
             return Node::Buried;
         }
         let now = self.world.now;
         let node = self.data.node(pod, now, now + RETENTION);
-        node.healthy_until = Some(now + NODE_TIMEOUT);
+        node.spoke_at = Some(now);
+        node.healthy_until = Some(now + lasts);
         self.data.indexes.entry(cluster.clone()).or_default().insert(pod.clone());
         Node::Alive
     }

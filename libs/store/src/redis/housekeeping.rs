@@ -9,8 +9,8 @@ use redis::Value;
 
 use super::{RedisStore, reply, scripts::Step, word};
 use crate::{
-    Buried, Forgotten, Housekeeping, NODE_TIMEOUT, NodeSeen, Nodes, Order, Ordered, StoreError, Stray,
-    StrayPage, StraySwept, Swept,
+    Buried, Forgotten, Housekeeping, NodeSeen, Nodes, Order, Ordered, StoreError, Stray, StrayPage,
+    StraySwept, Swept,
 };
 
 /// What every order begins with.
@@ -30,9 +30,8 @@ fn unexpected(step: Step, word: &str) -> StoreError {
 
 fn node(mut answer: reply::Parts) -> Result<NodeSeen, StoreError> {
     let pod = reply::pod_id(&answer.text()?)?;
-    let left: i64 = answer.number()?;
-    let health_age =
-        u64::try_from(left).ok().map(|left| NODE_TIMEOUT.saturating_sub(Duration::from_millis(left)));
+    let age: i64 = answer.number()?;
+    let health_age = u64::try_from(age).ok().map(Duration::from_millis);
     Ok(NodeSeen { pod, health_age, buried: answer.text()? == "1", streams: answer.number()? })
 }
 

@@ -1,5 +1,7 @@
 //! Who holds which stream, and which nodes live, as scripts.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use fundbond_protocol::{ClusterId, ConnectionId, LastEventId, PodId, Position, keys};
 use tokio::time::Instant;
@@ -48,8 +50,10 @@ fn registration(request: &Register, asked: When) -> Vec<String> {
 
 #[async_trait]
 impl Registry for RedisStore {
-    async fn heartbeat(&self, pod: &PodId, cluster: &ClusterId) -> Result<Node, StoreError> {
-        let answer = self.step(Step::Heartbeat, [pod.to_string(), cluster.to_string()]).await?;
+    async fn lives(&self, pod: &PodId, cluster: &ClusterId, lasts: Duration) -> Result<Node, StoreError> {
+        // The server refuses a key that lasts for no time at all.
+        let millis = lasts.as_millis().max(1).to_string();
+        let answer = self.step(Step::Heartbeat, [pod.to_string(), cluster.to_string(), millis]).await?;
         word(answer, &[("alive", Node::Alive), ("buried", Node::Buried)])
     }
 

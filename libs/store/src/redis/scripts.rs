@@ -3,7 +3,7 @@
 use fundbond_protocol::keys;
 
 use crate::{
-    FENCE, NODE_TIMEOUT, RETENTION, TOMBSTONE,
+    FENCE, RETENTION, TOMBSTONE,
     users::{LINES_REMEMBERED, NAMED_KEPT},
 };
 
@@ -133,7 +133,6 @@ pub(super) fn text(step: Step, log_floor: usize, log_per_task: usize) -> String 
         ("channel", keys::POD_CHANNEL_PREFIX.to_owned()),
         ("ttl", retention.to_string()),
         ("fresh", (retention - FRESH_FOR).to_string()),
-        ("node_timeout", NODE_TIMEOUT.as_secs().to_string()),
         ("tombstone", TOMBSTONE.as_secs().to_string()),
         ("fence_life", FENCE.as_secs().to_string()),
         // What the tests must notice; see Cargo.toml.

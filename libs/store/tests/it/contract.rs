@@ -141,6 +141,7 @@ macro_rules! contract_suite {
             nodes {
                 a_pod_must_be_well_before_it_registers
                 a_pod_lives_for_thirty_seconds_after_a_heartbeat
+                a_pod_lives_for_as_long_as_its_last_word_says
                 a_living_pod_cannot_be_buried
                 death_is_permanent
                 a_pod_that_leaves_holds_nothing

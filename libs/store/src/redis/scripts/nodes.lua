@@ -1,6 +1,6 @@
 -- What is known of the nodes of a cluster. ARGV: run, now, cluster. Answers the server's life, for how many microseconds
--- it is known here, the note of the last sweep, and for each node: pod, milliseconds of health left (negative where it has
--- none), whether it is buried, how many registrations it has.
+-- it is known here, the note of the last sweep, and for each node: pod, milliseconds since it said that it lives (-1 where
+-- that counts no more), whether it is buried, how many registrations it has.
 local index, state = '@nodes@' .. ARGV[3], '@sweep@' .. ARGV[3]
 local now = tick()
 local known = call('HMGET', state, 'run', 'since', 'note')
@@ -15,8 +15,12 @@ for _, pod in ipairs(call('ZRANGE', index, 0, -1)) do
     -- Nobody's id: somebody wrote it by hand.
     call('ZREM', index, pod)
   else
-    nodes[#nodes + 1] = {pod, int(call('PTTL', '@health@' .. pod)), call('EXISTS', '@dead@' .. pod),
-      call('SCARD', '@held@' .. pod)}
+    local left, age = call('PTTL', '@health@' .. pod), -1
+    if left >= 0 then
+      local lasts = tonumber(call('GET', '@health@' .. pod))
+      age = math.max(0, (lasts or left) - left)
+    end
+    nodes[#nodes + 1] = {pod, int(age), call('EXISTS', '@dead@' .. pod), call('SCARD', '@held@' .. pod)}
   end
 end
 return {RUN, int(math.max(0, now - tonumber(known[2]))), known[3] or '', nodes}

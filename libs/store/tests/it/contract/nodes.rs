@@ -25,6 +25,22 @@ pub(crate) async fn a_pod_lives_for_thirty_seconds_after_a_heartbeat(scene: &Sce
     scene.open(&pod, "c", &[]).await;
 }
 
+pub(crate) async fn a_pod_lives_for_as_long_as_its_last_word_says(scene: &Scene) {
+    let pod = pod_id("a");
+    for (lasts, after, age) in
+        [(NODE_TIMEOUT * 4, NODE_TIMEOUT * 3, true), (NODE_TIMEOUT / 3, NODE_TIMEOUT / 2, false)]
+    {
+        scene.store.lives(&pod, &cluster("k"), lasts).await.unwrap();
+        scene.fixture.advance(after).await;
+        let seen = scene.store.nodes(&cluster("k")).await.unwrap().nodes;
+        assert_eq!(
+            seen[0].health_age.is_some_and(|age| age >= after && age < after * 2),
+            age,
+            "{lasts:?} {seen:?}"
+        );
+    }
+}
+
 pub(crate) async fn a_living_pod_cannot_be_buried(scene: &Scene) {
     let pod = scene.pod("a").await;
     assert!(!scene.store.bury(&pod).await.unwrap());
