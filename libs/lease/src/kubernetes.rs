@@ -30,13 +30,13 @@ use kube::{
 };
 
 use crate::{
-    Expected, LeaseError, LeaseStore, Stored, Version, Written,
+    Expected, LeaseError, LeaseStore, Stored, Timing, Version, Written,
     names::{LeaseName, Namespace},
 };
 pub use error::{KubernetesError, NoKubernetes};
 
 /// No connection takes longer than an attempt may.
-const CONNECT: Duration = crate::Timing::USUAL.attempt;
+const CONNECT: Duration = Timing::USUAL.attempt;
 
 /// A connection on which nothing came for so long is cut, so that one that died silently is not used again: more than an
 /// attempt, which is over before, and more than the time between two.
@@ -98,6 +98,8 @@ pub struct KubernetesLeases {
     api: Api<DynamicObject>,
     namespace: Namespace,
     name: LeaseName,
+    /// For how long it says that its holder has it.
+    lasts: Duration,
     /// What it was when it was last read or written.
     known: Mutex<Option<DynamicObject>>,
 }
@@ -116,7 +118,20 @@ impl KubernetesLeases {
     /// that does not.
     pub fn new(client: Client, namespace: &Namespace, name: &LeaseName) -> Self {
         let api = Api::namespaced_with(client, namespace.as_str(), &ApiResource::erase::<Lease>(&()));
-        Self { api, namespace: namespace.clone(), name: name.clone(), known: Mutex::new(None) }
+        Self {
+            api,
+            namespace: namespace.clone(),
+            name: name.clone(),
+            lasts: Timing::USUAL.expire,
+            known: Mutex::new(None),
+        }
+    }
+
+    /// The same lease, which says that its holder has it for `lasts`, in whole seconds. That is for people: candidates go by
+    /// their own [`Timing`].
+    #[must_use]
+    pub fn lasting(self, lasts: Duration) -> Self {
+        Self { lasts, ..self }
     }
 
     fn known(&self) -> MutexGuard<'_, Option<DynamicObject>> {
@@ -147,7 +162,7 @@ impl KubernetesLeases {
     }
 
     async fn create(&self, holder: Option<&str>) -> Result<Written, KubernetesError> {
-        let object = object::new(self.name.as_str(), holder, Timestamp::now());
+        let object = object::new(self.name.as_str(), holder, self.lasts, Timestamp::now());
         match self.api.create(&PostParams::default(), &object).await {
             Ok(object) => self.keep(object).map(Written::Done),
             Err(kube::Error::Api(status)) if status.code == CONFLICT => Ok(Written::Conflict),
@@ -166,7 +181,7 @@ impl KubernetesLeases {
                 _ => return Ok(Written::Conflict),
             },
         };
-        let object = object::with_holder(known, holder, Timestamp::now());
+        let object = object::with_holder(known, holder, self.lasts, Timestamp::now());
         match self.api.replace(self.name.as_str(), &PostParams::default(), &object).await {
             Ok(object) => self.keep(object).map(Written::Done),
             // Deleted, and perhaps made anew.

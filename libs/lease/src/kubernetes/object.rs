@@ -3,12 +3,14 @@
 //! The object is kept as it came, and not as a type that knows its fields today: a field that the type does not know would
 //! be deleted by the next renewal.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Map, Value, json};
 
-use crate::{Timing, Version};
+use crate::Version;
 
 const HOLDER: &str = "holderIdentity";
 const DURATION: &str = "leaseDurationSeconds";
@@ -29,13 +31,18 @@ pub fn holder(object: &DynamicObject) -> Option<String> {
 }
 
 /// A lease that is not there yet.
-pub fn new(name: &str, holder: Option<&str>, now: Timestamp) -> DynamicObject {
+pub fn new(name: &str, holder: Option<&str>, lasts: Duration, now: Timestamp) -> DynamicObject {
     let object = DynamicObject::new(name, &ApiResource::erase::<Lease>(&())).data(json!({}));
-    with_holder(object, holder, now)
+    with_holder(object, holder, lasts, now)
 }
 
-/// The same lease as `holder` writes it. The times are for people: nobody here ever reads one.
-pub fn with_holder(mut object: DynamicObject, holder: Option<&str>, now: Timestamp) -> DynamicObject {
+/// The same lease as `holder` writes it, who has it for `lasts`. The times are for people: nobody here ever reads one.
+pub fn with_holder(
+    mut object: DynamicObject,
+    holder: Option<&str>,
+    lasts: Duration,
+    now: Timestamp,
+) -> DynamicObject {
     let before = self::holder(&object);
     let spec = spec(&mut object.data);
     let transitions = spec.get(TRANSITIONS).and_then(Value::as_i64);
@@ -50,7 +57,7 @@ pub fn with_holder(mut object: DynamicObject, holder: Option<&str>, now: Timesta
     let same = spec.get(RENEWED).and_then(Value::as_str) == Some(&*text);
     let time = if same { micros(now + SignedDuration::from_micros(1)) } else { text };
     // As Kubernetes' own candidates leave it: nobody's, and not to be waited for.
-    let seconds = if holder.is_some() { Timing::USUAL.expire.as_secs() } else { 1 };
+    let seconds = if holder.is_some() { lasts.as_secs().max(1) } else { 1 };
     if before.as_deref() != holder || !spec.contains_key(ACQUIRED) {
         spec.insert(ACQUIRED.into(), time.clone().into());
     }
@@ -84,6 +91,8 @@ fn spec(data: &mut Value) -> &mut Map<String, Value> {
 mod tests {
     use super::*;
 
+    const LASTS: Duration = Duration::from_secs(15);
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
@@ -94,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_lease_says_for_people_who_leads_and_since_when() {
-        let made = new("k-housekeeper", Some("a"), at(0));
+        let made = new("k-housekeeper", Some("a"), LASTS, at(0));
         let expected = json!({
             "holderIdentity": "a",
             "leaseDurationSeconds": 15,
@@ -103,7 +112,7 @@ mod tests {
             "leaseTransitions": 0,
         });
         assert_eq!(*spec_of(&made), expected);
-        let renewed = with_holder(made, Some("a"), at(2));
+        let renewed = with_holder(made, Some("a"), LASTS, at(2));
         let expected = json!({
             "holderIdentity": "a",
             "leaseDurationSeconds": 15,
@@ -112,14 +121,14 @@ mod tests {
             "leaseTransitions": 0,
         });
         assert_eq!(*spec_of(&renewed), expected);
-        let taken = with_holder(renewed, Some("b"), at(20));
+        let taken = with_holder(renewed, Some("b"), LASTS, at(20));
         assert_eq!(spec_of(&taken)["acquireTime"], "2027-01-15T08:00:20.000000Z");
         assert_eq!(spec_of(&taken)["leaseTransitions"], 1);
     }
 
     #[test]
     fn a_lease_is_given_back_as_kubernetes_own_candidates_do() {
-        let given = with_holder(new("l", Some("a"), at(0)), None, at(4));
+        let given = with_holder(new("l", Some("a"), LASTS, at(0)), None, LASTS, at(4));
         assert_eq!(holder(&given), None);
         let expected = json!({
             "holderIdentity": "",
@@ -129,7 +138,7 @@ mod tests {
             "leaseTransitions": 0,
         });
         assert_eq!(*spec_of(&given), expected);
-        let taken = with_holder(given, Some("a"), at(5));
+        let taken = with_holder(given, Some("a"), LASTS, at(5));
         assert_eq!(spec_of(&taken)["leaseTransitions"], 1);
         assert_eq!(spec_of(&taken)["leaseDurationSeconds"], 15);
         assert_eq!(holder(&taken).as_deref(), Some("a"));
@@ -137,8 +146,8 @@ mod tests {
 
     #[test]
     fn no_two_writings_of_a_lease_are_the_same() {
-        let made = new("l", Some("a"), at(0));
-        let again = with_holder(made.clone(), Some("a"), at(0));
+        let made = new("l", Some("a"), LASTS, at(0));
+        let again = with_holder(made.clone(), Some("a"), LASTS, at(0));
         assert_ne!(
             spec_of(&made),
             spec_of(&again),
@@ -160,7 +169,7 @@ mod tests {
         });
         let object: DynamicObject = serde_json::from_value(read.clone()).unwrap();
         assert_eq!(version(&object), Ok(Version(7)));
-        let written = serde_json::to_value(with_holder(object, Some("b"), at(0))).unwrap();
+        let written = serde_json::to_value(with_holder(object, Some("b"), LASTS, at(0))).unwrap();
         for kept in ["/metadata", "/status", "/kind", "/spec/strategy", "/spec/ofTomorrow"] {
             assert_eq!(written.pointer(kept), read.pointer(kept), "{kept}");
         }
@@ -173,13 +182,13 @@ mod tests {
         {
             let object = DynamicObject::new("l", &ApiResource::erase::<Lease>(&())).data(data.clone());
             assert_eq!(holder(&object), None, "{data}");
-            assert_eq!(holder(&with_holder(object, Some("a"), at(0))).as_deref(), Some("a"), "{data}");
+            assert_eq!(holder(&with_holder(object, Some("a"), LASTS, at(0))).as_deref(), Some("a"), "{data}");
         }
     }
 
     #[test]
     fn a_version_that_is_no_number_is_told() {
-        let mut object = new("l", None, at(0));
+        let mut object = new("l", None, LASTS, at(0));
         assert_eq!(version(&object), Err(String::new()));
         object.metadata.resource_version = Some("7a".into());
         assert_eq!(version(&object), Err("7a".into()));
