@@ -1,7 +1,9 @@
 //! Configuration of one pod.
 
+mod housekeeping;
 mod lease;
 
+pub use housekeeping::{Contradiction, HousekeepingSettings};
 pub use lease::{LeaseMisplaced, LeasePlace};
 
 use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
@@ -109,6 +111,9 @@ pub struct Settings {
     /// https://desk.example.com parted by commas. Behind a gateway that has such a list, the gateway's counts.
     #[arg(long, env = "FUND_CORS_ORIGINS", value_name = "ORIGINS", default_value_t)]
     pub cors_origins: Origins,
+    #[command(flatten)]
+    /// When it counts as dead.
+    pub housekeeping: HousekeepingSettings,
 }
 
 /// A queue of a million tasks is far beyond any memory, and far below what a channel can be made for.
@@ -144,6 +149,7 @@ impl Default for Settings {
             drain_grace: Duration::from_secs(30),
             max_body: 8 * 1024 * 1024,
             cors_origins: Origins::default(),
+            housekeeping: HousekeepingSettings::USUAL,
         }
     }
 }
@@ -166,6 +172,10 @@ mod tests {
             "--task-queue=0",
             "--cors-origins=https://desk.example.com/",
             "--task-queue=18446744073709551615",
+            "--health-interval=0s",
+            "--sweep-interval=0s",
+            "--breaker-percent=0",
+            "--breaker-percent=101",
         ] {
             let error = <Program as clap::Parser>::try_parse_from(["pod-service", flag]).err().unwrap();
             assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{flag}: {error}");

@@ -21,7 +21,7 @@ mod watched;
 
 use std::{sync::Arc, time::Duration};
 
-use fundbond_lease::{Elector, Leadership, LeaseStore, Timing, Token};
+use fundbond_lease::{Elector, Leadership, LeaseStore, Token};
 use fundbond_protocol::{
     ClusterId, PodId,
     api::{BreakerReason, BreakerStatus, SweepStatus, seconds},
@@ -35,16 +35,12 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{backoff::Backoff, metrics::SweepMetrics};
+use crate::{backoff::Backoff, config::HousekeepingSettings, metrics::SweepMetrics};
 use doubt::Doubt;
-use plan::{Hold, Memory, Reason};
+use plan::{Hold, Memory, Reason, Rules};
 use strays::Sightings;
 use sweeper::{End, Sweeper};
 pub use watched::Watched;
-
-/// How often the leader looks at the nodes: what a dead pod left is gone so much later than it could be, and looking
-/// costs the store one short step.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How often it looks through all registrations. That is as many steps as there are hundreds of keys, for something that
 /// should not happen.
@@ -75,6 +71,8 @@ pub struct Housekeeper {
     pub cluster: ClusterId,
     /// Under which name it stands; it stands again where that changes.
     pub names: watch::Receiver<PodId>,
+    /// When it looks, and whom it takes for dead.
+    pub settings: HousekeepingSettings,
     /// What it counts.
     pub metrics: Arc<SweepMetrics>,
 }
@@ -101,7 +99,7 @@ impl Housekeeper {
     pub async fn run(mut self, leaving: Shutdown) {
         while !leaving.has_begun() {
             let name = self.names.borrow_and_update().to_string();
-            let (elector, leadership) = Elector::new(name, Timing::USUAL, self.lease.clone());
+            let (elector, leadership) = Elector::new(name, self.settings.timing(), self.lease.clone());
             let mut names = self.names.clone();
             let over = async {
                 tokio::select! {
@@ -142,7 +140,7 @@ impl Housekeeper {
             if Instant::now() < term.due {
                 continue;
             }
-            term.due = Instant::now() + SWEEP_EVERY;
+            term.due = Instant::now() + self.settings.sweep_interval;
             match self.sweep(term, &leadership).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
@@ -160,8 +158,9 @@ impl Housekeeper {
         leadership: &watch::Receiver<Option<Leadership>>,
     ) -> Result<(), StoreError> {
         let begun = Instant::now();
+        let rules = self.settings.rules();
         let seen = self.store.nodes(&self.cluster).await?;
-        let (plan, memory) = plan::plan(&term.memory, &seen, term.now());
+        let (plan, memory) = plan::plan(&rules, &term.memory, &seen, term.now());
         term.memory = memory;
         self.tell_hold(term, plan.hold);
         let order = Order { cluster: self.cluster.clone(), token: term.token };
@@ -173,7 +172,7 @@ impl Housekeeper {
         let sweeper = Sweeper { store: &*self.store, order: &order, leadership, metrics: &self.metrics };
         let done = sweeper.carry_out(&plan).await?;
         if done.end == End::Done {
-            term.look_for_strays(&sweeper, &seen).await?;
+            term.look_for_strays(&rules, &sweeper, &seen).await?;
         }
         let note = Note {
             last_sweep: SweepStatus {
@@ -239,13 +238,18 @@ impl Term {
     }
 
     /// Looks through all registrations, if it is time to.
-    async fn look_for_strays(&mut self, sweeper: &Sweeper<'_>, seen: &Nodes) -> Result<(), StoreError> {
+    async fn look_for_strays(
+        &mut self,
+        rules: &Rules,
+        sweeper: &Sweeper<'_>,
+        seen: &Nodes,
+    ) -> Result<(), StoreError> {
         if Instant::now() < self.scan_due {
             return Ok(());
         }
         self.scan_due = Instant::now() + SCAN_EVERY;
         let Some(found) = sweeper.scan().await? else { return Ok(()) };
-        let due = self.sightings.seen(found, seen, self.now());
+        let due = self.sightings.seen(rules, found, seen, self.now());
         sweeper.sweep_strays(due).await
     }
 }

@@ -48,12 +48,13 @@ pub async fn open(program: &Program) -> Result<Option<Arc<dyn LeaseStore>>, Leas
     }
     let kubernetes = Kubernetes::of_environment().await?;
     let namespace = program.namespace.as_ref().unwrap_or(kubernetes.namespace());
+    let lasts = program.config.settings.housekeeping.lease_duration;
     let name = match &program.lease_name {
         Some(name) => name.clone(),
         None => name_of(&program.config.cluster_id, namespace)?,
     };
     tracing::info!(lease = %format_args!("{namespace}/{name}"), "the housekeeper is elected by a lease in Kubernetes");
-    Ok(Some(Arc::new(kubernetes.lease(namespace, &name))))
+    Ok(Some(Arc::new(kubernetes.lease(namespace, &name).lasting(lasts))))
 }
 
 /// The name of the lease of a cluster. Ids of clusters that are made in Kubernetes begin with the namespace, which need not

@@ -65,6 +65,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Why a pod cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Its settings contradict each other.
+    #[error(transparent)]
+    Settings(#[from] config::Contradiction),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -115,6 +118,7 @@ impl PodService {
         store: Arc<dyn Store>,
         lease: Arc<dyn LeaseStore>,
     ) -> Result<Self, RunError> {
+        config.settings.housekeeping.check()?;
         let listener = bind("streams and tasks", (config.host, config.port).into()).await?;
         let address = listener.local_addr().map_err(|source| BindError {
             what: "streams and tasks",
@@ -138,7 +142,7 @@ impl PodService {
             identity,
             cluster: config.cluster_id,
             store,
-            lease: Arc::new(Watched::new(lease)),
+            lease: Arc::new(Watched::new(lease, config.settings.housekeeping.lease_duration)),
             streams,
             foreign,
             inquiries,
@@ -229,6 +233,7 @@ fn housekeeper(pod: &Pod) -> Housekeeper {
         lease: pod.lease.clone(),
         cluster: pod.cluster.clone(),
         names: pod.identity.watch(),
+        settings: pod.settings.housekeeping,
         metrics: pod.metrics.sweep.clone(),
     }
 }

@@ -13,6 +13,9 @@ async fn main() -> ExitCode {
     if let Err(error) = telemetry::init(&program.log) {
         return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG);
     }
+    if let Err(error) = program.config.settings.housekeeping.check() {
+        return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG);
+    }
     let address = match program.address() {
         Ok(address) => address,
         Err(error) => return exit::fail("pod-service", &error, config::EXIT_BAD_CONFIG),

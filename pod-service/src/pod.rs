@@ -20,10 +20,6 @@ use crate::{
     stream::{foreign, hub::Streams, inquiries::Inquiries},
 };
 
-/// How often a node says that it lives, and repeats what it holds: a third of the time after which it
-/// counts as dead, so that two lost heartbeats do no harm.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-
 /// Failed steps of others make for no more heartbeats than this: many requests fail at once.
 const DOUBT_EVERY: Duration = Duration::from_secs(1);
 
@@ -72,10 +68,14 @@ impl Pod {
     /// Sends one heartbeat; a buried pod becomes somebody else.
     pub async fn revive(&self) -> Result<(), StoreError> {
         let id = self.identity.id();
-        match self.store.heartbeat(&id, &self.cluster).await? {
+        match self.say_it_lives(&id).await? {
             Node::Alive => Ok(()),
             Node::Buried => self.be_somebody_else(&id).await,
         }
+    }
+
+    async fn say_it_lives(&self, id: &PodId) -> Result<Node, StoreError> {
+        self.store.lives(id, &self.cluster, self.settings.housekeeping.node_timeout).await
     }
 
     /// Takes another nonce than that of the id `dead`: death is permanent, so a pod that was declared dead by
@@ -86,7 +86,7 @@ impl Pod {
             tracing::warn!(%dead, %new, "this pod was declared dead; going on under a new id");
             self.metrics.renewals.inc();
         }
-        self.store.heartbeat(&self.identity.id(), &self.cluster).await?;
+        self.say_it_lives(&self.identity.id()).await?;
         self.reassert_soon();
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Pod {
                     self.runner.hold_soon();
                     self.health.set(STORE, true, "reachable");
                     backoff.reset();
-                    HEARTBEAT
+                    self.settings.housekeeping.health_interval
                 }
                 Err(error) => {
                     self.health.degrade(STORE, fundbond_service_runtime::exit::chain(&error));

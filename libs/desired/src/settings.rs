@@ -21,7 +21,7 @@ pub(crate) fn config_map(cluster: &FundCluster, names: &Names) -> ConfigMap {
 }
 
 fn variables(cluster: &FundCluster, names: &Names) -> BTreeMap<String, String> {
-    let pods = &cluster.spec.pods;
+    let (pods, keeping) = (&cluster.spec.pods, &cluster.spec.housekeeping);
     let mut variables = BTreeMap::from([
         ("FUND_PORT", POD_PORT.to_string()),
         ("FUND_CLUSTER_ID", names.cluster_id()),
@@ -34,6 +34,13 @@ fn variables(cluster: &FundCluster, names: &Names) -> BTreeMap<String, String> {
         ("FUND_HEARTBEAT_FIRST", pods.heartbeat.initial_delay.to_string()),
         ("FUND_HEARTBEAT_INTERVAL", pods.heartbeat.interval.to_string()),
         ("FUND_DRAIN_GRACE", pods.drain.grace_period.to_string()),
+        ("FUND_HEALTH_INTERVAL", keeping.health_interval.to_string()),
+        ("FUND_NODE_TIMEOUT", keeping.node_timeout.to_string()),
+        ("FUND_LEASE_DURATION", keeping.lease_duration.to_string()),
+        ("FUND_LEASE_RENEW_DEADLINE", keeping.renew_deadline.to_string()),
+        ("FUND_LEASE_RETRY_PERIOD", keeping.retry_period.to_string()),
+        ("FUND_SWEEP_INTERVAL", keeping.sweep_interval.to_string()),
+        ("FUND_BREAKER_PERCENT", keeping.breaker_percent.to_string()),
     ]);
     if let Some(concurrency) = pods.task_concurrency {
         variables.insert("FUND_TASK_CONCURRENCY", concurrency.to_string());

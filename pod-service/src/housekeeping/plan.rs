@@ -12,17 +12,28 @@ use std::{
 use fundbond_protocol::PodId;
 use fundbond_store::{NodeSeen, Nodes};
 
-/// How long the breaker waits, and how long a life of the server must last before anybody is buried under it: twice the
-/// time after which a pod that says nothing counts as dead. Whoever lives has said so by then.
-pub const SETTLE: Duration = Duration::from_mins(1);
-
 /// How many nodes a sweep takes on. They are ten orders of some milliseconds; a leader that took on hundreds at once would
 /// be late for its own renewal.
 pub const NODES_A_SWEEP: usize = 10;
 
-/// Deaths so close together may have one reason. Nodes that lose their store at one moment lose their health over the ten
-/// seconds between two heartbeats, and the last of them is seen by the sweep after that.
-const TOGETHER: Duration = Duration::from_secs(15);
+/// By what is decided who is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// A pod that says nothing for so long counts as dead.
+    pub node_timeout: Duration,
+    /// Deaths so close together may have one reason.
+    pub together: Duration,
+    /// Where more than this share of the nodes died together, in percent, the breaker waits.
+    pub percent: usize,
+}
+
+impl Rules {
+    /// How long the breaker waits, and how long a life of the server must last before anybody is buried under it. Whoever
+    /// lives has said so by then, twice.
+    pub fn settle(&self) -> Duration {
+        self.node_timeout.saturating_mul(2)
+    }
+}
 
 /// What the leader remembers from sweep to sweep. Each leadership begins with none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,20 +95,21 @@ fn lives(node: &NodeSeen) -> bool {
 }
 
 /// What to do about `seen`, at `now` of the leader's own clock, and what to remember.
-pub fn plan(memory: &Memory, seen: &Nodes, now: Duration) -> (Plan, Memory) {
+pub fn plan(rules: &Rules, memory: &Memory, seen: &Nodes, now: Duration) -> (Plan, Memory) {
+    let settle = rules.settle();
     let mut memory = memory.clone();
-    memory.learn(seen, now);
-    let many = memory.many_died(seen);
+    memory.learn(rules, seen, now);
+    let many = memory.many_died(rules, seen);
     let looks_dead = |node: &&NodeSeen| node.health_age.is_none() && !node.buried;
     let mut dead: Vec<PodId> = seen.nodes.iter().filter(looks_dead).map(|node| node.pod.clone()).collect();
     let mut buried: Vec<PodId> =
         seen.nodes.iter().filter(|node| node.buried).map(|node| node.pod.clone()).collect();
 
-    let unsettled = SETTLE.saturating_sub(seen.stable);
+    let unsettled = settle.saturating_sub(seen.stable);
     memory.breaker = match memory.breaker {
         Breaker::Closed if many => Breaker::Open { since: now },
         Breaker::Open { .. } if !many => Breaker::Closed,
-        Breaker::Open { since } if now.saturating_sub(since) >= SETTLE && unsettled.is_zero() => {
+        Breaker::Open { since } if now.saturating_sub(since) >= settle && unsettled.is_zero() => {
             Breaker::Spent
         }
         Breaker::Spent if dead.is_empty() && buried.is_empty() => {
@@ -113,7 +125,7 @@ pub fn plan(memory: &Memory, seen: &Nodes, now: Duration) -> (Plan, Memory) {
         // Who is alive shows only when everybody had the time to say so.
         _ if !unsettled.is_zero() => Some(Hold { reason: Reason::ServerChanged, remaining: unsettled }),
         Breaker::Open { since } => {
-            let remaining = SETTLE.saturating_sub(now.saturating_sub(since));
+            let remaining = settle.saturating_sub(now.saturating_sub(since));
             Some(Hold { reason: Reason::ManyDead, remaining })
         }
         Breaker::Closed | Breaker::Spent => None,
@@ -130,7 +142,7 @@ pub fn plan(memory: &Memory, seen: &Nodes, now: Duration) -> (Plan, Memory) {
 impl Memory {
     /// Brings what is known up to date. While the breaker is open, what was known before stands: else the dead would be
     /// forgotten by the time they are counted again.
-    fn learn(&mut self, seen: &Nodes, now: Duration) {
+    fn learn(&mut self, rules: &Rules, seen: &Nodes, now: Duration) {
         let by_pod: BTreeMap<&PodId, &NodeSeen> = seen.nodes.iter().map(|node| (&node.pod, node)).collect();
         let open = matches!(self.breaker, Breaker::Open { .. });
         self.known.retain(|pod, known| {
@@ -141,7 +153,7 @@ impl Memory {
                 None if !known.dead => return false,
                 None => {}
             }
-            open || !known.dead || now.saturating_sub(known.alive_at) <= TOGETHER
+            open || !known.dead || now.saturating_sub(known.alive_at) <= rules.together
         });
         // Nobody knows what a new leader would have seen before: who is not buried was alive a short time ago.
         if !std::mem::replace(&mut self.started, true) {
@@ -156,9 +168,9 @@ impl Memory {
         }
     }
 
-    /// Whether more than half of those who were alive of late are dead, and more than one. Who came back under the same
+    /// Whether more than the share of those who were alive of late are dead, and more than one. Who came back under the same
     /// readable name is not missing.
-    fn many_died(&self, seen: &Nodes) -> bool {
+    fn many_died(&self, rules: &Rules, seen: &Nodes) -> bool {
         let names: BTreeSet<&str> =
             seen.nodes.iter().filter(|node| lives(node)).map(|node| node.pod.display_id()).collect();
         let counted =
@@ -168,6 +180,6 @@ impl Memory {
             all += 1;
             dead += usize::from(known.dead);
         }
-        dead >= 2 && dead * 2 > all
+        dead >= 2 && dead * 100 > all * rules.percent
     }
 }

@@ -6,9 +6,15 @@ use fundbond_protocol::PodId;
 use fundbond_store::{NodeSeen, Nodes};
 use proptest::prelude::*;
 
-use super::plan::{Hold, Memory, NODES_A_SWEEP, Plan, Reason, SETTLE, plan};
+use super::plan::{Hold, Memory, NODES_A_SWEEP, Plan, Reason, Rules, plan};
 
 const LONG: Duration = Duration::from_hours(1);
+
+const RULES: Rules =
+    Rules { node_timeout: Duration::from_secs(30), together: Duration::from_secs(15), percent: 50 };
+
+/// How long the breaker waits.
+const SETTLE: Duration = Duration::from_mins(1);
 
 fn pod(name: &str) -> PodId {
     PodId::parse(name).unwrap()
@@ -54,7 +60,7 @@ impl Leader {
 
     fn sees(&mut self, nodes: &Nodes) -> Plan {
         self.now += Duration::from_secs(5);
-        let (plan, memory) = plan(&self.memory, nodes, self.now);
+        let (plan, memory) = plan(&RULES, &self.memory, nodes, self.now);
         self.memory = memory;
         plan
     }
@@ -88,6 +94,36 @@ fn two_of_four_are_buried_and_three_of_five_are_waited_for() {
     assert_eq!(leader.sweeps(&["a", "b", "c dead", "d dead"]), bury(&["c", "d"]));
     let mut leader = Leader::that_saw(&["a", "b", "c", "d", "e"]);
     assert_eq!(waits(&leader.sweeps(&["a", "b", "c dead", "d dead", "e dead"])), Some(Reason::ManyDead));
+}
+
+#[test]
+fn how_many_are_waited_for_is_a_setting() {
+    let seen = |words: &[&str], percent| {
+        let rules = Rules { percent, ..RULES };
+        let (_, memory) = plan(&rules, &Memory::default(), &nodes(&["a", "b", "c", "d"]), Duration::ZERO);
+        plan(&rules, &memory, &nodes(words), Duration::from_secs(5)).0
+    };
+    let half = ["a", "b", "c dead", "d dead"];
+    assert_eq!(waits(&seen(&half, 49)), Some(Reason::ManyDead));
+    assert_eq!(waits(&seen(&half, 50)), None);
+    assert_eq!(waits(&seen(&["a", "b", "c", "d dead"], 1)), None, "one death is believed");
+    assert_eq!(
+        waits(&seen(&["a dead", "b dead", "c dead", "d dead"], 100)),
+        None,
+        "all of it is not more than all"
+    );
+}
+
+#[test]
+fn a_longer_silence_is_waited_for_longer() {
+    let rules = Rules { node_timeout: Duration::from_secs(45), ..RULES };
+    let (plan, _) = plan(
+        &rules,
+        &Memory::default(),
+        &nodes_under(Duration::from_secs(70), &["a", "b dead"]),
+        Duration::ZERO,
+    );
+    assert_eq!(plan.hold.map(|hold| hold.remaining), Some(Duration::from_secs(20)));
 }
 
 #[test]

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use fundbond_store::{Nodes, Stray};
 
-use super::plan::SETTLE;
-
-/// The time between the two scans that must find a stray, at least: as long as a node counts as alive after it spoke.
-const BETWEEN: Duration = fundbond_store::NODE_TIMEOUT;
+use super::plan::Rules;
 
 /// Strays that are remembered. More than that are found again later: whoever writes so many by hand can wait.
 const REMEMBERED: usize = 10_000;
@@ -21,8 +18,15 @@ pub struct Sightings {
 }
 
 impl Sightings {
-    /// A scan found `strays`. Those that are to be swept now, by owner and cluster.
-    pub fn seen(&mut self, mut strays: Vec<Stray>, nodes: &Nodes, now: Duration) -> Vec<Vec<Stray>> {
+    /// A scan found `strays`. Those that are to be swept now, by owner and cluster: two scans found them, at least as far
+    /// apart as a node counts as alive after it spoke.
+    pub fn seen(
+        &mut self,
+        rules: &Rules,
+        mut strays: Vec<Stray>,
+        nodes: &Nodes,
+        now: Duration,
+    ) -> Vec<Vec<Stray>> {
         // A server that forgot who is alive makes everybody a stray until they say so.
         if self.life != nodes.life {
             self.life.clone_from(&nodes.life);
@@ -36,7 +40,7 @@ impl Sightings {
         let mut due: BTreeMap<(String, String), Vec<Stray>> = BTreeMap::new();
         for stray in strays {
             let first = *self.first.entry(stray.clone()).or_insert(now);
-            if nodes.stable >= SETTLE && now.saturating_sub(first) >= BETWEEN {
+            if nodes.stable >= rules.settle() && now.saturating_sub(first) >= rules.node_timeout {
                 due.entry((stray.owner.clone(), stray.cluster.clone())).or_default().push(stray);
             }
         }
@@ -56,6 +60,8 @@ mod tests {
         Nodes { life: life.into(), stable, note: None, nodes: Vec::new() }
     }
 
+    const RULES: Rules =
+        Rules { node_timeout: Duration::from_secs(30), together: Duration::ZERO, percent: 50 };
     const LONG: Duration = Duration::from_hours(1);
 
     fn at(seconds: u64) -> Duration {
@@ -66,10 +72,10 @@ mod tests {
     fn only_what_two_scans_found_half_a_minute_apart_is_swept() {
         let mut sightings = Sightings::default();
         let found = || vec![stray("a", "2"), stray("a", "1"), stray("b", "3"), stray("a", "1")];
-        assert!(sightings.seen(found(), &nodes("x", LONG), at(0)).is_empty());
-        assert!(sightings.seen(found(), &nodes("x", LONG), at(29)).is_empty());
+        assert!(sightings.seen(&RULES, found(), &nodes("x", LONG), at(0)).is_empty());
+        assert!(sightings.seen(&RULES, found(), &nodes("x", LONG), at(29)).is_empty());
         assert_eq!(
-            sightings.seen(found(), &nodes("x", LONG), at(30)),
+            sightings.seen(&RULES, found(), &nodes("x", LONG), at(30)),
             [vec![stray("a", "1"), stray("a", "2")], vec![stray("b", "3")]]
         );
     }
@@ -77,18 +83,18 @@ mod tests {
     #[test]
     fn what_one_scan_missed_begins_anew() {
         let mut sightings = Sightings::default();
-        sightings.seen(vec![stray("a", "1")], &nodes("x", LONG), at(0));
-        sightings.seen(vec![], &nodes("x", LONG), at(60));
-        assert!(sightings.seen(vec![stray("a", "1")], &nodes("x", LONG), at(120)).is_empty());
-        assert_eq!(sightings.seen(vec![stray("a", "1")], &nodes("x", LONG), at(180)).len(), 1);
+        sightings.seen(&RULES, vec![stray("a", "1")], &nodes("x", LONG), at(0));
+        sightings.seen(&RULES, vec![], &nodes("x", LONG), at(60));
+        assert!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("x", LONG), at(120)).is_empty());
+        assert_eq!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("x", LONG), at(180)).len(), 1);
     }
 
     #[test]
     fn after_a_change_of_the_server_nothing_counts_that_was_found_before() {
         let mut sightings = Sightings::default();
-        sightings.seen(vec![stray("a", "1")], &nodes("x", LONG), at(0));
-        assert!(sightings.seen(vec![stray("a", "1")], &nodes("y", at(5)), at(60)).is_empty());
-        assert!(sightings.seen(vec![stray("a", "1")], &nodes("y", at(59)), at(114)).is_empty());
-        assert_eq!(sightings.seen(vec![stray("a", "1")], &nodes("y", at(119)), at(174)).len(), 1);
+        sightings.seen(&RULES, vec![stray("a", "1")], &nodes("x", LONG), at(0));
+        assert!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("y", at(5)), at(60)).is_empty());
+        assert!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("y", at(59)), at(114)).is_empty());
+        assert_eq!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("y", at(119)), at(174)).len(), 1);
     }
 }

@@ -27,6 +27,11 @@ pub(super) fn connection(name: &str) -> ConnectionId {
 }
 
 /// Long enough for anything here.
+const SWEEP_EVERY: Duration = HousekeepingSettings::USUAL.sweep_interval;
+
+/// How long the breaker waits.
+const SETTLE: Duration = Duration::from_mins(1);
+
 const SETTLED: Duration = Duration::from_hours(1);
 
 /// A pod that lives and stands for election. Dropped, it is killed.
@@ -51,7 +56,7 @@ pub(super) async fn settled() -> Arc<MemoryStore> {
     store.nodes(&cluster()).await.unwrap();
     store.lease(&lease_name(&cluster())).write(None, Expected::Absent).await.unwrap();
     // sleep-ok: of paused time.
-    sleep(plan::SETTLE).await;
+    sleep(SETTLE).await;
     store
 }
 
@@ -67,6 +72,7 @@ async fn start_by(lease: Arc<dyn LeaseStore>, store: &Arc<MemoryStore>, name: &s
         lease,
         cluster: cluster(),
         names: known.clone(),
+        settings: HousekeepingSettings::USUAL,
         metrics: metrics.clone(),
     };
     store.heartbeat(&pod_id(name), &cluster()).await.unwrap();
@@ -217,7 +223,7 @@ async fn a_sweep_says_how_it_went() {
     until(SWEEP_EVERY * 2, async || note().await.is_some_and(|note| !note.breaker.open)).await;
     until(NODE_TIMEOUT + SWEEP_EVERY, async || note().await.is_some_and(|note| note.breaker.open)).await;
     assert_eq!(note().await.unwrap().breaker.reason, Some(BreakerReason::ManyDead));
-    until(plan::SETTLE + SWEEP_EVERY * 2, async || {
+    until(SETTLE + SWEEP_EVERY * 2, async || {
         note().await.is_some_and(|note| note.last_sweep.buried == 3 && note.last_sweep.forgotten == 3)
     })
     .await;

@@ -16,6 +16,7 @@ mod kubernetes;
 mod logs;
 mod metrics;
 mod openapi;
+mod operated;
 mod promises;
 mod resume;
 mod schemathesis;
