@@ -16,3 +16,21 @@ pub fn after(failures: u32) -> Duration {
     let wait = FIRST.saturating_mul(1 << failures.min(8)).min(LONGEST);
     wait.mul_f64(rand::rng().random_range(0.5..1.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_is_about_twice_the_last_and_none_is_longer_than_the_longest() {
+        for (failures, millis) in
+            [(0, 50), (1, 100), (2, 200), (5, 1_600), (6, 2_000), (8, 2_000), (u32::MAX, 2_000)]
+        {
+            for _ in 0..50 {
+                let wait = after(failures);
+                let whole = Duration::from_millis(millis);
+                assert!(wait >= whole / 2 && wait < whole, "{failures} failures: {wait:?}");
+            }
+        }
+    }
+}
