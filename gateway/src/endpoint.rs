@@ -220,3 +220,6 @@ impl Drop for Load {
         self.0.signals.end();
     }
 }
+
+#[cfg(test)]
+mod tests;

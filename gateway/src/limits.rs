@@ -210,9 +210,11 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use fundbond_routing::spec::{LimitsSpec, StrategyKind};
     use http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::route_file::RouteTimeouts;
 
     #[test]
     fn the_client_is_the_last_address_that_no_trusted_proxy_wrote() {
@@ -241,6 +243,101 @@ mod tests {
         assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:2"));
         assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
         assert_ne!(client("1.1.1.1"), client("1.1.1.2"));
+    }
+
+    fn route(requests: Option<u32>, streams: Option<u32>) -> Route {
+        Route {
+            name: "name".into(),
+            header: HeaderName::from_static(headers::X_CLUSTER_ROUTE),
+            value: "value".into(),
+            path_prefix: "/".to_owned(),
+            strip_prefix: 0,
+            default: false,
+            timeouts: RouteTimeouts::default(),
+            strategy: StrategyKind::RoundRobin,
+            rate_limit: None,
+            limits: LimitsSpec { concurrent_requests: requests, concurrent_streams: streams },
+            endpoints: vec![],
+        }
+    }
+
+    #[test]
+    fn requests_and_streams_have_places_of_their_own_until_they_end() {
+        let (route, state) = (route(Some(1), Some(2)), Arc::new(RouteState::default()));
+        let total = Total::new(Most { requests: 9, streams: 9 });
+        let take = |stream| Place::take(&route, &state, &total, stream);
+        let request = take(false).unwrap();
+        assert_eq!(take(false).unwrap_err(), Failure::RouteBusy);
+        let (one, _two) = (take(true).unwrap(), take(true).unwrap());
+        assert_eq!(take(true).unwrap_err(), Failure::RouteBusy);
+        drop(request);
+        let request = take(false).unwrap();
+        drop(one);
+        assert!(take(true).is_ok());
+        assert_eq!(
+            take(false).unwrap_err(),
+            Failure::RouteBusy,
+            "a stream that ends is no request that ends"
+        );
+        drop(request);
+    }
+
+    #[test]
+    fn all_routes_share_what_the_gateway_takes_and_who_is_refused_takes_nothing() {
+        let (one, other) = (Arc::new(RouteState::default()), Arc::new(RouteState::default()));
+        let (anything, narrow) = (route(None, None), route(Some(1), None));
+        let total = Total::new(Most { requests: 1, streams: 1 });
+        let stream = Place::take(&anything, &one, &total, true).unwrap();
+        let request = Place::take(&anything, &one, &total, false).unwrap();
+        for streams in [true, false] {
+            let refused = Place::take(&narrow, &other, &total, streams);
+            assert_eq!(refused.unwrap_err(), Failure::GatewayBusy);
+        }
+        drop((stream, request));
+        assert!(Place::take(&narrow, &other, &total, false).is_ok(), "nothing of it is left on the route");
+    }
+
+    #[test]
+    fn a_request_that_turns_out_to_be_a_stream_gives_its_place_to_a_request() {
+        let (route, state) = (route(Some(1), Some(1)), Arc::new(RouteState::default()));
+        let total = Total::new(Most { requests: 1, streams: 1 });
+        let take = |stream| Place::take(&route, &state, &total, stream);
+        let mut turned = take(false).unwrap();
+        turned.is_stream();
+        turned.is_stream();
+        let request = take(false).unwrap();
+        assert_eq!(take(true).unwrap_err(), Failure::RouteBusy);
+        drop(turned);
+        assert!(take(true).is_ok());
+        assert_eq!(take(false).unwrap_err(), Failure::RouteBusy);
+        drop(request);
+        let mut stream = take(true).unwrap();
+        stream.is_stream();
+        let _request = take(false).unwrap();
+        assert_eq!(
+            take(false).unwrap_err(),
+            Failure::RouteBusy,
+            "what was a stream from the start turns into nothing"
+        );
+    }
+
+    #[test]
+    fn a_client_that_asks_too_often_is_told_how_long_to_wait() {
+        let rate = RouteRate::new(RateLimitSpec { requests_per_second: 1, burst: 2 });
+        let (one, other) = (Client::V4(1), Client::V4(2));
+        let now = Duration::from_secs(60);
+        assert_eq!([rate.take(one, now), rate.take(one, now)], [Ok(()), Ok(())]);
+        assert_eq!(rate.take(one, now), Err(Failure::RateLimited { seconds: 1 }));
+        assert_eq!(rate.take(other, now), Ok(()));
+        assert_eq!(rate.take(one, now + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn a_route_is_retired_once_it_is_told() {
+        let state = RouteState::default();
+        assert!(!state.is_retired());
+        state.retire();
+        assert!(state.is_retired());
     }
 
     #[test]
