@@ -27,7 +27,7 @@ struct Subject {
     tests: &'static [&'static str],
 }
 
-const SUBJECTS: [Subject; 7] = [
+const SUBJECTS: [Subject; 9] = [
     Subject {
         package: "fundbond-lease",
         files: &["libs/lease/src/view.rs", "libs/lease/src/elector.rs", "libs/lease/src/memory.rs"],
@@ -92,6 +92,19 @@ const SUBJECTS: [Subject; 7] = [
     Subject {
         package: "fundbond-gateway",
         files: &["gateway/src/endpoint.rs", "gateway/src/limits.rs"],
+        features: &[],
+        tests: &["--lib"],
+    },
+    Subject {
+        package: "fundbond-gateway",
+        files: &["gateway/src/attempt.rs"],
+        features: &[],
+        // An attempt is nothing without a client and an endpoint, so they are there.
+        tests: &["--test", "it", "--", "failures", "timeouts", "breaker", "balance"],
+    },
+    Subject {
+        package: "fundbond-routing",
+        files: &["libs/routing/src/breaker.rs", "libs/routing/src/retry_budget.rs"],
         features: &[],
         tests: &["--lib"],
     },
