@@ -1,8 +1,8 @@
 //! Against a real etcd and kube-apiserver. No controller runs there: the tests say what pods do.
 
-mod harness;
+pub(crate) mod harness;
 mod life;
 mod many;
-mod process;
+pub(crate) mod process;
 mod rights;
 mod trouble;

@@ -3,6 +3,7 @@
 mod calm;
 mod crashes;
 mod faults;
+mod many;
 mod outcome;
 mod scripts;
 mod watches;

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use fundbond_test_api_server::User;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -22,8 +21,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Looks after `namespace` as `user`, by the name of `node`.
-    pub(crate) fn start(user: &User, namespace: &str, node: &str) -> Self {
+    /// Looks after `namespace` in the server of `kubeconfig`, by the name of `node`.
+    pub(crate) fn start(kubeconfig: &Path, namespace: &str, node: &str) -> Self {
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{namespace}-{node}.log"));
         let said = File::create(&log).unwrap();
         // Figures are those of a release build: `FUNDBOND_OPERATOR=target/release/operator`.
@@ -33,7 +32,7 @@ impl Process {
             .args(["--host", "127.0.0.1", "--admin-port", "0", "--node-name", node])
             .args(["--watch-namespaces", namespace, "--namespace", namespace])
             .args(["--log-format", "json"])
-            .env("KUBECONFIG", user.kubeconfig())
+            .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stderr(said)
             .spawn()

@@ -56,9 +56,9 @@ async fn whole(desk: &Desk, name: &str) {
 async fn a_leader_that_was_stopped_writes_nothing_when_it_wakes() {
     let desk = Desk::open_idle(shared()).await;
     let (first, second) = (entitled(&desk, "first").await, entitled(&desk, "second").await);
-    let stopped = Process::start(&first, &desk.namespace, "first");
+    let stopped = Process::start(&first.kubeconfig(), &desk.namespace, "first");
     leads(&desk, "first").await;
-    let _standby = Process::start(&second, &desk.namespace, "second");
+    let _standby = Process::start(&second.kubeconfig(), &desk.namespace, "second");
     // In the middle of its work.
     let busy: Vec<String> = (0..10).map(|number| format!("busy{number}")).collect();
     for name in &busy {
@@ -107,7 +107,7 @@ async fn whatever_moment_an_operator_is_killed_at_nothing_stays_half() {
     let admin = shared().admin();
     let mut made = 0;
     for kill in 0..kills {
-        let operator = Process::start(&admin, &desk.namespace, &format!("kill{kill}"));
+        let operator = Process::start(&admin.kubeconfig(), &desk.namespace, &format!("kill{kill}"));
         leads(&desk, &format!("kill{kill}")).await;
         // A part of them with each operator; and it dies somewhere in the middle of the work.
         let until = clusters * (kill + 1) / kills;
@@ -119,7 +119,7 @@ async fn whatever_moment_an_operator_is_killed_at_nothing_stays_half() {
         sleep(Duration::from_millis(random.random_range(0..1_500))).await;
         operator.kill();
     }
-    let last = Process::start(&admin, &desk.namespace, "last");
+    let last = Process::start(&admin.kubeconfig(), &desk.namespace, "last");
     leads(&desk, "last").await;
     for number in 0..clusters {
         whole(&desk, &format!("c{number}")).await;
