@@ -99,6 +99,8 @@ mod tests {
         {
             assert!(!lease(bad) && !namespace(bad), "{bad}");
         }
+        assert_eq!("a.b-c.d".parse::<LeaseName>().unwrap().to_string(), "a.b-c.d");
+        assert_eq!("a-b".parse::<Namespace>().unwrap().to_string(), "a-b");
         assert!(lease("a.b-c.d") && !namespace("a.b"));
         assert!(lease(&"a".repeat(253)) && !lease(&"a".repeat(254)));
         assert!(namespace(&"a".repeat(63)) && !namespace(&"a".repeat(64)));
