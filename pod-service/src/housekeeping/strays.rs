@@ -97,4 +97,13 @@ mod tests {
         assert!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("y", at(59)), at(114)).is_empty());
         assert_eq!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("y", at(119)), at(174)).len(), 1);
     }
+
+    #[test]
+    fn two_scans_under_one_life_of_the_server_must_find_it() {
+        let mut sightings = Sightings::default();
+        sightings.seen(&RULES, vec![stray("a", "1")], &nodes("x", LONG), at(0));
+        // Whoever lives had its minute to say so, but nobody has looked since.
+        assert!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("y", at(61)), at(120)).is_empty());
+        assert_eq!(sightings.seen(&RULES, vec![stray("a", "1")], &nodes("y", at(91)), at(150)).len(), 1);
+    }
 }
