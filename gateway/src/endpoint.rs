@@ -123,15 +123,16 @@ impl Endpoint {
             // It was away, and says that it is ready: what failed before was another process.
             self.with_breaker(Breaker::forget);
         }
-        self.change(|state| state.probed(ok), why);
+        self.tell(self.change(|state| state.probed(ok)), why);
     }
 
     /// A request could not connect.
     pub(crate) fn refused(&self, why: &str) {
-        self.change(Readiness::refused, why);
+        self.tell(self.change(Readiness::refused), why);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Readiness), why: &str) {
+    /// Answers what it is now, if that is another thing than before.
+    fn change(&self, change: impl FnOnce(&mut Readiness)) -> Option<bool> {
         let mut state = self.state();
         let known = (state.was_asked(), state.has_answered());
         change(&mut state);
@@ -140,11 +141,15 @@ impl Endpoint {
         let before = self.signals.set_ready(ready);
         let first = known != (state.was_asked(), state.has_answered());
         drop(state);
-        if ready != before {
-            tracing::info!(endpoint = %self.target.address, name = %self.target.name, ready, why, "endpoint readiness changed");
-        }
         if first {
             self.news.tell();
+        }
+        (ready != before).then_some(ready)
+    }
+
+    fn tell(&self, ready: Option<bool>, why: &str) {
+        if let Some(ready) = ready {
+            tracing::info!(endpoint = %self.target.address, name = %self.target.name, ready, why, "endpoint readiness changed");
         }
     }
 

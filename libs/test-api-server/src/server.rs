@@ -345,7 +345,7 @@ fn api_server_arguments(directory: &Path, port: &Port, etcd: &Port) -> Vec<Strin
         format!("--tls-private-key-file={}", file("server.key")),
         format!("--client-ca-file={}", file("authority.crt")),
         "--authorization-mode=RBAC".into(),
-        "--service-cluster-ip-range=10.0.0.0/24".into(),
+        "--service-cluster-ip-range=10.0.0.0/16".into(),
         "--allow-privileged=true".into(),
         // It waits for a controller, which does not run here, to give each namespace an account.
         "--disable-admission-plugins=ServiceAccount".into(),

@@ -61,6 +61,18 @@ fn a_bad_rate_opens_it_only_with_enough_requests_and_only_within_the_window() {
 }
 
 #[test]
+fn a_rate_that_is_just_good_enough_opens_nothing() {
+    let mut breaker = Breaker::new(SETTINGS);
+    // Half of them, which is what is asked for, and a failure last.
+    for verdict in [Verdict::Success, Verdict::Failure].into_iter().cycle().take(40) {
+        one(&mut breaker, verdict, Duration::ZERO);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+    one(&mut breaker, Verdict::Failure, Duration::ZERO);
+    assert_eq!(breaker.state(), BreakerState::Open, "one less than half");
+}
+
+#[test]
 fn exactly_one_request_goes_through_after_the_pause() {
     let mut breaker = opened();
     assert_eq!(breaker.admits_from(), Some(SECOND));
