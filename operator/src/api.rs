@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::{
     failure::Failure,
     kinds::{Kind, fund_clusters},
-    seen::{Key, Whole},
+    seen::{Key, Uid, Whole},
 };
 
 /// A call without an answer by then has failed. A busy API server ends its own work after 60 s; nobody waits so long for one
@@ -89,14 +89,14 @@ impl Server {
         &self,
         namespace: &str,
         name: &str,
-        uid: &str,
+        uid: &Uid,
         version: u64,
         replicas: i32,
     ) -> Result<Whole, Failure> {
         let resource = Kind::Deployment.resource();
         let mut value = json!({
             "apiVersion": resource.api_version, "kind": resource.kind,
-            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "metadata": {"name": name, "namespace": namespace, "uid": uid.to_string()},
             "spec": {"replicas": replicas},
         });
         if version != 0 {
@@ -114,13 +114,13 @@ impl Server {
         kind: Kind,
         namespace: &str,
         name: &str,
-        uid: &str,
+        uid: &Uid,
         version: u64,
     ) -> Result<(), Failure> {
         let version = cfg!(not(feature = "bug-blind-delete")).then(|| version.to_string());
         let parameters = DeleteParams {
             preconditions: Some(Preconditions {
-                uid: Some(uid.to_owned()),
+                uid: Some(uid.to_string()),
                 resource_version: version.filter(|version| version != "0"),
             }),
             ..DeleteParams::background()

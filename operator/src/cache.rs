@@ -16,12 +16,24 @@ use crate::{
     fields::Books,
     kinds::Kind,
     routes::{Rival, Routes},
-    seen::{Key, Seen, Whole, version},
+    seen::{Key, Seen, Uid, Whole, version},
+    texts::{Kept, Texts},
 };
 
 /// One of the watches, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct WatchId(pub(crate) usize);
+pub(crate) struct WatchId(u32);
+
+impl WatchId {
+    /// The `number`th, from 0.
+    pub(crate) fn of(number: usize) -> Self {
+        Self(u32::try_from(number).expect("nobody has so many namespaces"))
+    }
+
+    fn place(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// All there is.
 #[derive(Debug)]
@@ -33,13 +45,14 @@ struct State {
     watches: Vec<Watch>,
     routes: Routes,
     books: Books,
+    texts: Texts,
 }
 
 /// How far a watch is.
 #[derive(Clone, Copy, Debug, Default)]
 struct Watch {
     /// Counts its lists: what the last one did not name is gone.
-    list: u32,
+    list: u16,
     /// The greatest version it has told.
     told: u64,
     /// Whether it has told all there is once.
@@ -56,15 +69,15 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Source {
     watch: WatchId,
-    list: u32,
+    list: u16,
 }
 
-/// A FundCluster: as text, which is a tenth of what the same takes as a tree.
+/// A FundCluster.
 #[derive(Debug)]
 struct Cluster {
     source: Source,
     version: u64,
-    text: Box<[u8]>,
+    text: Kept,
 }
 
 /// What is known of what belongs to one FundCluster.
@@ -83,6 +96,7 @@ impl Cache {
             watches: vec![Watch::default(); watches],
             routes: Routes::default(),
             books: Books::default(),
+            texts: Texts::default(),
         }))
     }
 
@@ -93,8 +107,8 @@ impl Cache {
     /// A watch begins to list.
     pub(crate) fn list_begins(&self, watch: WatchId) {
         let mut state = self.state();
-        let known = &mut state.watches[watch.0];
-        known.list += 1;
+        let known = &mut state.watches[watch.place()];
+        known.list = known.list.wrapping_add(1);
         known.told = 0;
     }
 
@@ -102,8 +116,8 @@ impl Cache {
     pub(crate) fn list_ends(&self, watch: WatchId) -> Vec<Key> {
         let mut state = self.state();
         let state = &mut *state;
-        state.watches[watch.0].complete = true;
-        let current = Source { watch, list: state.watches[watch.0].list };
+        state.watches[watch.place()].complete = true;
+        let current = Source { watch, list: state.watches[watch.place()].list };
         let is_gone = |source: Source| source.watch == watch && source != current;
         let mut touched = Vec::new();
         for (key, entry) in &mut state.entries {
@@ -150,7 +164,7 @@ impl Cache {
         let version = version(&object.metadata);
         let known =
             state.entries.get(&key).and_then(|entry| entry.cluster.as_ref()).map(|known| known.version);
-        if known.unwrap_or(state.watches[watch.0].told) >= version {
+        if known.unwrap_or(state.watches[watch.place()].told) >= version {
             return Vec::new();
         }
         let source = state.source(watch);
@@ -185,7 +199,7 @@ impl Cache {
         let (key, seen) = Seen::of(kind, object, &mut state.books)?;
         let entry = state.entries.entry(key.clone()).or_default();
         let Some((known_source, known)) = entry.find(kind, &seen.name) else {
-            entry.children.push((source, seen));
+            entry.add(source, seen);
             return Some(key);
         };
         let listed_anew = listed && *known_source != source;
@@ -202,7 +216,7 @@ impl Cache {
     pub(crate) fn answered_child(&self, watch: WatchId, kind: Kind, object: &Whole) -> Option<Seen> {
         let mut state = self.state();
         let (key, seen) = Seen::of(kind, object, &mut state.books)?;
-        let (source, told) = (state.source(watch), state.watches[watch.0].told);
+        let (source, told) = (state.source(watch), state.watches[watch.place()].told);
         let entry = state.entries.entry(key).or_default();
         match entry.find(kind, &seen.name) {
             Some((_, known)) if known.version >= seen.version => {}
@@ -211,7 +225,7 @@ impl Cache {
                 *known = Seen { settled, ..seen.clone() };
             }
             None if seen.version <= told => {}
-            None => entry.children.push((source, seen.clone())),
+            None => entry.add(source, seen.clone()),
         }
         Some(seen)
     }
@@ -247,8 +261,12 @@ impl Cache {
     pub(crate) fn cluster_of(&self, key: &Key) -> Option<DynamicObject> {
         let state = self.state();
         let text = state.entries.get(key)?.cluster.as_ref()?.text.clone();
+        let texts = state.texts.clone();
         drop(state);
-        Some(serde_json::from_slice(&text).expect("it was written from the type that it is read into"))
+        Some(
+            serde_json::from_slice(&texts.read(&text))
+                .expect("it was written from the type that it is read into"),
+        )
     }
 
     /// What is known of what belongs to a FundCluster.
@@ -262,10 +280,10 @@ impl Cache {
     }
 
     /// The server is to delete a child, which may take a while.
-    pub(crate) fn child_leaves(&self, key: &Key, kind: Kind, name: &str, uid: &str) {
+    pub(crate) fn child_leaves(&self, key: &Key, kind: Kind, name: &str, uid: &Uid) {
         let mut state = self.state();
         let found = state.entries.get_mut(key).and_then(|entry| entry.find(kind, name));
-        if let Some((_, seen)) = found.filter(|(_, seen)| *seen.uid == *uid) {
+        if let Some((_, seen)) = found.filter(|(_, seen)| seen.uid == *uid) {
             seen.leaving = true;
         }
     }
@@ -291,11 +309,11 @@ fn is_newer(known: u64, told: u64, listed_anew: bool) -> bool {
 
 impl State {
     fn source(&self, watch: WatchId) -> Source {
-        Source { watch, list: self.watches[watch.0].list }
+        Source { watch, list: self.watches[watch.place()].list }
     }
 
     fn told(&mut self, watch: WatchId, version: u64) -> Source {
-        let known = &mut self.watches[watch.0];
+        let known = &mut self.watches[watch.place()];
         known.told = known.told.max(version);
         self.source(watch)
     }
@@ -304,7 +322,7 @@ impl State {
         let mut touched = self.routes.ask(&key, object);
         let mut kept = object.clone();
         kept.metadata.managed_fields = None;
-        let text = serde_json::to_vec(&kept).expect("an object is JSON").into_boxed_slice();
+        let text = self.texts.keep(&serde_json::to_vec(&kept).expect("an object is JSON"));
         let entry = self.entries.entry(key.clone()).or_default();
         let same = entry.cluster.as_ref().is_some_and(|known| known.version == version && version != 0);
         entry.cluster = Some(Cluster { source, version, text });
@@ -329,6 +347,12 @@ impl State {
 impl Entry {
     fn is_empty(&self) -> bool {
         self.cluster.is_none() && self.children.is_empty()
+    }
+
+    /// One by one, and no room for more: of ten thousand lists of seventeen, half would be room.
+    fn add(&mut self, source: Source, seen: Seen) {
+        self.children.reserve_exact(1);
+        self.children.push((source, seen));
     }
 
     fn find(&mut self, kind: Kind, name: &str) -> Option<&mut (Source, Seen)> {

@@ -38,6 +38,7 @@ pub mod rights;
 mod routes;
 mod seen;
 mod status;
+mod texts;
 mod wanted;
 mod watch;
 mod watches;

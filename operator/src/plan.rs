@@ -5,7 +5,7 @@ use fundbond_desired::{Child, Site};
 
 use crate::{
     kinds::Kind,
-    seen::{Detail, Seen},
+    seen::{Detail, Seen, Uid},
     wanted::Wanted,
 };
 
@@ -16,12 +16,12 @@ pub(crate) enum Step {
     /// There is no such object yet. One that somebody else made is not taken away from them.
     Create(Wanted),
     /// It is not as it should be.
-    Update { wanted: Wanted, uid: Box<str>, version: u64 },
+    Update { wanted: Wanted, uid: Uid, version: u64 },
     /// The number of pods is an autoscaler's from now on. A field that nobody applies any more goes back to its default, so
     /// somebody has to say the number until the autoscaler does.
-    HandOver { wanted: Wanted, uid: Box<str>, version: u64, replicas: i32 },
+    HandOver { wanted: Wanted, uid: Uid, version: u64, replicas: i32 },
     /// It should not be there.
-    Delete { kind: Kind, name: Box<str>, uid: Box<str>, version: u64 },
+    Delete { kind: Kind, name: Box<str>, uid: Uid, version: u64 },
 }
 
 /// What is to be done, and what is wanted in the end.
@@ -46,7 +46,7 @@ pub(crate) fn plan(
     routed: i64,
     without_route: bool,
 ) -> Plan {
-    let uid = cluster.metadata.uid.as_deref().unwrap_or_default();
+    let uid = &Uid::from(cluster.metadata.uid.as_deref().unwrap_or_default());
     let count = seen.iter().filter_map(|seen| match seen.detail {
         Detail::Route(count) => Some(count),
         _ => None,
@@ -72,7 +72,7 @@ pub(crate) fn plan(
             // It comes back once it is gone.
             Some(seen) if seen.leaving => plan.leaving.push((seen.kind, seen.name.clone())),
             // Of a FundCluster of that name which is no more.
-            Some(seen) if seen.owner.as_deref().is_some_and(|owner| owner != uid) => {
+            Some(seen) if seen.owner.as_ref().is_some_and(|owner| owner != uid) => {
                 plan.steps.push(delete(seen));
                 plan.leaving.push((seen.kind, seen.name.clone()));
             }
@@ -104,8 +104,8 @@ fn find<'a>(seen: &'a [Seen], wanted: &Wanted) -> Option<&'a Seen> {
 }
 
 /// Whether it is as it should be: this is what was applied last, and nobody has changed any of it since.
-fn is_right(seen: &Seen, wanted: &Wanted, uid: &str) -> bool {
-    if seen.owner.as_deref() != Some(uid) || seen.digest != Some(wanted.digest) {
+fn is_right(seen: &Seen, wanted: &Wanted, uid: &Uid) -> bool {
+    if seen.owner.as_ref() != Some(uid) || seen.digest != Some(wanted.digest) {
         return false;
     }
     let Some(fields) = &seen.fields else { return false };

@@ -1,12 +1,12 @@
 //! Who has which route: of several FundClusters that want the same, the one that was there first.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use fundbond_protocol::headers;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use crate::seen::Key;
+use crate::seen::{Key, Uid};
 
 /// What no two FundClusters behind one gateway may both have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,14 +34,15 @@ impl std::fmt::Display for Asset {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     created: i64,
-    uid: Box<str>,
+    uid: Uid,
     key: Key,
 }
 
 /// All that is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    lines: HashMap<Asset, BTreeSet<Place>>,
+    /// In their order. Nearly all of them are of one.
+    lines: HashMap<Asset, Vec<Place>>,
     asked: HashMap<Key, (Place, Vec<Asset>)>,
 }
 
@@ -69,7 +70,10 @@ impl Routes {
         let mut turns = self.leave(key);
         for asset in &assets {
             let line = self.lines.entry(asset.clone()).or_default();
-            line.insert(place.clone());
+            if let Err(at) = line.binary_search(&place) {
+                line.reserve_exact(1);
+                line.insert(at, place.clone());
+            }
             turns.extend(line.iter().filter(|other| other.key != *key).map(|other| other.key.clone()));
         }
         if !assets.is_empty() {
@@ -84,7 +88,7 @@ impl Routes {
         let mut turns = Vec::new();
         for asset in assets {
             let Some(line) = self.lines.get_mut(&asset) else { continue };
-            line.remove(&place);
+            line.retain(|other| *other != place);
             turns.extend(line.iter().map(|other| other.key.clone()));
             if line.is_empty() {
                 self.lines.remove(&asset);

@@ -11,6 +11,7 @@ use kube::{
 };
 use serde::Deserialize;
 use std::borrow::Cow;
+use uuid::Uuid;
 
 use crate::{
     fields::{Books, Fields},
@@ -67,15 +68,39 @@ pub(crate) fn version(meta: &ObjectMeta) -> u64 {
     meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
+/// Which object it is, whatever its name: a sixth of what the text takes, for as long as it is a UUID.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Uid {
+    Uuid([u8; 16]),
+    Other(Box<str>),
+}
+
+impl From<&str> for Uid {
+    fn from(text: &str) -> Self {
+        // Only what is written again as it was read: two texts of one UUID are two uids for a server.
+        let uuid = Uuid::try_parse(text).ok().filter(|uuid| uuid.hyphenated().to_string() == text);
+        uuid.map_or_else(|| Self::Other(text.into()), |uuid| Self::Uuid(uuid.into_bytes()))
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid(bytes) => Uuid::from_bytes(*bytes).hyphenated().fmt(f),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
 /// A child as it was seen last.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) kind: Kind,
     pub(crate) name: Box<str>,
-    pub(crate) uid: Box<str>,
+    pub(crate) uid: Uid,
     pub(crate) version: u64,
     /// The uid of the FundCluster that controls it.
-    pub(crate) owner: Option<Box<str>>,
+    pub(crate) owner: Option<Uid>,
     /// What was applied, if it says so.
     pub(crate) digest: Option<u64>,
     /// What of it is the operator's.

@@ -3,7 +3,7 @@
 use fundbond_desired::Child;
 use serde_json::Value;
 
-use crate::kinds::Kind;
+use crate::{kinds::Kind, seen::Uid};
 
 /// The annotation that says what was applied: a digest of it.
 pub(crate) const DIGEST: &str = "fundbond.dev/applied";
@@ -29,9 +29,9 @@ impl Wanted {
     }
 
     /// The same, for the server to refuse unless it is this writing that it changes.
-    pub(crate) fn over(&self, uid: &str, version: u64) -> Value {
+    pub(crate) fn over(&self, uid: &Uid, version: u64) -> Value {
         let mut value = self.value.clone();
-        value["metadata"]["uid"] = uid.into();
+        value["metadata"]["uid"] = uid.to_string().into();
         // 0 is no writing: the server counts in a way that is not known here.
         if version != 0 {
             value["metadata"]["resourceVersion"] = version.to_string().into();

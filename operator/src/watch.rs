@@ -26,6 +26,10 @@ use crate::{
     seen::{Key, Whole},
 };
 
+/// So many objects of a list come at once. All lists begin together, and what one answer of each takes is what the operator
+/// takes at most beyond what it keeps; more answers cost little, for the server has them ready.
+const PAGE_SIZE: u32 = 100;
+
 /// The server ends a watch after so many seconds, and it is begun again where it was. A connection that was cut without a
 /// word is noticed a little later.
 const WATCH_SECONDS: u32 = 200;
@@ -148,7 +152,7 @@ impl Watch {
     }
 
     fn open(&self) -> BoxStream<'static, Result<Told, watcher::Error>> {
-        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE_SIZE);
         let selector = format!("{}={}", labels::MANAGED_BY, labels::OPERATOR);
         match self.subject {
             Subject::Clusters => {

@@ -31,7 +31,7 @@ impl Watches {
         let subjects = std::iter::once(Subject::Clusters).chain(Kind::ALL.map(Subject::Children));
         subjects.enumerate().flat_map(move |(number, subject)| {
             (0..self.places()).map(move |place| {
-                let id = WatchId(number * self.places() + place);
+                let id = WatchId::of(number * self.places() + place);
                 (id, subject, self.namespaces.get(place).cloned())
             })
         })
@@ -43,12 +43,12 @@ impl Watches {
 
     /// The one that tells of FundClusters there.
     pub(crate) fn clusters(&self, namespace: &str) -> WatchId {
-        WatchId(self.place(namespace))
+        WatchId::of(self.place(namespace))
     }
 
     /// The one that tells of such children there.
     pub(crate) fn children(&self, kind: Kind, namespace: &str) -> WatchId {
-        WatchId((kind as usize + 1) * self.places() + self.place(namespace))
+        WatchId::of((kind as usize + 1) * self.places() + self.place(namespace))
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
             let all: Vec<_> = watches.all().collect();
             assert_eq!(all.len(), watches.len());
             for (number, (id, subject, namespace)) in all.into_iter().enumerate() {
-                assert_eq!(id.0, number);
+                assert_eq!(id, WatchId::of(number));
                 let namespace = namespace.as_deref().unwrap_or("any");
                 let found = match subject {
                     Subject::Clusters => watches.clusters(namespace),

@@ -167,7 +167,7 @@ fn a_copy_that_somebody_made_is_theirs() {
 #[test]
 fn a_write_over_something_names_what_it_means() {
     let wanted = &plan_of(&cluster(&json!({})), &[]).wanted[0];
-    let value = wanted.over("uid-1", 7);
+    let value = wanted.over(&"uid-1".into(), 7);
     assert_eq!(
         (&value["metadata"]["uid"], &value["metadata"]["resourceVersion"]),
         (&json!("uid-1"), &json!("7"))

@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     kinds::Kind,
     plan::{Plan, Step},
-    seen::{Key, Seen, Whole},
+    seen::{Key, Seen, Uid, Whole},
     status::{Applied, Standing},
     wanted::Wanted,
 };
@@ -70,7 +70,7 @@ impl Reconciler {
         }
     }
 
-    async fn update(&self, key: &Key, wanted: &Wanted, uid: &str, version: u64) -> Result<(), Failure> {
+    async fn update(&self, key: &Key, wanted: &Wanted, uid: &Uid, version: u64) -> Result<(), Failure> {
         let value = wanted.over(uid, version);
         let answer = self.server.apply(wanted.kind, &key.namespace, &wanted.name, &value, true).await;
         match answer {
@@ -126,7 +126,7 @@ impl Reconciler {
         key: &Key,
         kind: Kind,
         name: &str,
-        uid: &str,
+        uid: &Uid,
         version: u64,
     ) -> Result<(), Failure> {
         match self.server.delete(kind, &key.namespace, name, uid, version).await {

@@ -53,6 +53,7 @@ pub(crate) async fn are_served(place: &Place<'_>, many: usize) {
     println!("{children} children; the operator has {} kB", operator.resident_kilobytes());
 
     // What it takes to know it all from the start, and to find nothing to do.
+    timeout(patience, at_rest(writes)).await.unwrap();
     operator.end().await;
     let before = writes();
     let began = Instant::now();
@@ -101,6 +102,15 @@ async fn all_told(desk: &Desk, many: usize) {
         }
         // sleep-ok: another process; the deadline is around it. A list of many takes the server's time from who is measured.
         sleep(Duration::from_millis(200) * u32::try_from(many).unwrap().div_ceil(100)).await;
+    }
+}
+
+/// Waits until nothing is written any more: pods that become ready are news.
+async fn at_rest(writes: &(dyn Fn() -> usize + Sync)) {
+    let mut seen = usize::MAX;
+    while std::mem::replace(&mut seen, writes()) != seen {
+        // sleep-ok: longer than the simulator's pods take to become ready; the deadline is around it.
+        sleep(Duration::from_secs(5)).await;
     }
 }
 
