@@ -60,9 +60,7 @@ static SPEAKS_JSON: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// A bad filter, or a second call.
 pub fn init(args: &LogArgs) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder()
-        .parse(&args.filter)
-        .map_err(|source| TelemetryError::Filter { filter: args.filter.clone(), source })?;
+    let filter = filter(&args.filter)?;
     let terminal = std::io::stderr().is_terminal();
     let format = args.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     let registry = tracing_subscriber::registry().with(filter);
@@ -78,6 +76,16 @@ pub fn init(args: &LogArgs) -> Result<(), TelemetryError> {
     SPEAKS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     panic::set_hook(Box::new(told));
     Ok(())
+}
+
+/// What only repeats what we say ourselves: errors of a library that come back to us. A filter that names one has it.
+const QUIET: &str = "kube_client=off";
+
+fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
+    let of = |text: &str| EnvFilter::builder().parse(text);
+    // By itself, so that nobody is told of what was not given.
+    of(text).map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })?;
+    of(&format!("{QUIET},{text}")).map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })
 }
 
 /// What writes each event to `writer` as a JSON line, as [`init`] does to standard error.
@@ -104,4 +112,18 @@ fn told(panic: &panic::PanicHookInfo<'_>) {
         backtrace,
         "panicked"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_what_it_names_and_nothing_that_only_repeats() {
+        assert_eq!(filter("info").unwrap().to_string(), "kube_client=off,info");
+        assert_eq!(filter("kube_client=debug,warn").unwrap().to_string(), "kube_client=debug,warn");
+        assert!(filter("").is_ok());
+        let error = filter("fundbond=loud").unwrap_err().to_string();
+        assert!(error.contains("\"fundbond=loud\""), "{error}");
+    }
 }
