@@ -85,7 +85,8 @@ fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
     let of = |text: &str| EnvFilter::builder().parse(text);
     // By itself, so that nobody is told of what was not given.
     of(text).map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })?;
-    of(&format!("{QUIET},{text}")).map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })
+    of(&format!("{QUIET},{text}"))
+        .map_err(|source| TelemetryError::Filter { filter: text.to_owned(), source })
 }
 
 /// What writes each event to `writer` as a JSON line, as [`init`] does to standard error.
