@@ -87,6 +87,47 @@ async fn a_request_without_a_body_is_repeated_once_where_that_is_safe() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_closes_on_a_new_connection_is_asked_once() {
+    let probed = Endpoint::echo("pod-a-1").await;
+    let (closing, seen) = rude("").await;
+    let gateway = Running::on(&routes(1, &[("a", ", default: true", &[spec(closing, probed.admin)])])).await;
+    get(gateway.service, "/", &[]).await.is_problem(502, "endpoint-closed");
+    assert_eq!(seen.load(SeqCst), 1);
+}
+
+/// Idle connections that were just closed say nothing of their endpoint, and one of them says enough of the others.
+#[tokio::test]
+async fn after_one_connection_that_was_closed_no_other_idle_one_is_tried() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Two requests at a time make two connections, each of which answers once.
+    let both = Arc::new(tokio::sync::Barrier::new(2));
+    let meeting = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (meets, waits) = (both.clone(), meeting.clone());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (both, meeting) = (meets.clone(), waits.clone());
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).await;
+                if meeting.load(SeqCst) {
+                    both.wait().await;
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                let _ = stream.read(&mut buffer).await;
+            });
+        }
+    });
+    let probed = Endpoint::echo("pod-a-1").await;
+    let gateway = Running::on(&routes(1, &[("a", ", default: true", &[spec(address, probed.admin)])])).await;
+    let (one, two) = tokio::join!(get(gateway.service, "/", &[]), get(gateway.service, "/", &[]));
+    assert_eq!([one.status, two.status], [200, 200]);
+    meeting.store(false, SeqCst);
+    let again = get(gateway.service, "/", &[]).await;
+    assert_eq!((again.status, again.body.as_str()), (200, "ok"));
+}
+
+#[tokio::test]
 async fn a_body_that_has_begun_is_never_sent_twice() {
     let probed = Endpoint::echo("pod-a-1").await;
     let (closing, seen) = rude("").await;

@@ -59,6 +59,40 @@ async fn a_connection_that_is_not_taken_is_a_504_in_time() {
 }
 
 #[tokio::test]
+async fn three_connections_that_are_not_taken_are_enough() {
+    let well = Endpoint::echo("pod-a-4").await;
+    let dead = [full_queue().await, full_queue().await, full_queue().await];
+    let mut endpoints: Vec<_> = dead.iter().map(|(_, _, address)| spec(*address, well.admin)).collect();
+    endpoints.push(well.spec());
+    let table = routes(1, &[("a", ", default: true", &endpoints)])
+        .replace("  endpoints", "  timeouts: {connect: 300ms}\n  endpoints");
+    let gateway = Running::on(&table).await;
+    get(gateway.service, "/", &[]).await.is_problem(504, "connect-timeout");
+    assert_eq!(well.hits(), 0, "nobody waits for a fourth");
+    assert_eq!(get(gateway.service, "/", &[]).await.status, 200, "and the three are known");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fell_silent_is_asked_once() {
+    let hangs = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let known = hangs.clone();
+    let endpoint = Endpoint::start(move |_| {
+        let hangs = known.load(SeqCst);
+        async move { if hangs { std::future::pending().await } else { Response::new(text("well")) } }
+    })
+    .await;
+    let mut config = config(&routes(1, &[("a", ", default: true", &[endpoint.spec()])]));
+    config.probe_interval = Duration::from_mins(1);
+    let gateway = Running::with(config).await;
+    assert_eq!(get(gateway.service, "/", &[]).await.body, "well");
+    // Over the connection of before, which says nothing by being idle.
+    hangs.store(true, SeqCst);
+    endpoint.silent.store(true, SeqCst);
+    get(gateway.service, "/", &[]).await.is_problem(504, "endpoint-silent");
+    assert_eq!(endpoint.hits(), 2);
+}
+
+#[tokio::test]
 async fn a_client_that_pauses_in_its_upload_is_a_408() {
     let endpoint = Endpoint::start(|request| async move {
         let _ = request.into_body().collect().await;
