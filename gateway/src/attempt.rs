@@ -280,4 +280,15 @@ mod tests {
             check(status, &HeaderMap::new(), Verdict::Success);
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_is_waited_for_from_the_last_piece_that_went_on() {
+        let timeouts = Timeouts { response_headers: Duration::from_secs(10), ..Timeouts::default() };
+        let (began, upload) = (Instant::now(), UploadState::new(9));
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(later(Some(&upload), &timeouts), Some(began + timeouts.response_headers));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(later(Some(&upload), &timeouts), None);
+        assert_eq!(later(None, &timeouts), None, "without a body it was waited for all the time");
+    }
 }

@@ -100,7 +100,18 @@ const SUBJECTS: [Subject; 9] = [
         files: &["gateway/src/attempt.rs"],
         features: &[],
         // An attempt is nothing without a client and an endpoint, so they are there.
-        tests: &["--test", "it", "--", "failures", "timeouts", "breaker", "balance", "used_again"],
+        tests: &[
+            "--lib",
+            "--test",
+            "it",
+            "--",
+            "attempt::",
+            "failures",
+            "timeouts",
+            "breaker",
+            "balance",
+            "used_again",
+        ],
     },
     Subject {
         package: "fundbond-routing",

@@ -53,7 +53,7 @@ const TOO_SLOW: u8 = 3;
 const BROKEN_OFF: u8 = 4;
 
 impl UploadState {
-    fn new(most: u64) -> Self {
+    pub(crate) fn new(most: u64) -> Self {
         Self {
             begun: Instant::now(),
             most,

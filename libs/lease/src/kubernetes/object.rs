@@ -153,6 +153,8 @@ mod tests {
             spec_of(&again),
             "the server would take it for nothing and keep the version"
         );
+        let renewed = |object: &DynamicObject| spec_of(object)["renewTime"].as_str().unwrap().to_owned();
+        assert!(renewed(&again) > renewed(&made), "and a later one says that it is later");
     }
 
     #[test]
