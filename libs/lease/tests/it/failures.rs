@@ -97,7 +97,19 @@ async fn versions_without_an_order_are_told() {
     let made = lease.write(Some("a"), Expected::Absent).await.unwrap_err().with_causes();
     for said in [read, written, made] {
         assert!(said.contains("is no number") && said.contains("\"v10"), "{said}");
+        assert!(said.contains(&format!("{NAMESPACE}/{NAME}")), "of which lease: {said}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_says_for_how_long_its_holder_has_it() {
+    let server = Server::new();
+    let lease = server.lease(NAME).lasting(Duration::from_secs(40));
+    let version = done(lease.write(Some("a"), Expected::Absent).await.unwrap());
+    let said = || server.stored(NAME).unwrap()["spec"]["leaseDurationSeconds"].clone();
+    assert_eq!(said(), 40);
+    done(lease.write(Some("a"), Expected::Version(version)).await.unwrap());
+    assert_eq!(said(), 40);
 }
 
 #[tokio::test(start_paused = true)]
