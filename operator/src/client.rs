@@ -9,7 +9,7 @@ use fundbond_lease::{
 use fundbond_service_runtime::config::host_name;
 use kube::{Config as Access, client::ClientBuilder};
 
-use crate::{config::Config, fence::Fence, operator::Surroundings};
+use crate::{config::Config, fence::Fence, operator::Surroundings, proxies::HttpProxies};
 
 /// A connection that takes longer is tried again.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -59,7 +59,8 @@ impl Surroundings {
             .map_err(|error| NoKubernetes::Client(Box::new(error)))?
             .with_layer(&fence)
             .build();
-        Ok(Self { client, fence, lease, identity: identity(config)? })
+        let proxies = Arc::new(HttpProxies::new(config.proxy_address.clone()));
+        Ok(Self { client, fence, lease, proxies, identity: identity(config)? })
     }
 }
 

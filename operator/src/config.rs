@@ -6,6 +6,8 @@ use clap::{Args, Parser};
 use fundbond_lease::names::{LeaseName, Namespace};
 use fundbond_service_runtime::telemetry::LogArgs;
 
+use crate::proxies::ProxyAddress;
+
 /// Makes objects of FundClusters, and keeps them as they should be.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "operator", version)]
@@ -47,4 +49,13 @@ pub struct Config {
     /// The tag of such images; usually the operator's own version.
     #[arg(long, env = "FUND_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"))]
     pub image_tag: String,
+    /// How the proxies of clusters are reached, which say how many streams there are: `{service}` and `{namespace}` stand for
+    /// those of a cluster.
+    #[arg(
+        long,
+        env = "FUND_PROXY_ADDRESS",
+        default_value = "http://{service}.{namespace}.svc:8080",
+        value_name = "URL"
+    )]
+    pub proxy_address: ProxyAddress,
 }

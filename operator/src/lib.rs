@@ -11,6 +11,9 @@
 //! Several operators may run: all watch, one writes. Which one, a lease decides; the [`fence`] holds back what another one
 //! would still send, and each write names the version of the object that it means.
 //!
+//! How many streams a cluster has, and who leads it, its own pods say ([`rounds`] asks them, by their proxies); what of that
+//! is news is decided by [`reports`].
+//!
 //! It never opens a Redis or a database, and it never writes on the word of a watch alone.
 
 #[cfg(all(not(debug_assertions), any(feature = "bug-blind-delete", feature = "bug-early-status")))]
@@ -32,9 +35,12 @@ mod leader;
 mod metrics;
 mod operator;
 mod plan;
+mod proxies;
 mod queue;
 mod reconcile;
+mod reports;
 pub mod rights;
+mod rounds;
 mod routes;
 mod seen;
 mod status;
@@ -54,3 +60,4 @@ pub use client::NoSurroundings;
 pub use config::{Config, Program};
 pub use fence::Fence;
 pub use operator::{Operator, RunError, Surroundings};
+pub use proxies::{Answering, BadAddress, Proxies, ProxyAddress, Question, Unanswered};

@@ -40,6 +40,11 @@ const WATCH_FAILURES: About = labelled(
     "Failures of watches; each is tried again",
     &[("kind", "the kind of object")],
 );
+const ASKED: About = labelled(
+    "fund_operator_questions",
+    "Clusters that were asked how they are, by what came of it",
+    &[("outcome", "`answered`, `failed`, or `not_serving` where no proxy or no pod is ready")],
+);
 const LEADS: About = plain("fund_operator_leads", "1 while this operator leads");
 const OBJECTS: About = labelled(
     "fund_operator_objects",
@@ -84,6 +89,7 @@ pub(crate) struct Metrics {
     seconds: Histogram,
     writes: Family<WriteLabels, Counter>,
     watch_failures: Family<KindLabels, Counter>,
+    asked: Family<OutcomeLabels, Counter>,
     leads: Gauge,
 }
 
@@ -95,12 +101,14 @@ impl Metrics {
             seconds: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
             writes: Family::default(),
             watch_failures: Family::default(),
+            asked: Family::default(),
             leads: Gauge::default(),
         };
         catalogue.register(RECONCILES, metrics.reconciles.clone());
         catalogue.register(RECONCILE_SECONDS, metrics.seconds.clone());
         catalogue.register(WRITES, metrics.writes.clone());
         catalogue.register(WATCH_FAILURES, metrics.watch_failures.clone());
+        catalogue.register(ASKED, metrics.asked.clone());
         catalogue.register(LEADS, metrics.leads.clone());
         metrics
     }
@@ -116,6 +124,10 @@ impl Metrics {
 
     pub(crate) fn watch_failed(&self, kind: &str) {
         self.watch_failures.get_or_create(&KindLabels { kind: kind.to_owned() }).inc();
+    }
+
+    pub(crate) fn asked(&self, outcome: &'static str) {
+        self.asked.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     pub(crate) fn leads(&self, leads: bool) {

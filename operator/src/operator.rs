@@ -25,8 +25,11 @@ use crate::{
     fence::Fence,
     leader::Leader,
     metrics::{Metrics, Sizes},
+    proxies::Proxies,
     queue::Queue,
     reconcile::{Next, Reconciler},
+    reports::Reports,
+    rounds::Rounds,
     seen::Key,
     watch::Watch,
     watches::Watches,
@@ -50,6 +53,8 @@ pub struct Surroundings {
     pub fence: Fence,
     /// Where operators agree on who leads.
     pub lease: Arc<dyn LeaseStore>,
+    /// Who asks clusters how they are.
+    pub proxies: Arc<dyn Proxies>,
     /// A name that no two starts share.
     pub identity: String,
 }
@@ -76,6 +81,7 @@ struct Core {
     cache: Arc<Cache>,
     queue: Arc<Queue<Key>>,
     metrics: Arc<Metrics>,
+    rounds: Rounds,
 }
 
 /// Why an operator ended that should not have.
@@ -104,7 +110,7 @@ impl Operator {
     /// # Errors
     /// The admin port cannot be bound.
     pub async fn bind(config: Config, surroundings: Surroundings) -> Result<Self, RunError> {
-        let Surroundings { client, fence, lease, identity } = surroundings;
+        let Surroundings { client, fence, lease, proxies, identity } = surroundings;
         let mut catalogue = Catalogue::default();
         let metrics = Arc::new(Metrics::new(&mut catalogue));
         let namespaces = config.watch_namespaces.iter().map(ToString::to_string).collect();
@@ -127,15 +133,19 @@ impl Operator {
             metrics: metrics.clone(),
         });
         let all = all.collect();
+        let reports = Arc::new(Reports::default());
         let reconciler = Reconciler::new(
             cache.clone(),
             Server::new(client.clone()),
             Announcer::new(client, &identity),
             metrics.clone(),
             watches,
+            reports.clone(),
             Site { registry: config.image_registry, version: config.image_tag },
         );
-        let core = Arc::new(Core { reconciler, cache, queue, metrics });
+        let rounds =
+            Rounds { cache: cache.clone(), queue: queue.clone(), reports, proxies, metrics: metrics.clone() };
+        let core = Arc::new(Core { reconciler, cache, queue, metrics, rounds });
         Ok(Self { admin, health, elector, leader: Leader::new(told), watches: all, core })
     }
 
@@ -230,7 +240,10 @@ impl Core {
             for key in self.cache.keys() {
                 self.queue.add(key);
             }
-            leader.ends().await;
+            tokio::select! {
+                () = leader.ends() => {}
+                () = self.rounds.run() => {}
+            }
             self.metrics.leads(false);
         }
     }

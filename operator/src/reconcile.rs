@@ -29,6 +29,7 @@ use crate::{
     kinds::Kind,
     metrics::Metrics,
     plan::{Plan, plan},
+    reports::Reports,
     seen::Key,
     status::{self, Standing},
     watches::Watches,
@@ -55,6 +56,7 @@ pub(crate) struct Reconciler {
     announcer: Announcer,
     metrics: Arc<Metrics>,
     watches: Arc<Watches>,
+    reports: Arc<Reports>,
     site: Site,
     /// Since when there are children of FundClusters that are gone.
     orphaned: Mutex<HashMap<Key, Instant>>,
@@ -77,9 +79,10 @@ impl Reconciler {
         announcer: Announcer,
         metrics: Arc<Metrics>,
         watches: Arc<Watches>,
+        reports: Arc<Reports>,
         site: Site,
     ) -> Self {
-        Self { cache, server, announcer, metrics, watches, site, orphaned: Mutex::default() }
+        Self { cache, server, announcer, metrics, watches, reports, site, orphaned: Mutex::default() }
     }
 
     /// Looks at a FundCluster. `touched` hears which others are to be looked at because of it.
@@ -179,8 +182,11 @@ impl Reconciler {
     ) -> Result<(), Failure> {
         let known = self.cache.known(key);
         let before = cluster.status.as_ref();
-        let after =
+        let mut after =
             status::status(cluster, standing, &known.children, known.rival.as_ref(), Timestamp::now());
+        if let Some(news) = self.reports.news(key) {
+            (after.streams, after.backlog, after.leader) = (news.streams, news.backlog, news.leader);
+        }
         if !status::differs(before, &after) {
             return Ok(());
         }

@@ -75,7 +75,9 @@ pub(crate) fn status(
         conditions: words.into_iter().map(|word| condition_of(word, &before, generation, now)).collect(),
         pods: counts,
         selector: Some(fundbond_desired::pod_selector(cluster)),
+        // Where there is news of these, whoever tells it puts it in.
         streams: before.streams,
+        backlog: before.backlog,
         leader: before.leader,
         gateways,
     }

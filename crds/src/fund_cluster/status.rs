@@ -45,10 +45,14 @@ pub struct FundClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("example" = "app.kubernetes.io/instance=cluster1,app.kubernetes.io/component=pods"))]
     pub selector: Option<String>,
-    /// Open streams, to within a tenth.
+    /// Open streams, to within a tenth; absent where the cluster does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("example" = 1200))]
     pub streams: Option<i64>,
+    /// Accepted tasks that no pod runs yet, to within a tenth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("example" = 3))]
+    pub backlog: Option<i64>,
     /// The pod that keeps house.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("example" = "cluster1-pods-6c9f7d5b8-x2x7k"))]

@@ -25,7 +25,7 @@ mod workload;
 use fundbond_crds::FundCluster;
 
 pub use child::Child;
-pub use names::cluster_id;
+pub use names::{cluster_id, proxy_service};
 pub use site::Site;
 
 use crate::names::Names;

@@ -48,7 +48,7 @@ impl Names {
     }
 
     pub(crate) fn proxy(&self) -> String {
-        format!("{}-proxy", self.cluster)
+        proxy_service(&self.cluster)
     }
 
     /// The Lease of the pod that keeps house.
@@ -59,6 +59,11 @@ impl Names {
     pub(crate) fn cluster_id(&self) -> String {
         cluster_id(&self.namespace, &self.cluster)
     }
+}
+
+/// The Service of the proxy of a FundCluster of that name, and all else that is the proxy's.
+pub fn proxy_service(cluster: &str) -> String {
+    format!("{cluster}-proxy")
 }
 
 /// How a FundCluster is called in the store: `{namespace}.{name}`, which no other of the same Redis has. Where that is

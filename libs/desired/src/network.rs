@@ -17,40 +17,43 @@ use crate::{
     probes::{ADMIN, HTTP},
 };
 
-/// Requests reach pods from the cluster's proxy, and the proxy from gateways of any namespace, or from everywhere where an
-/// HTTPRoute leads there. The admin ports are for everybody: probes, metrics and the operator come from many places, and
+/// Requests reach pods from the cluster's proxy, and the proxy from gateways of any namespace and from the operator, which asks
+/// how the cluster is; or from everywhere where an HTTPRoute leads there. The admin ports are for everybody: probes, metrics and the operator come from many places, and
 /// nothing there changes anything.
 pub(crate) fn of(cluster: &FundCluster, names: &Names) -> [Child; 2] {
     let from_proxy = NetworkPolicyPeer {
         pod_selector: Some(selector(names, Component::Proxy, None)),
         ..NetworkPolicyPeer::default()
     };
-    let gateways = BTreeMap::from([
-        (labels::PART_OF.to_owned(), labels::FUNDBOND.to_owned()),
-        (labels::NAME.to_owned(), "gateway".to_owned()),
-    ]);
-    let from_gateways = NetworkPolicyPeer {
+    let from = |program: &str| NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector::default()),
-        pod_selector: Some(LabelSelector { match_labels: Some(gateways), ..LabelSelector::default() }),
+        pod_selector: Some(LabelSelector {
+            match_labels: Some(BTreeMap::from([
+                (labels::PART_OF.to_owned(), labels::FUNDBOND.to_owned()),
+                (labels::NAME.to_owned(), program.to_owned()),
+            ])),
+            ..LabelSelector::default()
+        }),
         ..NetworkPolicyPeer::default()
     };
+    let to_proxy = vec![from("gateway"), from("operator")];
     let open = cluster.spec.exposure.http_route.enabled;
     [
-        policy(cluster, names, names.all_pods(), Component::Pods, Some(from_proxy)),
-        policy(cluster, names, names.proxy(), Component::Proxy, (!open).then_some(from_gateways)),
+        policy(cluster, names, names.all_pods(), Component::Pods, Some(vec![from_proxy])),
+        policy(cluster, names, names.proxy(), Component::Proxy, (!open).then_some(to_proxy)),
     ]
 }
 
-/// No peer is everybody.
+/// No list is everybody.
 fn policy(
     cluster: &FundCluster,
     names: &Names,
     name: String,
     component: Component,
-    from: Option<NetworkPolicyPeer>,
+    from: Option<Vec<NetworkPolicyPeer>>,
 ) -> Child {
-    let rule = |port: &str, from: Option<NetworkPolicyPeer>| NetworkPolicyIngressRule {
-        from: from.map(|peer| vec![peer]),
+    let rule = |port: &str, from: Option<Vec<NetworkPolicyPeer>>| NetworkPolicyIngressRule {
+        from,
         ports: Some(vec![NetworkPolicyPort {
             port: Some(IntOrString::String(port.to_owned())),
             protocol: Some("TCP".to_owned()),

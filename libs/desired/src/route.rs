@@ -1,9 +1,12 @@
 //! What gateways and the proxy are told.
 
+use std::time::Duration;
+
 use fundbond_crds::{
     FundCluster, GatewayRoute, GatewayRouteSpec,
     gateway_route::{PodsRef, ServiceRef, Timeouts},
 };
+use fundbond_routing::spec::Span;
 
 use crate::{
     POD_PORT, PROXY_PORT,
@@ -26,8 +29,17 @@ pub(crate) fn of(cluster: &FundCluster, names: &Names, groups: &[Group], generat
             proxy: ServiceRef { name: names.proxy(), port: PROXY_PORT },
             pods: pods.collect(),
             routing: cluster.spec.routing.clone(),
-            timeouts: Timeouts::default(),
+            timeouts: Timeouts { idle: Some(silence(cluster)), ..Timeouts::default() },
         },
         status: None,
     }
+}
+
+/// What a gateway waits for where nobody says: three heartbeats as they usually are.
+const USUAL_SILENCE: Duration = Duration::from_secs(30);
+
+/// After how long without a byte an answer counts as dead: two heartbeats may be lost. Never less than usual, so that where
+/// heartbeats come more often from now on, pods that have not heard of it are not cut off.
+fn silence(cluster: &FundCluster) -> Span {
+    Span(cluster.spec.pods.heartbeat.interval.0.saturating_mul(3).max(USUAL_SILENCE))
 }

@@ -17,7 +17,10 @@ use kube::{
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::server::{harness::Desk, process::Process};
+use crate::{
+    clusters::OneProxy,
+    server::{harness::Desk, process::Process},
+};
 
 /// Time for each FundCluster, on a machine that is busy with other things.
 const EACH: Duration = Duration::from_secs(2);
@@ -33,13 +36,17 @@ pub(crate) struct Place<'a> {
     pub(crate) kubeconfig: &'a Path,
     /// How much was written so far, but for leases.
     pub(crate) writes: &'a (dyn Fn() -> usize + Sync),
+    /// Whether pods become ready by themselves: then their clusters are asked how they are.
+    pub(crate) serves: bool,
 }
 
 /// Makes `many`, starts an operator anew beside them, and edits some.
 pub(crate) async fn are_served(place: &Place<'_>, many: usize) {
-    let Place { desk, kubeconfig, writes } = *place;
+    let Place { desk, kubeconfig, writes, serves } = *place;
     let patience = EACH * u32::try_from(many).unwrap() + Duration::from_mins(1);
-    let mut operator = Process::start(kubeconfig, &desk.namespace, "first");
+    let clusters = OneProxy::start().await;
+    let start = |node| Process::with(kubeconfig, &desk.namespace, node, &clusters.url());
+    let mut operator = start("first");
     let names: Vec<String> = (0..many).map(|number| format!("c{number}")).collect();
     let began = Instant::now();
     let made = stream::iter(&names).map(|name| desk.create(name, json!({}))).buffer_unordered(8);
@@ -53,11 +60,15 @@ pub(crate) async fn are_served(place: &Place<'_>, many: usize) {
     println!("{children} children; the operator has {} kB", operator.resident_kilobytes());
 
     // What it takes to know it all from the start, and to find nothing to do.
+    if serves {
+        timeout(patience, all_asked(desk)).await.unwrap();
+        println!("all clusters have said how they are after {:.1} s", began.elapsed().as_secs_f64());
+    }
     timeout(patience, at_rest(writes)).await.unwrap();
     operator.end().await;
     let before = writes();
     let began = Instant::now();
-    let operator = Process::start(kubeconfig, &desk.namespace, "second");
+    let operator = start("second");
     let done = "fund_operator_reconciles_total{outcome=\"done\"} ";
     timeout(patience, async {
         while operator.metric(done).await < many {
@@ -102,6 +113,22 @@ async fn all_told(desk: &Desk, many: usize) {
         }
         // sleep-ok: another process; the deadline is around it. A list of many takes the server's time from who is measured.
         sleep(Duration::from_millis(200) * u32::try_from(many).unwrap().div_ceil(100)).await;
+    }
+}
+
+/// Waits until every FundCluster was told what its cluster says.
+async fn all_asked(desk: &Desk) {
+    loop {
+        let list = desk.api::<FundCluster>().list(&ListParams::default()).await.unwrap();
+        if list
+            .items
+            .iter()
+            .all(|cluster| cluster.status.as_ref().is_some_and(|status| status.streams == Some(42)))
+        {
+            return;
+        }
+        // sleep-ok: another process; the deadline is around it.
+        sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -5,6 +5,7 @@ mod crashes;
 mod faults;
 mod many;
 mod outcome;
+mod reports;
 mod scripts;
 mod watches;
 mod wire;

@@ -19,6 +19,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::clusters::OneProxy;
+
 /// What is expected to happen has happened by then, on a machine that is busy with other tests.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
@@ -33,16 +35,19 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     shutdown: Shutdown,
     task: JoinHandle<Result<(), RunError>>,
+    _clusters: OneProxy,
 }
 
 impl Running {
     /// One that looks after `namespace` as `user`.
     pub(crate) async fn start(user: &User, namespace: &str) -> Self {
-        let surroundings = Surroundings::of(&config(namespace), user.config()).unwrap();
-        let operator = Operator::bind(config(namespace), surroundings).await.unwrap();
+        let clusters = OneProxy::start().await;
+        let config = config(namespace, &clusters.url());
+        let surroundings = Surroundings::of(&config, user.config()).unwrap();
+        let operator = Operator::bind(config, surroundings).await.unwrap();
         let (admin, shutdown) = (operator.admin_address(), Shutdown::new());
         let task = tokio::spawn(operator.run(shutdown.clone()));
-        Self { admin, shutdown, task }
+        Self { admin, shutdown, task, _clusters: clusters }
     }
 
     /// Ends it as a signal would.
@@ -52,7 +57,7 @@ impl Running {
     }
 }
 
-fn config(namespace: &str) -> Config {
+fn config(namespace: &str, proxies: &str) -> Config {
     let arguments = [
         "operator",
         "--host",
@@ -63,6 +68,8 @@ fn config(namespace: &str) -> Config {
         namespace,
         "--namespace",
         namespace,
+        "--proxy-address",
+        proxies,
     ];
     <Program as clap::Parser>::parse_from(arguments).config
 }
@@ -156,13 +163,22 @@ pub(crate) async fn ask(admin: SocketAddr, path: &str) -> Option<String> {
 }
 
 /// Waits until there is what is looked for.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(SOON, what, look).await
+}
+
+/// The same, by another deadline.
+pub(crate) async fn eventually_within<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(began.elapsed() < SOON, "not within {SOON:?}: {what}");
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
         // sleep-ok: the server is another process; the deadline is above.
         sleep(Duration::from_millis(20)).await;
     }

@@ -17,6 +17,6 @@ async fn many_fund_clusters_are_served_and_a_restart_writes_nothing() {
         let audit = shared().audit();
         audit.of(&user).iter().filter(|entry| entry.is_write() && entry.resource != "leases").count()
     };
-    let place = Place { desk: &desk, kubeconfig: &user.kubeconfig(), writes: &writes };
+    let place = Place { desk: &desk, kubeconfig: &user.kubeconfig(), writes: &writes, serves: false };
     are_served(&place, size("FUNDBOND_MANY", 10).try_into().unwrap()).await;
 }

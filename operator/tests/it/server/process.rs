@@ -22,7 +22,14 @@ pub(crate) struct Process {
 
 impl Process {
     /// Looks after `namespace` in the server of `kubeconfig`, by the name of `node`.
+    /// Clusters do not answer it.
     pub(crate) fn start(kubeconfig: &Path, namespace: &str, node: &str) -> Self {
+        // Nobody listens there.
+        Self::with(kubeconfig, namespace, node, "http://127.0.0.1:1")
+    }
+
+    /// Clusters answer at that URL.
+    pub(crate) fn with(kubeconfig: &Path, namespace: &str, node: &str, clusters: &str) -> Self {
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{namespace}-{node}.log"));
         let said = File::create(&log).unwrap();
         // Figures are those of a release build: `FUNDBOND_OPERATOR=target/release/operator`.
@@ -31,7 +38,7 @@ impl Process {
         let child = Command::new(program)
             .args(["--host", "127.0.0.1", "--admin-port", "0", "--node-name", node])
             .args(["--watch-namespaces", namespace, "--namespace", namespace])
-            .args(["--log-format", "json"])
+            .args(["--log-format", "json", "--proxy-address", clusters])
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stderr(said)

@@ -26,6 +26,6 @@ async fn many_fund_clusters_are_served_and_a_restart_writes_nothing() {
     fs::write(&kubeconfig, text).unwrap();
     let desk = Desk { namespace: FUNDS.to_owned(), client: simulator.client("kubectl") };
     let writes = || simulator.trace().iter().filter(|entry| is_write(entry)).count();
-    let place = Place { desk: &desk, kubeconfig: &kubeconfig, writes: &writes };
+    let place = Place { desk: &desk, kubeconfig: &kubeconfig, writes: &writes, serves: true };
     are_served(&place, size("FUNDBOND_MANY", 10).try_into().unwrap()).await;
 }

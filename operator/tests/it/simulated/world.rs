@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::wire::Wire;
+use crate::clusters::Clusters;
 
 /// The namespace of everything.
 pub(crate) const FUNDS: &str = "funds";
@@ -33,19 +34,20 @@ pub(crate) struct World {
     pub(crate) simulator: Simulator,
     pub(crate) user: Hand,
     pub(crate) wire: Wire,
+    pub(crate) clusters: Clusters,
     _operators: Vec<AbortOnDropHandle<()>>,
 }
 
 impl World {
     /// With so many operators at a time.
     pub(crate) fn new(seed: u64, wire: Wire, operators: usize) -> Self {
-        let simulator = Simulator::new(seed);
+        let (simulator, clusters) = (Simulator::new(seed), Clusters::default());
         let operators = (0..operators).map(|number| {
-            let (simulator, wire) = (simulator.clone(), wire.clone());
-            AbortOnDropHandle::new(tokio::spawn(reincarnate(simulator, wire, number)))
+            let life = reincarnate(simulator.clone(), wire.clone(), clusters.clone(), number);
+            AbortOnDropHandle::new(tokio::spawn(life))
         });
         let operators = operators.collect();
-        Self { user: simulator.hand("kubectl"), simulator, wire, _operators: operators }
+        Self { user: simulator.hand("kubectl"), simulator, wire, clusters, _operators: operators }
     }
 
     /// Waits until nothing happens any more. Answers how long the last of it took.
@@ -164,14 +166,15 @@ pub(crate) fn site() -> Site {
 }
 
 /// One operator after the other, each with another name.
-async fn reincarnate(simulator: Simulator, wire: Wire, number: usize) {
+async fn reincarnate(simulator: Simulator, wire: Wire, clusters: Clusters, number: usize) {
     for life in 0.. {
         let name = format!("operator-{number}.{life}");
         let fence = Fence::default();
         let client = ClientBuilder::new(wire.to(simulator.service(&name)), FUNDS).with_layer(&fence).build();
         let (namespace, lease) = (FUNDS.parse().unwrap(), "fundbond-operator".parse().unwrap());
         let lease = KubernetesLeases::new(simulator.client(&name), &namespace, &lease);
-        let surroundings = Surroundings { client, fence, lease: Arc::new(lease), identity: name };
+        let (lease, proxies) = (Arc::new(lease), Arc::new(clusters.clone()));
+        let surroundings = Surroundings { client, fence, lease, proxies, identity: name };
         let operator = Operator::bind(config(), surroundings).await.unwrap();
         tokio::select! {
             ended = operator.run(Shutdown::new()) => panic!("an operator ended by itself: {ended:?}"),
