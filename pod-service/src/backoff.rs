@@ -88,7 +88,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::captured::Log;
+    use fundbond_service_runtime::telemetry::captured::Log;
 
     #[tokio::test(start_paused = true)]
     async fn each_failure_waits_longer_up_to_two_seconds_and_a_success_forgets_them() {

@@ -11,8 +11,6 @@
 //! slow client, never queues without a bound, and never ends without draining.
 
 mod backoff;
-#[cfg(test)]
-mod captured;
 pub mod config;
 mod housekeeping;
 mod http;

@@ -1,3 +1,4 @@
+use fundbond_service_runtime::telemetry::captured::Log;
 use tokio::time::advance;
 
 use super::*;
@@ -150,4 +151,18 @@ async fn what_runs_there_is_counted_until_it_ends() {
     assert_eq!(endpoint.signals().load(), 1);
     drop(first);
     assert_eq!(endpoint.signals().load(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_when_its_readiness_changes_and_why() {
+    let (log, _guard) = Log::listen();
+    let (endpoint, _news) = endpoint();
+    let said = |what: &dyn Fn()| {
+        what();
+        let lines = log.said().into_iter();
+        lines.map(|line| (line["ready"].clone(), line["why"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&|| endpoint.probed(true, "asked")), [(true.into(), "asked".into())]);
+    assert_eq!(said(&|| endpoint.probed(true, "asked again")), []);
+    assert_eq!(said(&|| endpoint.refused("nobody there")), [(false.into(), "nobody there".into())]);
 }

@@ -1,5 +1,7 @@
 //! Logs: JSON for machines, text for a terminal, always on stderr.
 
+#[cfg(feature = "captured")]
+pub mod captured;
 pub mod fields;
 mod json;
 

@@ -11,7 +11,7 @@ use super::{
     tests::{cluster, connection, open, pod_id, settled},
     *,
 };
-use crate::captured::Log;
+use fundbond_service_runtime::telemetry::captured::Log;
 
 const TOKEN: Token = Token(5);
 

@@ -1,11 +1,9 @@
 //! What a pod logs: each error once, with the names of what it is about.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
-use fundbond_service_runtime::telemetry;
+use fundbond_service_runtime::telemetry::captured::Log;
 use serde_json::{Value, json};
-use tracing::{Dispatch, subscriber::DefaultGuard};
-use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::{
     client::{Answer, TestPod, post, send, settings},
@@ -13,49 +11,6 @@ use crate::{
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-
-/// A subscriber to nothing.
-static OTHER: OnceLock<Dispatch> = OnceLock::new();
-
-/// What is logged on this thread, where a test that is not told otherwise runs all of its pod.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn listen() -> (Self, DefaultGuard) {
-        // While there is one subscriber alone, a line or span that another test meets first, on a thread without one,
-        // counts as unwanted by all.
-        OTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
-        let log = Self::default();
-        let copy = log.clone();
-        let lines = telemetry::json_lines(move || copy.clone());
-        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines));
-        (log, guard)
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let of = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        text.lines().map(of).collect()
-    }
-
-    /// Lines that a person should look at.
-    fn warnings(&self) -> Vec<Value> {
-        let grave = |line: &Value| line["level"] == "warn" || line["level"] == "error";
-        self.lines().into_iter().filter(grave).collect()
-    }
-}
 
 /// A request in a trace.
 async fn traced(pod: &TestPod, path: &str, body: &Value) -> Answer {
