@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Ours: the stage of `docker/Dockerfile`, the program and the image have one name.
-pub const PROGRAMS: [&str; 4] = ["gateway", "cluster-proxy", "pod-service", "fundctl"];
+pub const PROGRAMS: [&str; 5] = ["gateway", "cluster-proxy", "pod-service", "operator", "fundctl"];
 /// What images are called.
 const FAMILY: &str = "fundbond";
 /// The folder that a Dockerfile's stage `build` leaves its results in.

@@ -1,9 +1,9 @@
-//! Programs of Kubernetes: no distribution packages them all, so those that are missing are built from their Go modules
-//! (docs/adr/0018).
+//! Programs of Kubernetes and around it: no distribution packages them all, so those that are missing are built from their
+//! Go modules (docs/adr/0018).
 //!
-//! Flow: a directory that the environment names is used if it holds what is wanted; else that of the cache; else
-//! [`go`] builds into the cache, which is announced before it begins. Whoever needs another program adds a line to a list
-//! here.
+//! Flow: what the machine has already (a directory that the environment names, a program on the path) is used if it is what
+//! is wanted; else that of the cache; else [`go`] builds into the cache, which is announced before it begins. Whoever needs
+//! another program adds a line to a list here.
 
 mod go;
 
@@ -15,6 +15,9 @@ use std::process::Command;
 /// Names a directory with `etcd` and `kube-apiserver`, for the tests and to bring one's own. Other projects' tools that
 /// fetch these programs set the same variable.
 pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// Names the Helm that the tests of the charts run.
+pub const HELM: &str = "FUNDBOND_HELM";
 
 /// The crate whose users need a real API server.
 pub const FIXTURE: &str = "fundbond-test-api-server";
@@ -28,6 +31,8 @@ struct Release {
     /// Variables of the module that tell a program its version; without them a Kubernetes program calls itself v0.0.0,
     /// which others refuse to work with.
     version_packages: &'static [&'static str],
+    /// One variable that is the whole version, for programs of others.
+    version_variable: Option<&'static str>,
 }
 
 const KUBERNETES: Release = Release {
@@ -35,6 +40,7 @@ const KUBERNETES: Release = Release {
     version: "v1.36.4",
     siblings: Some("v0.36.4"),
     version_packages: &["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"],
+    version_variable: None,
 };
 
 /// Kubernetes 1.36 asks for 3.6 or newer.
@@ -43,6 +49,16 @@ const ETCD: Release = Release {
     version: "v3.6.14",
     siblings: None,
     version_packages: &[],
+    version_variable: None,
+};
+
+/// What it says of a wrong values file, and what it warns of, changes with its release, so one is pinned.
+const HELM_RELEASE: Release = Release {
+    module: "helm.sh/helm/v4",
+    version: "v4.2.4",
+    siblings: None,
+    version_packages: &[],
+    version_variable: Some("helm.sh/helm/v4/internal/version.version"),
 };
 
 /// A program, and the package that is compiled to it.
@@ -50,22 +66,56 @@ struct Program {
     name: &'static str,
     package: &'static str,
     release: &'static Release,
+    /// What it is asked to show that it runs.
+    probe: &'static str,
 }
 
 const API_SERVER: [Program; 2] = [
-    Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", release: &ETCD },
-    Program { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver", release: &KUBERNETES },
+    Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", release: &ETCD, probe: "--version" },
+    Program {
+        name: "kube-apiserver",
+        package: "k8s.io/kubernetes/cmd/kube-apiserver",
+        release: &KUBERNETES,
+        probe: "--version",
+    },
 ];
+
+const HELM_PROGRAM: [Program; 1] =
+    [Program { name: "helm", package: "helm.sh/helm/v4/cmd/helm", release: &HELM_RELEASE, probe: "version" }];
 
 /// What to expect, from a build with nothing in any cache.
 const API_SERVER_COST: &str = "about ten minutes on two cores, 4 GB while it lasts, 130 MB afterwards";
 
+/// The same of Helm.
+const HELM_COST: &str = "about four minutes on two cores, 2 GB while it lasts, 60 MB afterwards";
+
+/// Helm of the pinned release: the one on the path, else our own in the cache.
+pub fn helm() -> Result<PathBuf> {
+    if process::exists("helm", "version")? {
+        let found = process::output(Command::new("helm").args(["version", "--template", "{{.Version}}"]))?;
+        if found.trim() == HELM_RELEASE.version {
+            return Ok("helm".into());
+        }
+        say::line(&format!(
+            "`helm` is {}, and the charts' tests want {}",
+            found.trim(),
+            HELM_RELEASE.version
+        ));
+    }
+    let fix = format!("or put Helm {} on the path", HELM_RELEASE.version);
+    let directory = built("helm", &HELM_PROGRAM, HELM_COST, &fix)?;
+    has(&directory, &HELM_PROGRAM)
+        .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
+    Ok(directory.join("helm"))
+}
+
 /// A directory with everything a Kubernetes API server is.
 pub fn api_server() -> Result<PathBuf> {
-    let directory = match tools::given(ASSETS, |directory| has(directory, &API_SERVER)) {
-        Some(directory) => return absolute(&directory),
-        None => built("api-server", &API_SERVER, API_SERVER_COST)?,
-    };
+    if let Some(directory) = tools::given(ASSETS, |directory| has(directory, &API_SERVER)) {
+        return absolute(&directory);
+    }
+    let fix = format!("or set {ASSETS} to a directory with `etcd` and `kube-apiserver`");
+    let directory = built("api-server", &API_SERVER, API_SERVER_COST, &fix)?;
     has(&directory, &API_SERVER)
         .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
     say::line(&format!("{ASSETS}={}", directory.display()));
@@ -78,13 +128,13 @@ fn absolute(directory: &Path) -> Result<PathBuf> {
 }
 
 /// The programs in one directory of the cache.
-fn built(name: &str, programs: &[Program], cost: &str) -> Result<PathBuf> {
+fn built(name: &str, programs: &[Program], cost: &str, instead: &str) -> Result<PathBuf> {
     let releases = releases(programs);
     let versions: Vec<String> = releases.iter().map(|(release, _)| label(release)).collect();
     let root = cache::root()?;
     cache::entry(&root, &format!("kubernetes/{name}-{}", versions.join("-")), |directory| {
-        go::check()?;
         let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+        go::check(&names.join(" and "), instead)?;
         say::line(&format!(
             "building {} ({}) from Go modules into {}: once, {cost}",
             names.join(" and "),
@@ -114,7 +164,7 @@ fn releases(programs: &[Program]) -> Vec<(&'static Release, Vec<&Program>)> {
 
 /// A release, for people and for names of directories.
 fn label(release: &Release) -> String {
-    let of = release.module.trim_end_matches("/v3").trim_end_matches("/server");
+    let of = release.module.trim_end_matches("/v3").trim_end_matches("/v4").trim_end_matches("/server");
     let name = of.rsplit('/').next().unwrap_or(of);
     format!("{name}-{}", release.version)
 }
@@ -126,7 +176,7 @@ fn has(directory: &Path, programs: &[Program]) -> Result<()> {
         if !path.is_file() {
             bail!("there is no `{}` in it", program.name);
         }
-        process::output(Command::new(&path).arg("--version"))
+        process::output(Command::new(&path).arg(program.probe))
             .with_context(|| format!("`{}` does not run", path.display()))?;
     }
     Ok(())
@@ -152,8 +202,12 @@ mod tests {
 
     #[test]
     fn programs_of_one_release_are_built_together() {
-        let second =
-            Program { name: "kubelet", package: "k8s.io/kubernetes/cmd/kubelet", release: &KUBERNETES };
+        let second = Program {
+            name: "kubelet",
+            package: "k8s.io/kubernetes/cmd/kubelet",
+            release: &KUBERNETES,
+            probe: "--version",
+        };
         let [etcd, api_server] = API_SERVER;
         let programs = [api_server, etcd, second];
         let releases = releases(&programs);
@@ -162,5 +216,6 @@ mod tests {
         assert_eq!(names, [vec!["kube-apiserver", "kubelet"], vec!["etcd"]]);
         let labels: Vec<String> = releases.iter().map(|(release, _)| label(release)).collect();
         assert_eq!(labels, [format!("kubernetes-{}", KUBERNETES.version), format!("etcd-{}", ETCD.version)]);
+        assert_eq!(label(&HELM_RELEASE), format!("helm-{}", HELM_RELEASE.version));
     }
 }

@@ -6,6 +6,9 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use std::ffi::OsString;
 use std::time::Instant;
 
+/// The package whose tests run Helm and promtool.
+const CHARTS: &str = "fundbond-charts";
+
 /// Runs the whole workspace, or what the arguments of `cargo test` choose.
 pub fn run(arguments: &[OsString]) -> Result<()> {
     let start = Instant::now();
@@ -15,8 +18,12 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     let workspace = MetadataCommand::new().no_deps().exec()?;
     let mut variables = Vec::from(readers::prepare(workspace.workspace_root.as_std_path())?);
     // It may take minutes to build: who tests a crate that has no use for it does not wait.
-    if needs_an_api_server(arguments, &users_of(kubernetes::FIXTURE, &workspace)) {
+    if may_reach(arguments, &users_of(kubernetes::FIXTURE, &workspace)) {
         variables.push((kubernetes::ASSETS, kubernetes::api_server()?));
+    }
+    if may_reach(arguments, &users_of(CHARTS, &workspace)) {
+        variables.push((tools::PROMTOOL, tools::promtool()?));
+        variables.push((kubernetes::HELM, kubernetes::helm()?));
     }
 
     say::section("test: cargo test");
@@ -66,7 +73,7 @@ fn packages(arguments: &[OsString]) -> Packages {
     if named.is_empty() { Packages::NotChosen } else { Packages::Named(named) }
 }
 
-/// Every package of the workspace, and whether its tests use `library`.
+/// Every package of the workspace, and whether it is `library` or uses it.
 fn users_of(library: &str, workspace: &Metadata) -> Vec<(String, bool)> {
     let packages = workspace.packages.iter();
     packages
@@ -78,8 +85,8 @@ fn users_of(library: &str, workspace: &Metadata) -> Vec<(String, bool)> {
         .collect()
 }
 
-/// Whether what is tested needs one: everything does, and so may what cargo finds by more than a package's name.
-fn needs_an_api_server(arguments: &[OsString], users: &[(String, bool)]) -> bool {
+/// Whether one of `users` may be tested: where everything is, and where cargo finds packages by more than their names.
+fn may_reach(arguments: &[OsString], users: &[(String, bool)]) -> bool {
     let Packages::Named(named) = packages(arguments) else { return true };
     named.iter().any(|name| users.iter().find(|(user, _)| user == name).is_none_or(|(_, uses)| *uses))
 }
@@ -103,11 +110,11 @@ mod tests {
         assert!(!selection(&words("--package=xtask a_name")).contains(&"--workspace"));
     }
     #[test]
-    fn an_api_server_is_built_for_whoever_needs_it_and_for_whom_nobody_knows() {
+    fn programs_are_built_for_whoever_needs_them_and_for_whom_nobody_knows() {
         let users = [("crds".to_owned(), true), ("bonds".to_owned(), false)];
         let needs = |text: &str| {
             let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
-            needs_an_api_server(&words, &users)
+            may_reach(&words, &users)
         };
         for text in
             ["", "-- -p bonds", "a_name", "-p crds", "-pcrds", "--package=crds -p bonds", "-p path#crds"]

@@ -14,6 +14,9 @@ const CARGO_FUZZ: &str = "0.13.2";
 /// Which changes there are, and how they are named, changes with its release.
 const CARGO_MUTANTS: &str = "27.1.0";
 
+/// Names the promtool that the tests of the charts run.
+pub const PROMTOOL: &str = "FUNDBOND_PROMTOOL";
+
 /// What `cargo install` may spend on a tool. A release profile of its own (cargo-deny: fat LTO, one codegen unit)
 /// doubles a build that takes minutes, for a tool that runs for seconds.
 const QUICK_BUILD: [(&str, &str); 3] = [
@@ -86,6 +89,22 @@ pub fn redis_server() -> Result<()> {
     // The package brings a service that may have been started. Tests start their own; this one is nobody's.
     process::run(Command::new("service").args(["redis-server", "stop"]))
         .context("redis-server is installed, but the service that came with it cannot be stopped")
+}
+
+/// What checks and tries out rules of Prometheus. What we ask of it, every release of the last years can do.
+pub fn promtool() -> Result<PathBuf> {
+    let program = PathBuf::from("promtool");
+    if process::exists("promtool", "--version")? {
+        return Ok(program);
+    }
+    let fix = "no `promtool`: install Prometheus 2.42 or newer, for example `apt-get install prometheus` on Debian and \
+               Ubuntu, `brew install prometheus` on macOS, or its release from prometheus.io/download";
+    found_or_installed("promtool", &["prometheus"], fix)?;
+    // As with Redis: the package brings a service that nobody asked for.
+    process::run(Command::new("service").args(["prometheus", "stop"])).context(
+        "Prometheus is installed for its promtool, but the service that came with it cannot be stopped",
+    )?;
+    Ok(program)
 }
 
 /// What makes the wall clock of a program wrong.

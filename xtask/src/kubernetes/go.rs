@@ -18,14 +18,15 @@ const OLDEST: (u32, u32) = (1, 26);
 /// Between two words about progress: often enough that nobody thinks it hangs.
 const PROGRESS: Duration = Duration::from_secs(15);
 
-/// Whether there is a Go that can build them. Debian's is older, so there is nothing for us to install.
-pub(super) fn check() -> Result<()> {
+/// Whether there is a Go that can build `programs`, and what to do `instead` of installing one. Debian's is older, so there
+/// is nothing for us to install.
+pub(super) fn check(programs: &str, instead: &str) -> Result<()> {
     let fix = format!(
-        "the tests' Kubernetes API server is built from Go modules: install Go {}.{} or newer (go.dev/doc/install; \
-         packages of distributions are mostly older), or set {} to a directory with `etcd` and `kube-apiserver`",
+        "the tests need {programs}, which {} built from Go modules: install Go {}.{} or newer (go.dev/doc/install; \
+         packages of distributions are mostly older), {instead}",
+        if programs.contains(' ') { "are" } else { "is" },
         OLDEST.0,
         OLDEST.1,
-        super::ASSETS
     );
     if !process::exists("go", "version")? {
         bail!("no `go`: {fix}");
@@ -177,6 +178,7 @@ fn linker_flags(release: &Release) -> String {
     for package in release.version_packages {
         flags.extend(values.map(|(variable, value)| format!("-X {package}.{variable}={value}")));
     }
+    flags.extend(release.version_variable.map(|variable| format!("-X {variable}={}", release.version)));
     flags.join(" ")
 }
 
@@ -236,5 +238,7 @@ mod tests {
         let flags = linker_flags(&super::super::KUBERNETES);
         assert!(flags.contains("-X k8s.io/component-base/version.gitMinor=36 "), "{flags}");
         assert_eq!(linker_flags(&super::super::ETCD), "-s -w");
+        let helm = &super::super::HELM_RELEASE;
+        assert!(linker_flags(helm).ends_with(&format!("/version.version={}", helm.version)));
     }
 }

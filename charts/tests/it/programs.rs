@@ -1,0 +1,30 @@
+//! The programs the tests run.
+
+use std::{
+    env,
+    ffi::OsString,
+    process::{Command, Output},
+};
+
+/// Names a Helm; `cargo xtask test` sets it.
+const HELM: &str = "FUNDBOND_HELM";
+
+pub(crate) fn helm() -> Command {
+    Command::new(named(HELM, "helm"))
+}
+
+fn named(variable: &str, usual: &str) -> OsString {
+    env::var_os(variable).filter(|path| !path.is_empty()).unwrap_or_else(|| usual.into())
+}
+
+/// Runs a program. One that is not there is a failure that says how to get it.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| {
+        panic!(
+            "cannot start `{}` ({error}): run `cargo xtask test -p fundbond-charts`, which gets Helm, or set \
+             {HELM}",
+            command.get_program().display()
+        )
+    })
+}
