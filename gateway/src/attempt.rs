@@ -289,6 +289,13 @@ mod tests {
         assert_eq!(later(Some(&upload), &timeouts), Some(began + timeouts.response_headers));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(later(Some(&upload), &timeouts), None);
+        upload.wait_for_client();
+        let now = Instant::now();
+        assert_eq!(
+            later(Some(&upload), &timeouts),
+            Some(now + timeouts.response_headers),
+            "the client's pause"
+        );
         assert_eq!(later(None, &timeouts), None, "without a body it was waited for all the time");
     }
 }

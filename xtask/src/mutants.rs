@@ -107,6 +107,7 @@ const SUBJECTS: [Subject; 9] = [
             "--",
             "attempt::",
             "failures",
+            "framing",
             "timeouts",
             "breaker",
             "balance",

@@ -94,6 +94,11 @@ impl UploadState {
         }
     }
 
+    /// The endpoint would take more, and the client has not sent it.
+    pub(crate) fn wait_for_client(&self) {
+        self.waiting_for_client.store(true, Relaxed);
+    }
+
     fn advance(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Relaxed);
         let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -176,7 +181,7 @@ impl Upload {
         if self.waiting_since.is_none() {
             self.waiting_since = Some(now);
             if let Some(state) = &self.state {
-                state.waiting_for_client.store(true, Relaxed);
+                state.wait_for_client();
             }
         }
         let deadline = self.waiting_since.unwrap_or(now) + self.pause;

@@ -17,6 +17,7 @@ pub mod labels;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
+pub mod watched_file;
 
 pub use health::Health;
 pub use shutdown::Shutdown;
