@@ -12,7 +12,7 @@ fn each_set_of_values_becomes_what_it_became() {
         let made = template(MAIN, "funds-system", &["--values", file.to_str().unwrap()]);
         let made = made.unwrap_or_else(|error| panic!("{name}: {error}"));
         // Long files of their own, and tested on their own.
-        let (alerts, dashboard) = ("spec:\n  groups:", "  fundbond.json: ");
+        let (alerts, dashboard) = ("spec:\n  # Alerts of", "  fundbond.json: ");
         let mut text = String::new();
         for document in made.split_inclusive("\n---\n") {
             let cut = [alerts, dashboard].iter().find_map(|start| document.find(start));

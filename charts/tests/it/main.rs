@@ -5,12 +5,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod alerts;
+mod dashboard;
 mod definitions;
 mod golden;
 mod helm;
+mod metrics;
 mod programs;
 mod rendered;
 mod rights;
+mod runbooks;
 mod server;
 mod values;
 

@@ -8,9 +8,15 @@ use std::{
 
 /// Names a Helm; `cargo xtask test` sets it.
 const HELM: &str = "FUNDBOND_HELM";
+/// Names a promtool; `cargo xtask test` sets it.
+const PROMTOOL: &str = "FUNDBOND_PROMTOOL";
 
 pub(crate) fn helm() -> Command {
     Command::new(named(HELM, "helm"))
+}
+
+pub(crate) fn promtool() -> Command {
+    Command::new(named(PROMTOOL, "promtool"))
 }
 
 fn named(variable: &str, usual: &str) -> OsString {
@@ -22,8 +28,8 @@ fn named(variable: &str, usual: &str) -> OsString {
 pub(crate) fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| {
         panic!(
-            "cannot start `{}` ({error}): run `cargo xtask test -p fundbond-charts`, which gets Helm, or set \
-             {HELM}",
+            "cannot start `{}` ({error}): run `cargo xtask test -p fundbond-charts`, which gets Helm and promtool, or set \
+             {HELM} and {PROMTOOL}",
             command.get_program().display()
         )
     })
