@@ -8,6 +8,8 @@ use fundbond_routing::spec::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use fundbond_routing::spec::{AppliesTo, Fallback, ShardBy, StrategyKind as Strategy};
+
 /// Which requests.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,23 +75,6 @@ pub struct Routing {
     pub shard_groups: Option<ShardGroups>,
 }
 
-/// The ways to choose a pod.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Strategy {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// Of two drawn at random, the one with fewer streams and requests under way.
-    LeastStreams,
-    /// One client's requests go to one pod.
-    #[serde(rename = "ClientIP")]
-    ClientIp,
-    /// One user's requests go to one pod.
-    ConsistentHash,
-    /// Users belong to groups of pods.
-    ShardGroups,
-}
-
 /// One client's requests go to one pod.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -130,16 +115,6 @@ impl Default for ConsistentHash {
     }
 }
 
-/// Which requests are hashed. Writes are POST, PUT, PATCH and DELETE, and what says `operation-type: write`.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AppliesTo {
-    /// Those that change something.
-    #[default]
-    Writes,
-    /// All.
-    All,
-}
-
 /// Users belong to groups of pods, each group a Deployment of its own.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -167,26 +142,6 @@ pub struct ShardGroups {
     #[serde(default)]
     #[schemars(extend("example" = "Any"))]
     pub fallback: Fallback,
-}
-
-/// How users are dealt out.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ShardBy {
-    /// By ranges of their number.
-    #[default]
-    Range,
-    /// In turn: the number of the group is that of the user modulo the number of groups.
-    Modulo,
-}
-
-/// Where requests go whose user is in no group: to any pod, or nowhere.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fallback {
-    /// To any pod.
-    #[default]
-    Any,
-    /// Nowhere: they are refused.
-    Reject,
 }
 
 /// A group of pods.

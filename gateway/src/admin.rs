@@ -2,31 +2,25 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    extract::{Query, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode},
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use axum::{Json, Router, extract::State, routing::get};
 use fundbond_routing::{
     BreakerState,
-    spec::{LimitsSpec, RateLimitSpec, Span, StrategyKind},
+    spec::{LimitsSpec, RateLimitSpec, Span},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
-    answer::known,
     config::Timeouts,
-    decide::{Decision, FoundBy, Refusal, RequestHead, Route},
+    decide::Route,
     endpoint::{BREAKER_STATES, Endpoint},
     gateway::Gateway,
-    live::Live,
 };
+
+mod explain;
 
 /// `/routes` and `/explain`.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
-    Router::new().route("/routes", get(routes)).route("/explain", get(explain)).with_state(gateway)
+    Router::new().route("/routes", get(routes)).route("/explain", get(explain::explain)).with_state(gateway)
 }
 
 #[derive(Serialize)]
@@ -69,6 +63,9 @@ struct EndpointView {
     name: String,
     address: String,
     admin_address: String,
+    /// Of the groups of the route, its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     ready: bool,
     has_answered: bool,
     failed_probes: u32,
@@ -90,13 +87,14 @@ impl From<&Timeouts> for TimeoutsView {
     }
 }
 
-impl From<&Endpoint> for EndpointView {
-    fn from(endpoint: &Endpoint) -> Self {
+impl EndpointView {
+    fn new(endpoint: &Endpoint, group: Option<String>) -> Self {
         let readiness = endpoint.readiness();
         Self {
             name: endpoint.target.name.to_string(),
             address: endpoint.target.address.to_string(),
             admin_address: endpoint.target.admin.to_string(),
+            group,
             ready: readiness.is_ready(),
             has_answered: readiness.has_answered(),
             failed_probes: readiness.failures(),
@@ -119,11 +117,18 @@ fn route_view(route: &Route, timeouts: &Timeouts, endpoints: &[Arc<Endpoint>]) -
         path_prefix: route.path_prefix.clone(),
         strip_prefix: route.strip_prefix,
         default: route.default,
-        strategy: route.strategy.as_str(),
+        strategy: route.strategy.kind().as_str(),
         timeouts: timeouts.into(),
         rate_limit: route.rate_limit,
         limits: route.limits,
-        endpoints: endpoints.iter().map(|endpoint| (&**endpoint).into()).collect(),
+        endpoints: endpoints
+            .iter()
+            .enumerate()
+            .map(|(index, endpoint)| {
+                let group = route.strategy.group_of(index).map(|group| group.name.to_string());
+                EndpointView::new(endpoint, group)
+            })
+            .collect(),
     }
 }
 
@@ -136,134 +141,4 @@ async fn routes(State(gateway): State<Arc<Gateway>>) -> Json<TableView> {
         last_error: gateway.last_error(),
         routes: routes.map(|((route, timeouts), endpoints)| route_view(route, timeouts, endpoints)).collect(),
     })
-}
-
-/// What a request would look like.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Question {
-    /// The value of the route header; absent: the request names no route.
-    cluster: Option<String>,
-    /// Absent: one that its route takes.
-    path: Option<String>,
-    #[serde(default = "get_method")]
-    method: String,
-}
-
-fn get_method() -> String {
-    "GET".to_owned()
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Explanation {
-    /// `forward`, `noReadyEndpoint`, `endpointsFailing` or `refused`.
-    decision: &'static str,
-    generation: u64,
-    route: Option<String>,
-    /// The endpoint whose turn it is.
-    endpoint: Option<String>,
-    /// The path that the endpoint would see.
-    endpoint_path: Option<String>,
-    /// One sentence a step.
-    why: Vec<String>,
-}
-
-async fn explain(State(gateway): State<Arc<Gateway>>, Query(question): Query<Question>) -> Response {
-    let bad = |what: &str| (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response();
-    let Ok(method) = question.method.parse::<Method>() else {
-        return bad("method is not an HTTP method");
-    };
-    if question.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
-        return bad("path must begin with /");
-    }
-    let live = gateway.live.load_full();
-    let routes = live.table.routes();
-    let mut headers = HeaderMap::new();
-    let route = if let Some(cluster) = &question.cluster {
-        let Ok(value) = HeaderValue::from_str(cluster) else {
-            return bad("cluster cannot be a header value");
-        };
-        let route = routes.iter().find(|r| *r.value == **cluster);
-        // Whichever header the route that has this value matches on; the first where none has it.
-        if let Some(route) = route.or(routes.first()) {
-            headers.insert(route.header.clone(), value);
-        }
-        route
-    } else {
-        routes.iter().find(|r| r.default)
-    };
-    let path = question.path.as_deref().or(route.map(|r| r.path_prefix.as_str())).unwrap_or("/");
-    let head = RequestHead { method: &method, path, query: None, headers: &headers };
-    Json(explanation(&live, &head)).into_response()
-}
-
-fn explanation(live: &Live, head: &RequestHead<'_>) -> Explanation {
-    let mut told = Explanation {
-        decision: "refused",
-        generation: live.table.generation(),
-        route: None,
-        endpoint: None,
-        endpoint_path: None,
-        why: Vec::new(),
-    };
-    let (route_index, by) = match live.table.find(head) {
-        Ok(found) => found,
-        Err(refusal) => {
-            told.why.push(why_refused(&refusal, live));
-            return told;
-        }
-    };
-    let Some(route) = live.table.routes().get(route_index) else { return told };
-    told.route = Some(route.name.to_string());
-    told.why.push(match by {
-        FoundBy::Header => format!("header {} is {}: route {}", route.header, route.value, route.name),
-        FoundBy::Query => format!("the query names {}: route {}", route.value, route.name),
-        FoundBy::Default => format!("nothing names a route: {} is the default", route.name),
-    });
-    told.why.push(format!("{} lies below {}", head.path, route.path_prefix));
-    let endpoints = live.endpoints.get(route_index).map_or(&[][..], Vec::as_slice);
-    for endpoint in endpoints {
-        let name = &endpoint.target.name;
-        if !endpoint.is_ready() {
-            told.why.push(format!("{name} is not ready"));
-        } else if endpoint.breaker_state() != BreakerState::Closed {
-            let state = breaker_label(endpoint.breaker_state());
-            told.why.push(format!("{name} kept failing: its breaker is {state}"));
-        }
-    }
-    if let Decision::Forward { endpoint, .. } = live.rehearse(head) {
-        told.decision = "forward";
-        let name = endpoints.get(endpoint).map_or("", |e| &e.target.name);
-        told.why.push(match route.strategy {
-            StrategyKind::RoundRobin => format!("of the ready endpoints it is the turn of {name}"),
-            StrategyKind::LeastStreams => {
-                format!("of two ready endpoints drawn at random, {name} has the fewest streams and requests")
-            }
-        });
-        told.endpoint = Some(name.to_owned());
-        told.endpoint_path = Some(crate::decide::strip_segments(head.path, route.strip_prefix).to_owned());
-    } else if endpoints.iter().any(|endpoint| endpoint.is_ready()) {
-        told.decision = "endpointsFailing";
-        told.why.push(format!("every endpoint of route {} that is ready kept failing", route.name));
-    } else {
-        told.decision = "noReadyEndpoint";
-        told.why.push(format!("route {} has no endpoint that is ready", route.name));
-    }
-    told
-}
-
-fn why_refused(refusal: &Refusal, live: &Live) -> String {
-    match refusal {
-        Refusal::Ambiguous { place } => format!("{place} is given more than once"),
-        Refusal::Unknown { place, given } => {
-            format!("{place} is {given:?}, which no route has; {}", known(&live.table))
-        }
-        Refusal::Unnamed => {
-            format!("nothing names a route and there is no default; {}", known(&live.table))
-        }
-        Refusal::Outside { route } => live.table.routes().get(*route).map_or_else(String::new, |route| {
-            format!("route {} takes only {} and what lies below it", route.name, route.path_prefix)
-        }),
-    }
 }

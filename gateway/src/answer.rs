@@ -38,6 +38,8 @@ pub(crate) enum Failure {
         /// Until the next request is let through.
         seconds: u64,
     },
+    /// The route's users are in groups, that of the request is in none, and the route refuses such users.
+    UserRejected,
     /// The client asks more often than the route allows.
     RateLimited {
         /// Until it may ask again.
@@ -76,6 +78,9 @@ impl Failure {
             Self::NoReadyEndpoint | Self::EndpointsFailing { .. } | Self::RouteBusy | Self::GatewayBusy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            // Not 404: what was asked for may well exist, and caches keep a 404. Not 421: that invites to ask again.
+            // To whoever is told 403, asking the same again is of no use.
+            Self::UserRejected => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable | Self::Closed | Self::Invalid => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::Silent | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -89,6 +94,7 @@ impl Failure {
         match self {
             Self::NoReadyEndpoint => "no-ready-endpoint",
             Self::EndpointsFailing { .. } => "endpoints-failing",
+            Self::UserRejected => "user-in-no-group",
             Self::RateLimited { .. } => "rate-limited",
             Self::RouteBusy => "route-busy",
             Self::GatewayBusy => "gateway-busy",
@@ -108,6 +114,7 @@ impl Failure {
         match self {
             Self::NoReadyEndpoint => "No endpoint is ready",
             Self::EndpointsFailing { .. } => "Every endpoint keeps failing",
+            Self::UserRejected => "The user is in no group",
             Self::RateLimited { .. } => "Too many requests",
             Self::RouteBusy => "The route is busy",
             Self::GatewayBusy => "The gateway is busy",
@@ -123,8 +130,16 @@ impl Failure {
         }
     }
 
+    /// `route` names it, and where only a part of its endpoints may take the request, that part.
     fn detail(self, route: &str) -> String {
         match self {
+            Self::UserRejected => {
+                format!(
+                    "the user of the request belongs to none of the groups of route {route}, which refuses all others; \
+                     check {} and strategy.shardGroups of the route",
+                    headers::USER_ID
+                )
+            }
             Self::NoReadyEndpoint => {
                 format!("route {route} has no endpoint that is ready; try again in {RETRY_AFTER_SECONDS} s")
             }
@@ -329,6 +344,7 @@ mod tests {
         use Failure::{
             Closed, ConnectTimeout, EndpointsFailing, GatewayBusy, Invalid, NoReadyEndpoint, RateLimited,
             ResponseTimeout, RouteBusy, Silent, TooLarge, Unreachable, UploadBroken, UploadTimeout,
+            UserRejected,
         };
         let all = [
             (NoReadyEndpoint, 503),
@@ -345,6 +361,7 @@ mod tests {
             (UploadTimeout, 408),
             (TooLarge { most: 1000 }, 413),
             (UploadBroken, 400),
+            (UserRejected, 403),
         ];
         let slugs: std::collections::HashSet<_> = all.iter().map(|(f, _)| f.slug()).collect();
         assert_eq!(slugs.len(), all.len());

@@ -18,6 +18,7 @@ use crate::{
     answer::Failure,
     body::{Upload, UploadFailure, UploadState},
     config::Timeouts,
+    decide::Aim,
     endpoint::{Endpoint, Load},
     head,
     live::{Chosen, Live},
@@ -47,6 +48,7 @@ enum SendFailure {
 pub(crate) async fn attempt(
     live: &Live,
     route: usize,
+    aim: Aim,
     timeouts: &Timeouts,
     mut request: Request<Upload>,
     record: &mut Record,
@@ -63,8 +65,8 @@ pub(crate) async fn attempt(
     let mut connect_timeouts = 0;
     let mut fresh = false;
     loop {
-        let Some(Chosen { index, admission, load }) = live.choose(route, &mut tried) else {
-            return Err(failure.unwrap_or_else(|| live.why_none(route)));
+        let Some(Chosen { index, admission, load }) = live.choose(route, aim, &mut tried) else {
+            return Err(failure.unwrap_or_else(|| live.why_none(route, aim)));
         };
         if failure.is_some() {
             record.retried();

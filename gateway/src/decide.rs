@@ -1,23 +1,21 @@
 //! Where a request goes: a pure choice among what the route file says and the probes know.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{borrow::Cow, collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use fundbond_protocol::headers;
-use fundbond_routing::{
-    LeastStreams, RoundRobin,
-    spec::{LimitsSpec, RateLimitSpec, StrategyKind},
-};
+use fundbond_routing::spec::{LimitsSpec, RateLimitSpec};
 use http::{HeaderMap, HeaderName, Method};
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use crate::route_file::{Address, RouteTimeouts};
+
+mod picker;
+mod signals;
+mod strategy;
+
+pub use picker::Picker;
+pub use signals::{Endpoints, Signals};
+pub use strategy::{Aim, Group, Groups, Hashing, Rejected, Strategy};
+pub(crate) use strategy::{is_write, user};
 
 /// The routes of one applied file, validated.
 #[derive(Clone, Debug)]
@@ -47,13 +45,27 @@ pub struct Route {
     /// What the file says about timeouts.
     pub timeouts: RouteTimeouts,
     /// How one of the endpoints is chosen.
-    pub strategy: StrategyKind,
+    pub strategy: Strategy,
     /// How often one client may ask.
     pub rate_limit: Option<RateLimitSpec>,
     /// How much may be under way at once.
     pub limits: LimitsSpec,
     /// To where.
     pub endpoints: Vec<Target>,
+}
+
+impl Route {
+    /// Which endpoints are meant, for people: those of the route, or of one of its groups.
+    pub fn place(&self, aim: Aim) -> Cow<'_, str> {
+        let group = match aim {
+            Aim::Group(group) => self.strategy.groups().get(group),
+            Aim::Any | Aim::Key(_) => None,
+        };
+        match group {
+            Some(group) => format!("{} (group {})", self.name, group.name).into(),
+            None => (&*self.name).into(),
+        }
+    }
 }
 
 /// One endpoint as the file names it.
@@ -80,141 +92,6 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// What changes about one endpoint between two requests: probes and requests write it, decisions read it.
-///
-/// These are numbers that guard no other data, so no order among them is needed: a decision that is one
-/// change late is a legal one.
-#[derive(Clone, Debug, Default)]
-pub struct Signals(Arc<Numbers>);
-
-#[derive(Debug, Default)]
-struct Numbers {
-    ready: AtomicBool,
-    under_way: AtomicUsize,
-    /// Nanoseconds on the clock of decisions.
-    admits_from: AtomicU64,
-}
-
-/// No request is let through until something happens.
-const NOT_YET: u64 = u64::MAX;
-
-impl Signals {
-    /// Whether its probes say that it takes requests.
-    pub fn is_ready(&self) -> bool {
-        self.0.ready.load(Relaxed)
-    }
-
-    /// Sets that; returns what it was.
-    pub fn set_ready(&self, ready: bool) -> bool {
-        self.0.ready.swap(ready, Relaxed)
-    }
-
-    /// How many requests and streams are under way there.
-    pub fn load(&self) -> usize {
-        self.0.under_way.load(Relaxed)
-    }
-
-    /// One more is.
-    pub fn begin(&self) {
-        self.0.under_way.fetch_add(1, Relaxed);
-    }
-
-    /// One less is.
-    pub fn end(&self) {
-        self.0.under_way.fetch_sub(1, Relaxed);
-    }
-
-    /// From when on its breaker lets the next request through; none while a probe decides about that.
-    pub fn admits_from(&self) -> Option<Duration> {
-        Some(self.0.admits_from.load(Relaxed)).filter(|from| *from != NOT_YET).map(Duration::from_nanos)
-    }
-
-    /// Sets that.
-    pub fn set_admits_from(&self, from: Option<Duration>) {
-        // 2^64 ns are 584 years.
-        let nanos = from.map_or(NOT_YET, |from| u64::try_from(from.as_nanos()).unwrap_or(NOT_YET));
-        self.0.admits_from.store(nanos, Relaxed);
-    }
-
-    fn is_usable(&self, now: Duration) -> bool {
-        self.is_ready() && self.admits_from().is_some_and(|from| from <= now)
-    }
-}
-
-/// The signals of every endpoint of a table: `[route][endpoint]`.
-#[derive(Clone, Debug, Default)]
-pub struct Endpoints(pub Vec<Vec<Signals>>);
-
-impl Endpoints {
-    fn of(&self, route: usize) -> &[Signals] {
-        self.0.get(route).map_or(&[], Vec::as_slice)
-    }
-
-    /// Until when every endpoint of `route` that is ready is left alone by its breaker, if there is one:
-    /// none where none is ready.
-    pub fn admit_from(&self, route: usize) -> Option<Duration> {
-        // While a probe is under way, nobody knows: its end is the earliest, and may come at once.
-        self.of(route).iter().filter(|s| s.is_ready()).map(|s| s.admits_from().unwrap_or_default()).min()
-    }
-}
-
-/// What the strategy of one route remembers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Turn {
-    RoundRobin(RoundRobin),
-    LeastStreams,
-}
-
-impl Turn {
-    fn new(strategy: StrategyKind) -> Self {
-        match strategy {
-            StrategyKind::RoundRobin => Self::RoundRobin(RoundRobin::default()),
-            StrategyKind::LeastStreams => Self::LeastStreams,
-        }
-    }
-
-    fn pick(
-        &mut self,
-        endpoints: &[Signals],
-        usable: impl Fn(usize) -> bool,
-        random: &mut SmallRng,
-    ) -> Option<usize> {
-        match self {
-            Self::RoundRobin(turn) => turn.pick(endpoints.len(), usable),
-            Self::LeastStreams => LeastStreams.pick(
-                endpoints.len(),
-                usable,
-                |endpoint| endpoints.get(endpoint).map_or(usize::MAX, Signals::load),
-                |below| random.random_range(0..below),
-            ),
-        }
-    }
-}
-
-/// Whose turn it is, for every route of a table, and the randomness of the strategies that draw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picker {
-    turns: Vec<Turn>,
-    random: SmallRng,
-}
-
-impl Picker {
-    /// The picker of `table`; routes that `previous` knows by name keep their turn, so that frequent
-    /// edits do not send everything to the first endpoint. The same `seed` draws the same.
-    pub fn new(table: &RouteTable, previous: Option<(&RouteTable, &Picker)>, seed: u64) -> Self {
-        let known: HashMap<&str, (&Route, &Turn)> = previous
-            .map(|(old, picker)| {
-                old.routes.iter().zip(&picker.turns).map(|(r, t)| (&*r.name, (r, t))).collect()
-            })
-            .unwrap_or_default();
-        let turn = |route: &Route| match known.get(&*route.name) {
-            Some((old, turn)) if old.strategy == route.strategy => (*turn).clone(),
-            _ => Turn::new(route.strategy),
-        };
-        Self { turns: table.routes.iter().map(turn).collect(), random: SmallRng::seed_from_u64(seed) }
-    }
-}
-
 /// What to do with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -225,8 +102,13 @@ pub enum Decision {
         /// Index of the endpoint in it.
         endpoint: usize,
     },
-    /// The route is known, but none of its endpoints is ready and let through by its breaker.
+    /// The route is known, but none of the endpoints that may take the request is ready and let through by its breaker.
     NoEndpoint {
+        /// Index of the route.
+        route: usize,
+    },
+    /// The route is known, and its users are in groups, but that of the request is in none.
+    Rejected {
         /// Index of the route.
         route: usize,
     },
@@ -299,21 +181,43 @@ impl RouteTable {
         &self.routes
     }
 
-    /// The whole decision: route, then endpoint.
+    /// The whole decision: route, then endpoint. `client` is who sent the request, wherever it came through.
     pub fn pick(
         &self,
         head: &RequestHead<'_>,
+        client: IpAddr,
         endpoints: &Endpoints,
         picker: &mut Picker,
         now: Duration,
     ) -> Decision {
-        match self.find(head) {
-            Ok((route, _)) => match self.choose(route, endpoints, picker, now, &[]) {
+        let route = match self.find(head) {
+            Ok((route, _)) => route,
+            Err(refusal) => return Decision::Refused(refusal),
+        };
+        match self.aim(route, head, || client) {
+            Err(Rejected) => Decision::Rejected { route },
+            Ok(aim) => match self.choose(route, aim, endpoints, picker, now, &[]) {
                 Some(endpoint) => Decision::Forward { route, endpoint },
                 None => Decision::NoEndpoint { route },
             },
-            Err(refusal) => Decision::Refused(refusal),
         }
+    }
+
+    /// Which endpoints of `route` may take a request, or in which order. It is asked once a request, whatever is ready;
+    /// who the client is only where the strategy wants to know.
+    ///
+    /// # Errors
+    /// The route takes no requests of this user.
+    pub fn aim(
+        &self,
+        route: usize,
+        head: &RequestHead<'_>,
+        client: impl FnOnce() -> IpAddr,
+    ) -> Result<Aim, Rejected> {
+        // An index of another table has no route, and below no endpoint.
+        let Some(route) = self.routes.get(route) else { return Ok(Aim::Any) };
+        let path = strip_segments(head.path, route.strip_prefix);
+        route.strategy.aim(&RequestHead { path, ..*head }, client)
     }
 
     /// An endpoint of `route` that is ready, whose breaker lets a request through, and that is not among
@@ -321,17 +225,17 @@ impl RouteTable {
     pub fn choose(
         &self,
         route: usize,
+        aim: Aim,
         endpoints: &Endpoints,
         picker: &mut Picker,
         now: Duration,
         tried: &[usize],
     ) -> Option<usize> {
-        let Picker { turns, random } = picker;
         let signals = endpoints.of(route);
         let usable = |endpoint: usize| {
             !tried.contains(&endpoint) && signals.get(endpoint).is_some_and(|s| s.is_usable(now))
         };
-        turns.get_mut(route)?.pick(signals, usable, random)
+        picker.pick(route, &self.routes.get(route)?.strategy, aim, signals, usable)
     }
 
     /// The route of a request: by header, else by query, else the default; then its path must fit.

@@ -5,7 +5,7 @@ use crate::{
     attempt::attempt,
     body::{Download, Outgoing, Upload},
     config::Timeouts,
-    decide::{RequestHead, Route},
+    decide::{Aim, Rejected, RequestHead, Route},
     gateway::Gateway,
     head::{self, Peer},
     limits::{Client, Place},
@@ -83,19 +83,34 @@ impl Gateway {
             return own(Failure::NoReadyEndpoint.answer("", record.request_id.as_str()), record, "no-route");
         };
         let stream = wants_stream(&parts);
-        let sent = match self.enter(&live, index, &parts, &peer, stream, &mut record) {
-            Ok(()) => match self.prepare(parts, body, peer, route, timeouts, &mut record) {
-                Ok(request) => attempt(&live, index, timeouts, request, &mut record).await,
+        // Before its head becomes that of another request.
+        let aim = self.aim(&live, index, &parts, &peer);
+        let entered = self.enter(&live, index, &parts, &peer, stream, &mut record).and(aim);
+        let sent = match entered {
+            Ok(aim) => match self.prepare(parts, body, peer, route, timeouts, &mut record) {
+                Ok(request) => attempt(&live, index, aim, timeouts, request, &mut record).await,
                 Err(failure) => Err(failure),
             },
             Err(failure) => Err(failure),
         };
         let mut response = match sent {
             Ok((response, lease)) => pass_back(response, lease, record, timeouts),
-            Err(failure) => fail(failure, stream, &route.name, record),
+            Err(failure) => fail(failure, stream, &route.place(aim.unwrap_or_default()), record),
         };
         head::set_routed_to(response.headers_mut(), &route.value);
         response
+    }
+
+    /// Which endpoints of its route may take a request.
+    fn aim(&self, live: &Live, index: usize, parts: &Parts, peer: &Peer) -> Result<Aim, Failure> {
+        let head = RequestHead {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: &parts.headers,
+        };
+        let client = || head::client_ip(&parts.headers, peer, &self.config.trusted_proxies);
+        live.table.aim(index, &head, client).map_err(|Rejected| Failure::UserRejected)
     }
 
     /// Lets a request in, if no limit is reached: its client's own first, then what is under way.
@@ -113,8 +128,8 @@ impl Gateway {
         };
         record.route(&route.name, state);
         if let Some(Some(rate)) = live.rates.get(index) {
-            let client = Client::of(&parts.headers, peer, &self.config.trusted_proxies);
-            rate.take(client, live.clock.now())?;
+            let ip = head::client_ip(&parts.headers, peer, &self.config.trusted_proxies);
+            rate.take(Client::new(ip), live.clock.now())?;
         }
         record.place(Place::take(route, state, &self.total, stream)?);
         Ok(())
@@ -188,7 +203,7 @@ fn pass_back(
 }
 
 /// The answer to a request that got none from an endpoint.
-fn fail(failure: Failure, stream: bool, route: &str, record: Record) -> Response<Outgoing> {
+fn fail(failure: Failure, stream: bool, place: &str, record: Record) -> Response<Outgoing> {
     if let Some(limit) = failure.limit(stream) {
         record.limited(limit);
     }
@@ -196,7 +211,7 @@ fn fail(failure: Failure, stream: bool, route: &str, record: Record) -> Response
         record.shed();
         return own(answer::shed(failure, &mut rand::rng()), record, failure.slug());
     }
-    let response = failure.answer(route, record.request_id.as_str());
+    let response = failure.answer(place, record.request_id.as_str());
     own(response, record, failure.slug())
 }
 

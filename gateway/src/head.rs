@@ -199,6 +199,26 @@ impl Peer {
     }
 }
 
+/// Who sent a request that came from `peer`: behind trusted proxies the last address of `X-Forwarded-For` that is not one
+/// of them, for everything before it can be made up; else the peer.
+pub(crate) fn client_ip(headers: &HeaderMap, peer: &Peer, trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer.ip;
+    if !peer.trusted {
+        return client;
+    }
+    // The last line first, and of each line the last entry.
+    let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
+    for entry in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')) {
+        // What is no address says nothing; the one behind it, which a proxy wrote, does.
+        let Ok(ip) = entry.trim().parse::<IpAddr>() else { break };
+        client = ip.to_canonical();
+        if !trusted.iter().any(|net| net.contains(&client)) {
+            break;
+        }
+    }
+    client
+}
+
 /// Says who the client is: what a trusted peer said, continued; what anybody else said, replaced.
 pub(crate) fn set_forwarded(headers: &mut HeaderMap, peer: &Peer) {
     let ip = value(&peer.ip.to_string());

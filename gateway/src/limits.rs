@@ -9,12 +9,9 @@ use std::{
     time::Duration,
 };
 
-use fundbond_protocol::headers;
 use fundbond_routing::{Rate, RateLimiter, RetryBudget, spec::RateLimitSpec};
-use http::HeaderMap;
-use ipnet::IpNet;
 
-use crate::{answer::Failure, decide::Route, head::Peer};
+use crate::{answer::Failure, decide::Route};
 
 /// So many clients a route remembers, about 2 MB of them: more than a gateway has connections.
 const REMEMBERED_CLIENTS: usize = 20_000;
@@ -155,31 +152,12 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    fn new(ip: IpAddr) -> Self {
+    pub(crate) fn new(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip.to_bits()),
             // Half of its bits are 64, so nothing is lost.
             IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or_default()),
         }
-    }
-
-    /// Who sent a request that came from `peer`: behind trusted proxies the last address of
-    /// `X-Forwarded-For` that is not one of them, for everything before it can be made up; else the peer.
-    pub(crate) fn of(headers: &HeaderMap, peer: &Peer, trusted: &[IpNet]) -> Self {
-        if !peer.trusted {
-            return Self::new(peer.ip);
-        }
-        let mut client = peer.ip;
-        let lines: Vec<_> = headers.get_all(headers::X_FORWARDED_FOR).iter().collect();
-        for entry in lines.iter().rev().filter_map(|line| line.to_str().ok()).flat_map(|l| l.rsplit(',')) {
-            // What is no address says nothing; the one behind it, which a proxy wrote, does.
-            let Ok(ip) = entry.trim().parse::<IpAddr>() else { break };
-            client = ip.to_canonical();
-            if !trusted.iter().any(|net| net.contains(&client)) {
-                break;
-            }
-        }
-        Self::new(client)
     }
 }
 
@@ -210,32 +188,12 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use fundbond_routing::spec::{LimitsSpec, StrategyKind};
-    use http::{HeaderName, HeaderValue};
+    use fundbond_protocol::headers;
+    use fundbond_routing::spec::LimitsSpec;
+    use http::HeaderName;
 
     use super::*;
-    use crate::route_file::RouteTimeouts;
-
-    #[test]
-    fn the_client_is_the_last_address_that_no_trusted_proxy_wrote() {
-        let trusted = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse().unwrap()];
-        let check = |peer: &str, chain: &[&str], expected: &str| {
-            let name = HeaderName::from_static(headers::X_FORWARDED_FOR);
-            let headers =
-                chain.iter().map(|line| (name.clone(), HeaderValue::from_str(line).unwrap())).collect();
-            let peer = Peer::new(peer.parse().unwrap(), &trusted);
-            let expected = Client::new(expected.parse().unwrap());
-            assert_eq!(Client::of(&headers, &peer, &trusted), expected, "{chain:?}");
-        };
-        check("9.9.9.9", &["1.1.1.1"], "9.9.9.9");
-        check("10.0.0.1", &[], "10.0.0.1");
-        check("10.0.0.1", &["1.1.1.1"], "1.1.1.1");
-        check("127.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"], "1.1.1.1");
-        check("127.0.0.1", &["6.6.6.6", "1.1.1.1", "10.0.0.2, 10.0.0.3"], "1.1.1.1");
-        check("127.0.0.1", &["::ffff:1.1.1.1"], "1.1.1.1");
-        check("127.0.0.1", &["1.1.1.1, unknown, 10.0.0.2"], "10.0.0.2");
-        check("127.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3");
-    }
+    use crate::{decide::Strategy, route_file::RouteTimeouts};
 
     #[test]
     fn one_customer_of_an_access_network_is_one_client() {
@@ -254,7 +212,7 @@ mod tests {
             strip_prefix: 0,
             default: false,
             timeouts: RouteTimeouts::default(),
-            strategy: StrategyKind::RoundRobin,
+            strategy: Strategy::RoundRobin,
             rate_limit: None,
             limits: LimitsSpec { concurrent_requests: requests, concurrent_streams: streams },
             endpoints: vec![],

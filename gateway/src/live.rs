@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::{
     answer::Failure,
     config::{Config, Timeouts},
-    decide::{Endpoints, Picker, RequestHead, Route, RouteTable, Target},
+    decide::{Aim, Decision, Endpoints, Picker, RequestHead, Route, RouteTable, Target},
     endpoint::{Admission, Clock, Endpoint, Load, News},
     limits::{RouteRate, RouteState, whole_seconds},
     probe,
@@ -87,11 +88,11 @@ impl Live {
     }
 
     /// The next usable endpoint of `route` that was not tried yet, with leave to send it one request.
-    pub(crate) fn choose(&self, route: usize, tried: &mut Vec<usize>) -> Option<Chosen> {
+    pub(crate) fn choose(&self, route: usize, aim: Aim, tried: &mut Vec<usize>) -> Option<Chosen> {
         // Held until the choice counts: whoever chooses next sees it.
         let mut picker = self.picker();
         loop {
-            let index = self.table.choose(route, &self.signals, &mut picker, self.clock.now(), tried)?;
+            let index = self.table.choose(route, aim, &self.signals, &mut picker, self.clock.now(), tried)?;
             match self.endpoints.get(route)?.get(index)?.admit() {
                 Some((admission, load)) => return Some(Chosen { index, admission, load }),
                 // Another request, of another route or table, became its probe meanwhile.
@@ -100,9 +101,11 @@ impl Live {
         }
     }
 
-    /// Why no endpoint of `route` can be chosen.
-    pub(crate) fn why_none(&self, route: usize) -> Failure {
-        match self.signals.admit_from(route) {
+    /// Why no endpoint of `route` can be chosen for a request with this aim.
+    pub(crate) fn why_none(&self, route: usize, aim: Aim) -> Failure {
+        let strategy = self.table.routes().get(route).map(|route| &route.strategy);
+        let allowed = |endpoint| strategy.is_some_and(|strategy| strategy.allows(aim, endpoint));
+        match self.signals.admit_from(route, allowed) {
             None => Failure::NoReadyEndpoint,
             Some(from) => {
                 let seconds = whole_seconds(from.saturating_sub(self.clock.now()));
@@ -111,10 +114,10 @@ impl Live {
         }
     }
 
-    /// What would be decided about a request now; nobody loses a turn by the question.
-    pub(crate) fn rehearse(&self, head: &RequestHead<'_>) -> crate::decide::Decision {
+    /// What would be decided about a request of `client` now; nobody loses a turn by the question.
+    pub(crate) fn rehearse(&self, head: &RequestHead<'_>, client: IpAddr) -> Decision {
         let mut picker = self.picker().clone();
-        self.table.pick(head, &self.signals, &mut picker, self.clock.now())
+        self.table.pick(head, client, &self.signals, &mut picker, self.clock.now())
     }
 
     /// The endpoints that have never been ready, by name.

@@ -11,6 +11,8 @@ use http::HeaderName;
 
 use crate::decide::{Route, RouteTable, Target};
 
+mod strategy;
+
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -155,7 +157,9 @@ fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
     let path_prefix = problems.keep(|| format!("{at}.match.pathPrefix"), prefix(&matching.path_prefix));
     let timeouts = self::timeouts(timeouts, problems, at);
     check_limits(rate_limit, limits, problems, at);
+    let groups: Vec<Option<String>> = endpoints.iter().map(|endpoint| endpoint.group.clone()).collect();
     let endpoints = self::endpoints(endpoints, problems, at);
+    let strategy = strategy::strategy(strategy, &endpoints, &groups, problems, at);
     Some(Route {
         name: name?.as_str().into(),
         header: header?,
@@ -164,7 +168,7 @@ fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
         strip_prefix: usize::from(matching.strip_prefix),
         default: matching.default,
         timeouts,
-        strategy: strategy.kind,
+        strategy: strategy?,
         rate_limit,
         limits,
         endpoints,

@@ -49,5 +49,6 @@ fn endpoint(node: &Node) -> EndpointSpec {
         name: Some(node.name.split(' ').next().unwrap_or_default().to_owned()),
         address: node.address.to_string(),
         admin_address: Some(node.admin.to_string()),
+        group: None,
     }
 }

@@ -15,6 +15,7 @@ pub fn write(path: &Path, kind: &str, servers: &[(SocketAddr, SocketAddr)]) -> R
         name: Some(format!("{kind}-{}", number + 1)),
         address: address.to_string(),
         admin_address: Some(admin.to_string()),
+        group: None,
     });
     let route = RouteSpec {
         name: None,

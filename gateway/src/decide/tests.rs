@@ -1,10 +1,12 @@
 use http::{HeaderValue, header::HeaderMap};
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::Strategy};
 
 use super::*;
 
 /// Breakers that are closed admit at any time.
 const NOW: Duration = Duration::ZERO;
+
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// Route `r{i}` has `endpoints[i]` endpoints.
 fn table(endpoints: &[usize], default: Option<usize>) -> RouteTable {
@@ -16,7 +18,7 @@ fn table(endpoints: &[usize], default: Option<usize>) -> RouteTable {
         strip_prefix: 0,
         default: default == Some(index),
         timeouts: RouteTimeouts::default(),
-        strategy: StrategyKind::RoundRobin,
+        strategy: super::Strategy::RoundRobin,
         rate_limit: None,
         limits: LimitsSpec::default(),
         endpoints: (0..*count)
@@ -67,12 +69,12 @@ fn a_turn_survives_an_edit() {
         let before = table(&vec![3; size], None);
         let ready = readiness(&vec![vec![true; 3]; size]);
         let mut picker = Picker::new(&before, None, 1);
-        assert_eq!(before.choose(1, &ready, &mut picker, NOW, &[]), Some(0));
+        assert_eq!(before.choose(1, Aim::Any, &ready, &mut picker, NOW, &[]), Some(0));
         let mut routes = before.routes.clone();
         routes.remove(0);
         let after = RouteTable::new(2, routes);
         let mut picker = Picker::new(&after, Some((&before, &picker)), 1);
-        assert_eq!(after.choose(0, &ready, &mut picker, NOW, &[]), Some(1));
+        assert_eq!(after.choose(0, Aim::Any, &ready, &mut picker, NOW, &[]), Some(1));
     }
 }
 
@@ -144,7 +146,7 @@ proptest! {
         };
         let fits = path == "/api" || path.starts_with("/api/");
 
-        match table.pick(&head, &endpoints, &mut picker, NOW) {
+        match table.pick(&head, CLIENT, &endpoints, &mut picker, NOW) {
             Decision::Forward { route, endpoint } => {
                 prop_assert_eq!(Some(route), expected);
                 prop_assert!(fits && ready[route][endpoint]);
@@ -153,6 +155,7 @@ proptest! {
                 prop_assert_eq!(Some(route), expected);
                 prop_assert!(fits && !ready[route].contains(&true));
             }
+            Decision::Rejected { .. } => prop_assert!(false, "nobody belongs to a group"),
             Decision::Refused(Refusal::Outside { route }) => {
                 prop_assert_eq!(Some(route), expected);
                 prop_assert!(!fits);
@@ -176,7 +179,7 @@ proptest! {
         let usable = ready.iter().filter(|r| **r).count();
         let mut counts = vec![0; ready.len()];
         for _ in 0..usable * rounds {
-            match table.pick(&head, &endpoints, &mut picker, NOW) {
+            match table.pick(&head, CLIENT, &endpoints, &mut picker, NOW) {
                 Decision::Forward { endpoint, .. } => counts[endpoint] += 1,
                 other => prop_assert!(false, "{other:?}"),
             }
@@ -191,7 +194,7 @@ proptest! {
         let endpoints = readiness(std::slice::from_ref(&ready));
         let mut picker = Picker::new(&table, None, 1);
         let mut tried = Vec::new();
-        while let Some(endpoint) = table.choose(0, &endpoints, &mut picker, NOW, &tried) {
+        while let Some(endpoint) = table.choose(0, Aim::Any, &endpoints, &mut picker, NOW, &tried) {
             prop_assert!(ready[endpoint] && !tried.contains(&endpoint));
             tried.push(endpoint);
         }

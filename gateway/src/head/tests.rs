@@ -191,3 +191,25 @@ proptest! {
         prop_assert_eq!(names(&headers), ["host"]);
     }
 }
+
+#[test]
+fn the_client_is_the_last_address_that_no_trusted_proxy_wrote() {
+    let trusted = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse().unwrap()];
+    let check = |peer: &str, chain: &[&str], expected: &str| {
+        let headers =
+            chain.iter().map(|line| (X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap())).collect();
+        let peer = Peer::new(peer.parse().unwrap(), &trusted);
+        let expected: IpAddr = expected.parse().unwrap();
+        assert_eq!(client_ip(&headers, &peer, &trusted), expected, "{chain:?}");
+    };
+    check("9.9.9.9", &["1.1.1.1"], "9.9.9.9");
+    check("10.0.0.1", &[], "10.0.0.1");
+    check("10.0.0.1", &["1.1.1.1"], "1.1.1.1");
+    check("127.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"], "1.1.1.1");
+    check("127.0.0.1", &["6.6.6.6", "1.1.1.1", "10.0.0.2, 10.0.0.3"], "1.1.1.1");
+    check("127.0.0.1", &["::ffff:1.1.1.1"], "1.1.1.1");
+    check("127.0.0.1", &["2001:db8::7"], "2001:db8::7");
+    check("::ffff:127.0.0.1", &["1.1.1.1"], "1.1.1.1");
+    check("127.0.0.1", &["1.1.1.1, unknown, 10.0.0.2"], "10.0.0.2");
+    check("127.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3");
+}

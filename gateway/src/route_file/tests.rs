@@ -136,3 +136,127 @@ fn every_truncation_of_a_good_file_is_refused_or_is_a_shorter_good_file() {
         }
     }
 }
+
+#[test]
+fn a_strategy_that_hashes_needs_endpoints_with_names_of_their_own() {
+    for kind in ["ClientIP", "ConsistentHash"] {
+        check_route(
+            &format!(
+                "{{match: {{value: a}}, strategy: {{kind: {kind}}}, \
+                 endpoints: [{{name: p, address: 'h:1'}}, {{name: q, address: 'h:2'}}, {{name: p, address: 'h:3'}}]}}"
+            ),
+            &format!(
+                "routes[0].endpoints[2].name: \"p\" names two endpoints: strategy.kind {kind} knows them by their names, \
+                 give each its own"
+            ),
+        );
+    }
+    parse("generation: 1\nroutes: [{match: {value: a}, endpoints: [{name: p, address: 'h:1'}, {name: p, address: 'h:2'}]}]")
+        .unwrap();
+}
+
+#[test]
+fn what_belongs_to_another_strategy_is_refused() {
+    check_route(
+        "{match: {value: a}, strategy: {kind: ClientIP, consistentHash: {}, shardGroups: {groups: []}}, \
+         endpoints: [{address: 'h:1', group: a}]}",
+        "routes[0].strategy.consistentHash: is only for strategy.kind ConsistentHash: take it out or change the kind; \
+         routes[0].strategy.shardGroups: is only for strategy.kind ShardGroups: take it out or change the kind; \
+         routes[0].endpoints[0].group: is only for strategy.kind ShardGroups: take it out or change the kind",
+    );
+    check_route(
+        "{match: {value: a}, strategy: {kind: ConsistentHash, consistentHash: {header: 'x y'}}, endpoints: []}",
+        "routes[0].strategy.consistentHash.header: \"x y\" is not a header name; write for example user-id",
+    );
+    let error = parse(
+        "generation: 1\nroutes: [{match: {value: a}, strategy: {kind: ConsistentHash, consistentHash: {loadBound: 0.5}}, endpoints: []}]",
+    );
+    let error = error.unwrap_err().to_string();
+    let expected = "routes[0].strategy.consistentHash: a load bound of 0.5 is not from 1.05 to 10; write for example 1.25";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+/// A route whose groups and endpoints are these is refused, with exactly `expected`.
+fn check_groups(groups: &str, endpoints: &str, expected: &str) {
+    let strategy = format!("{{kind: ShardGroups, shardGroups: {groups}}}");
+    let route = format!("{{match: {{value: a}}, strategy: {strategy}, endpoints: [{endpoints}]}}");
+    check_route(&route, expected);
+}
+
+#[test]
+fn groups_that_do_not_say_where_a_user_belongs_are_refused_with_the_fix() {
+    check_route(
+        "{match: {value: a}, strategy: {kind: ShardGroups}, endpoints: []}",
+        "routes[0].strategy.shardGroups: is needed by kind ShardGroups: say which users belong to which group",
+    );
+    let at = "routes[0].strategy.shardGroups.groups";
+    check_groups("{groups: []}", "", &format!("{at}: at least one group is needed"));
+    check_groups("{by: Modulo, groups: []}", "", &format!("{at}: at least one group is needed"));
+    check_groups(
+        "{groups: [{name: a, users: {from: 0, to: 9}}, {name: b}]}",
+        "",
+        &format!("{at}[1].users: is needed by: Range; write for example {{from: 0, to: 999}}"),
+    );
+    check_groups(
+        "{by: Modulo, groups: [{name: a, users: {from: 0, to: 9}}, {name: b}]}",
+        "",
+        &format!("{at}[0].users: is only for by: Range; by Modulo users are dealt out in turn: take it out"),
+    );
+    check_groups(
+        "{groups: [{name: a b, users: {from: 0, to: 9}}, {name: c, users: {from: 10, to: 19}}, {name: c, users: {from: 20, to: 29}}]}",
+        "",
+        &format!(
+            "{at}[0].name: has the character ' ' at byte 1; allowed are A-Z a-z 0-9 . _ ~ -; \
+             {at}[2].name: \"c\" names two groups"
+        ),
+    );
+    let two = |first: &str, second: &str, expected: &str| {
+        let groups = format!("{{groups: [{{name: a, users: {first}}}, {{name: b, users: {second}}}]}}");
+        check_groups(&groups, "", &format!("{at}[1].users: {expected}"));
+    };
+    two("{from: 0, to: 9}", "{from: 19, to: 10}", "from must not be greater than to");
+    two(
+        "{from: 10, to: 19}",
+        "{from: 0, to: 9}",
+        "begins before the group in front of it: sort the groups by from",
+    );
+    two(
+        "{from: 0, to: 10}",
+        "{from: 10, to: 19}",
+        "overlaps the group in front of it: each user belongs to one group (from and to are both inclusive)",
+    );
+    two(
+        "{from: 0, to: 9}",
+        "{from: 12, to: 19}",
+        "in front of it users 10 to 11 would be in no group: close the gap, or set allowGaps and choose a fallback",
+    );
+    two(
+        "{from: 0, to: 9}",
+        "{from: 11, to: 19}",
+        "in front of it user 10 would be in no group: close the gap, or set allowGaps and choose a fallback",
+    );
+    parse(
+        "generation: 1\nroutes: [{match: {value: a}, strategy: {kind: ShardGroups, shardGroups: {allowGaps: true, \
+         groups: [{name: a, users: {from: 0, to: 9}}, {name: b, users: {from: 11, to: 18446744073709551615}}]}}, endpoints: []}]",
+    )
+    .unwrap();
+}
+
+#[test]
+fn each_endpoint_says_its_group() {
+    let groups = "{by: Modulo, groups: [{name: a}, {name: b}]}";
+    check_groups(
+        groups,
+        "{address: 'h:1', group: a}, {address: 'h:2'}, {address: 'h:3', group: c}",
+        "routes[0].endpoints[1].group: is needed by kind ShardGroups: one of a, b; \
+         routes[0].endpoints[2].group: \"c\" is no group of the strategy: one of a, b",
+    );
+    let table = parse(&format!(
+        "generation: 1\nroutes: [{{match: {{value: a}}, strategy: {{kind: ShardGroups, shardGroups: {groups}}}, \
+         endpoints: [{{address: 'h:1', group: b}}, {{address: 'h:2', group: a}}, {{address: 'h:3', group: b}}]}}]"
+    ))
+    .unwrap();
+    let groups: Vec<_> =
+        table.routes()[0].strategy.groups().iter().map(|g| (&*g.name, &g.endpoints[..])).collect();
+    assert_eq!(groups, [("a", &[1][..]), ("b", &[0, 2])]);
+}

@@ -58,6 +58,12 @@ async fn a_decision_is_explained_and_costs_nobody_a_turn() {
                 "route": "a",
                 "endpoint": a.address.to_string(),
                 "endpointPath": "/x",
+                "key": null,
+                "group": null,
+                "candidates": [
+                    {"endpoint": a.address.to_string(), "state": "ready", "underWay": 0},
+                    {"endpoint": b.address.to_string(), "state": "ready", "underWay": 0},
+                ],
                 "why": [
                     "header x-cluster-route is a: route a",
                     "/api/x lies below /api",

@@ -30,6 +30,10 @@ pub const X_REAL_IP: &str = "x-real-ip";
 pub const FORWARDED: &str = "forwarded";
 /// Whom a request is for. A hint for routing; with `auth.mode: jwt` it is set from the verified token.
 pub const USER_ID: &str = "user-id";
+/// Says what a request does where its method does not: [`WRITE`] is one that changes something.
+pub const OPERATION_TYPE: &str = "operation-type";
+/// See [`OPERATION_TYPE`]; upper and lower case are the same.
+pub const WRITE: &str = "write";
 /// Tells nginx-like proxies not to buffer a stream.
 pub const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
 

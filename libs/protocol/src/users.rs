@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterId, PodId, UserId};
+use crate::{ClusterId, PodId, UserId, ids::is_id_byte};
 
 /// Path of all of them.
 pub const SSE_PATH: &str = "/api/sse";
@@ -13,6 +13,13 @@ pub const SSE_CONNECT_PATH: &str = "/api/sse/connect";
 pub const SSE_SEND_PATH: &str = "/api/sse/send";
 /// Path that sends to every open stream of the cluster.
 pub const SSE_BROADCAST_PATH: &str = "/api/sse/broadcast";
+
+/// The user that the path of a call names, as in `/api/sse/connect/{userId}`. One that is written with `%` is a user to
+/// whoever decodes it, and none here.
+pub fn user_in_path(path: &str) -> Option<&str> {
+    let (_call, user) = path.strip_prefix(SSE_PATH)?.strip_prefix('/')?.split_once('/')?;
+    (!user.is_empty() && user.bytes().all(is_id_byte)).then_some(user)
+}
 
 /// Where an event for a user went.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -88,4 +95,27 @@ pub struct UserStatus {
     pub last_event_id: Option<String>,
     /// Bytes that wait for the client to take them; null where the pod does not answer in time.
     pub queued_bytes: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_end_in_a_user_name_it() {
+        for (path, user) in [
+            ("/api/sse/connect/u-1", Some("u-1")),
+            ("/api/sse/status/0042", Some("0042")),
+            ("/api/sse/close/a.b_c~d", Some("a.b_c~d")),
+            ("/api/sse/send", None),
+            ("/api/sse/connect/", None),
+            ("/api/sse/connect/u/1", None),
+            ("/api/sse/connect/%75", None),
+            ("/api/ssessions/connect/u-1", None),
+            ("/v1/api/sse/connect/u-1", None),
+            ("", None),
+        ] {
+            assert_eq!(user_in_path(path), user, "{path}");
+        }
+    }
 }

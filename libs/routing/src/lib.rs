@@ -3,7 +3,7 @@
 //!
 //! Flow: a [`spec::RouteFile`] (what operators write and the `GatewayRoute` resource carries) is validated
 //! by the gateway into its own table; each route owns the state of one strategy ([`RoundRobin`],
-//! [`LeastStreams`]), its [`RetryBudget`] and, where asked for, a [`RateLimiter`]; each endpoint has a
+//! [`LeastStreams`], [`Rendezvous`] with or without a [`LoadBound`], [`ShardTable`]), its [`RetryBudget`] and, where asked for, a [`RateLimiter`]; each endpoint has a
 //! [`Breaker`].
 //!
 //! This crate never does IO, never reads a clock, never spawns and never draws random numbers of its own.
@@ -11,13 +11,21 @@
 pub mod spec;
 
 mod breaker;
+mod hash;
 mod least_streams;
+mod load_bound;
 mod rate_limit;
+mod rendezvous;
 mod retry_budget;
 mod round_robin;
+mod shards;
 
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Permit, Verdict};
+pub use hash::KeyHash;
 pub use least_streams::LeastStreams;
+pub use load_bound::{LoadBound, LoadBoundError};
 pub use rate_limit::{Rate, RateLimiter};
+pub use rendezvous::Rendezvous;
 pub use retry_budget::RetryBudget;
 pub use round_robin::RoundRobin;
+pub use shards::{ShardError, ShardTable};

@@ -16,6 +16,13 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
+mod strategy;
+
+pub use strategy::{
+    AppliesTo, ConsistentHashSpec, Fallback, ShardBy, ShardGroupSpec, ShardGroupsSpec, StrategyKind,
+    StrategySpec, UsersSpec,
+};
+
 /// A whole route file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -109,36 +116,6 @@ fn default_prefix() -> String {
     "/".to_owned()
 }
 
-/// How one of the endpoints is chosen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StrategySpec {
-    /// Which strategy.
-    pub kind: StrategyKind,
-}
-
-/// The strategies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum StrategyKind {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// Of two drawn at random, the one with fewer streams and requests under way.
-    LeastStreams,
-}
-
-impl StrategyKind {
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "RoundRobin",
-            Self::LeastStreams => "LeastStreams",
-        }
-    }
-}
-
 /// How often one client, known by its address, may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -209,6 +186,9 @@ pub struct EndpointSpec {
     /// Where it answers `/readyz`; the service port + 10000 on the same host where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_address: Option<String>,
+    /// Which of the groups of `strategy.shardGroups` it belongs to; only for kind `ShardGroups`, and needed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// A length of time as people write it: `2s`, `250ms`, `1m 30s`, or ISO 8601 (`PT2S`). Never negative.
@@ -343,7 +323,7 @@ mod tests {
         check(r#"{"generation":1,"routes":[],"extra":1}"#, "unknown field `extra`");
         check(
             r#"{"generation":1,"routes":[{"match":{"value":"a"},"strategy":{"kind":"Magic"},"endpoints":[]}]}"#,
-            "unknown variant `Magic`, expected `RoundRobin` or `LeastStreams`",
+            "unknown variant `Magic`, expected one of `RoundRobin`, `LeastStreams`, `ClientIP`, `ConsistentHash`, `ShardGroups`",
         );
         check(
             r#"{"generation":1,"routes":[{"match":{"value":"a"},"timeouts":{"idle":"soon"},"endpoints":[]}]}"#,

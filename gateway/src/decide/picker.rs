@@ -1,0 +1,78 @@
+//! Whose turn it is.
+
+use std::collections::HashMap;
+
+use fundbond_routing::{LeastStreams, RoundRobin};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use super::{Aim, Route, RouteTable, Signals, Strategy};
+
+/// What the strategy of one route remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Turn {
+    /// Of all endpoints.
+    all: RoundRobin,
+    /// Of each group's own.
+    groups: Vec<RoundRobin>,
+}
+
+impl Turn {
+    fn new(strategy: &Strategy) -> Self {
+        Self { all: RoundRobin::default(), groups: vec![RoundRobin::default(); strategy.groups().len()] }
+    }
+}
+
+/// Whose turn it is, for every route of a table, and the randomness of the strategies that draw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picker {
+    turns: Vec<Turn>,
+    random: SmallRng,
+}
+
+impl Picker {
+    /// The picker of `table`; routes that `previous` knows by name keep their turn, so that frequent
+    /// edits do not send everything to the first endpoint. The same `seed` draws the same.
+    pub fn new(table: &RouteTable, previous: Option<(&RouteTable, &Picker)>, seed: u64) -> Self {
+        let known: HashMap<&str, (&Route, &Turn)> = previous
+            .map(|(old, picker)| {
+                old.routes().iter().zip(&picker.turns).map(|(r, t)| (&*r.name, (r, t))).collect()
+            })
+            .unwrap_or_default();
+        let turn = |route: &Route| match known.get(&*route.name) {
+            Some((old, turn)) if old.strategy.turns_as(&route.strategy) => (*turn).clone(),
+            _ => Turn::new(&route.strategy),
+        };
+        Self { turns: table.routes().iter().map(turn).collect(), random: SmallRng::seed_from_u64(seed) }
+    }
+
+    /// One of the endpoints of `route` for which `usable` holds, or none where it holds for none that may take the request.
+    pub(super) fn pick(
+        &mut self,
+        route: usize,
+        strategy: &Strategy,
+        aim: Aim,
+        signals: &[Signals],
+        usable: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let turn = self.turns.get_mut(route)?;
+        let load = |endpoint: usize| signals.get(endpoint).map_or(usize::MAX, Signals::load);
+        match (strategy, aim) {
+            (Strategy::LeastStreams, _) => {
+                let draw = |below: usize| self.random.random_range(0..below);
+                LeastStreams.pick(signals.len(), usable, load, draw)
+            }
+            (Strategy::ClientIp(rendezvous), Aim::Key(key)) => rendezvous.pick(key, usable),
+            (Strategy::ConsistentHash(hashing), Aim::Key(key)) => {
+                hashing.rendezvous.pick_bounded(key, hashing.load_bound, usable, load)
+            }
+            (Strategy::ShardGroups(groups), Aim::Group(group)) => {
+                let members = groups.members(group);
+                let turn = turn.groups.get_mut(group)?;
+                let picked =
+                    turn.pick(members.len(), |member| members.get(member).copied().is_some_and(&usable))?;
+                members.get(picked).copied()
+            }
+            _ => turn.all.pick(signals.len(), usable),
+        }
+    }
+}
