@@ -67,13 +67,13 @@ impl StrategyKind {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConsistentHashSpec {
-    /// The header that names the user. Requests without it go round.
+    /// The header that names the user; `user-id` where absent. Requests without it go round.
     pub header: String,
-    /// Which requests: `Writes` (POST, PUT, PATCH and DELETE, and what says `operation-type: write`) or `All`. The others
-    /// go round.
+    /// Which requests: `Writes` (POST, PUT, PATCH and DELETE, and what says `operation-type: write`), as where absent, or
+    /// `All`. The others go round.
     pub applies_to: AppliesTo,
-    /// No endpoint is given more than its fair share of what is under way times this, from 1.05 to 10: who would be too
-    /// many goes to the next.
+    /// No endpoint is given more than its fair share of what is under way times this, from 1.05 to 10, 1.25 where absent:
+    /// who would be too many goes to the next.
     pub load_bound: LoadBound,
 }
 
@@ -105,16 +105,16 @@ pub enum AppliesTo {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShardGroupsSpec {
-    /// How users are dealt out: `Range`, by ranges of their number; `Modulo`, in turn.
+    /// How users are dealt out: `Range`, by ranges of their number, as where absent; `Modulo`, in turn.
     #[serde(default)]
     pub by: ShardBy,
     /// The groups; by `Range` in the order of their users, by `Modulo` in the order of their remainders.
     #[serde(deserialize_with = "list")]
     pub groups: Vec<ShardGroupSpec>,
-    /// Whether users between the ranges may belong to no group.
+    /// Whether users between the ranges may belong to no group; they may not where absent.
     #[serde(default)]
     pub allow_gaps: bool,
-    /// Where requests go whose user is in no group: to `Any` endpoint, or nowhere (`Reject`).
+    /// Where requests go whose user is in no group: to `Any` endpoint, as where absent, or nowhere (`Reject`).
     #[serde(default)]
     pub fallback: Fallback,
 }
