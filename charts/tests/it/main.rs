@@ -10,6 +10,7 @@ mod dashboard;
 mod definitions;
 mod golden;
 mod helm;
+mod install;
 mod metrics;
 mod programs;
 mod rendered;

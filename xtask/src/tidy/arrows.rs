@@ -64,7 +64,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     // Runs the deployables as processes, so it depends on none of them (docs/adr/0015).
     ("chaos", &["fault-proxy", "protocol", "routing"]),
     // Charts are held to what the programs may do and what a FundCluster becomes.
-    ("charts", &["crds", "desired", "operator", "test-api-server"]),
+    ("charts", &["crds", "desired", "operator", "service-runtime", "test-api-server"]),
     ("e2e", &["crds", "fault-proxy", "protocol"]),
     // Breaks connections on purpose; knows nothing of the system, and no deployable knows it.
     ("fault-proxy", &[]),
