@@ -21,9 +21,22 @@ fn panels() -> Vec<Value> {
     dashboard["panels"].as_array().unwrap().clone()
 }
 
+/// What the lists at the top are filled from.
+fn choices() -> Vec<(String, String)> {
+    let dashboard: Value = serde_json::from_str(&file()).unwrap();
+    let lists = dashboard["templating"]["list"].as_array().unwrap();
+    let chosen = lists.iter().filter(|list| list["type"] == "query").map(|list| {
+        let query = list["query"].as_str().unwrap();
+        let inside = query.strip_prefix("label_values(").unwrap().strip_suffix(')').unwrap();
+        let (series, label) = inside.rsplit_once(", ").unwrap();
+        (list["name"].to_string(), format!("sum by ({label}) ({series})"))
+    });
+    chosen.collect()
+}
+
 /// Every expression, with the title of its panel.
 fn expressions() -> Vec<(String, String)> {
-    let mut found = Vec::new();
+    let mut found = choices();
     for panel in panels().iter().filter(|panel| panel["type"] != "row") {
         for target in panel["targets"].as_array().unwrap() {
             let title = panel["title"].as_str().unwrap().to_owned();

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What is expected to happen has happened by then, on a machine that is busy with other tests.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Helm with a kubeconfig; what it printed.
 #[track_caller]
@@ -183,6 +183,11 @@ async fn what_helm_installs_is_what_an_operator_needs() {
     }
     let (code, _) = get(server, &deployment(&home, "desk-gateway")).await;
     assert_eq!(code, 404);
-    let (code, _) = get(server, "/apis/fundbond.dev/v1alpha1/fundclusters").await;
-    assert_eq!(code, 200, "the definitions went with their release");
+    for definition in ["fundclusters.fundbond.dev", "gatewayroutes.fundbond.dev"] {
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition}");
+        let (code, found) = get(server, &path).await;
+        // What is to be deleted stays while there are objects of its kind.
+        let stays = code == 200 && found["metadata"]["deletionTimestamp"].is_null();
+        assert!(stays, "{definition} went with its release");
+    }
 }
