@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use http::{Method, Response};
 use hyper::body::Incoming;
 
-use crate::support::{Endpoint, Running, empty, get, piecewise, request, routes, send, until};
+use crate::support::{Endpoint, Running, by_strategy, empty, get, piecewise, request, send, until};
 
 /// An endpoint whose streams last until their clients leave.
-async fn streaming() -> Endpoint {
+pub(crate) async fn streaming() -> Endpoint {
     Endpoint::start(|_| async {
         let (feed, body) = piecewise();
         tokio::spawn(async move { feed.closed().await });
@@ -24,8 +24,7 @@ fn open(endpoint: &Endpoint) -> usize {
 #[tokio::test]
 async fn least_streams_sends_new_streams_to_the_emptier_of_two() {
     let (a, b) = (streaming().await, streaming().await);
-    let table = routes(1, &[("a", ", default: true", &[a.spec(), b.spec()])])
-        .replace("  endpoints", "  strategy: {kind: LeastStreams}\n  endpoints");
+    let table = by_strategy(1, "{kind: LeastStreams}", &[a.spec(), b.spec()]);
     let gateway = Running::on(&table).await;
     let open_one = async || -> (bool, Response<Incoming>) {
         let before = a.hits();

@@ -25,17 +25,17 @@ fn write(path: &Path, text: &str) {
 }
 
 /// Replaces the file in one step, as careful writers do.
-fn replace(path: &Path, text: &str) {
+pub(crate) fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     write(&beside, text);
     std::fs::rename(beside, path).unwrap();
 }
 
-async fn watching(path: PathBuf) -> Running {
+pub(crate) async fn watching(path: PathBuf) -> Running {
     Running::with(quick(Config::new(Role::Gateway, RouteSource::File(path)))).await
 }
 
-async fn applied(gateway: &Running, generation: u64) -> Got {
+pub(crate) async fn applied(gateway: &Running, generation: u64) -> Got {
     soon(&format!("generation {generation}"), async {
         loop {
             let got = get(gateway.admin, "/routes", &[]).await;

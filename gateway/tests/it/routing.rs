@@ -133,7 +133,7 @@ async fn ready_endpoints_take_turns_and_one_that_turns_unready_gets_nothing() {
     assert_eq!(pods[1].hits(), 11);
 }
 
-async fn wait_for_ready(gateway: &Running, count: usize) {
+pub(crate) async fn wait_for_ready(gateway: &Running, count: usize) {
     crate::support::soon("readiness", async {
         loop {
             let table = get(gateway.admin, "/routes", &[]).await.json();

@@ -25,7 +25,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::mpsc,
     task::JoinHandle,
     time::{Instant, timeout},
@@ -152,10 +152,25 @@ impl Endpoint {
     pub(crate) fn spec(&self) -> String {
         spec(self.address, self.admin)
     }
+
+    /// Under a name, and with whatever else a route file says of it.
+    pub(crate) fn named(&self, name: &str, more: &str) -> String {
+        named(name, self.address, self.admin, more)
+    }
 }
 
 pub(crate) fn spec(address: SocketAddr, admin: SocketAddr) -> String {
     format!("{{address: \"{address}\", adminAddress: \"{admin}\"}}")
+}
+
+pub(crate) fn named(name: &str, address: SocketAddr, admin: SocketAddr, more: &str) -> String {
+    format!("{{name: {name}, address: \"{address}\", adminAddress: \"{admin}\"{more}}}")
+}
+
+/// The text of a route file with one route, `a`, which is the default.
+pub(crate) fn by_strategy(generation: u64, strategy: &str, endpoints: &[String]) -> String {
+    routes(generation, &[("a", ", default: true", endpoints)])
+        .replace("  endpoints", &format!("  strategy: {strategy}\n  endpoints"))
 }
 
 async fn serve(handler: Handler, connections: Arc<AtomicUsize>) -> (SocketAddr, JoinHandle<()>) {
@@ -312,6 +327,20 @@ pub(crate) fn request(method: Method, target: &str, headers: &[(&str, &str)], bo
 /// Sends one request over its own connection; the head of the answer.
 pub(crate) async fn send(address: SocketAddr, request: Request<Body>) -> Response<Incoming> {
     let mut sender = connect(address).await;
+    soon("an answer", sender.send_request(request)).await.unwrap()
+}
+
+/// Sends one request from `source`, an address of this machine.
+pub(crate) async fn send_from(
+    source: &str,
+    address: SocketAddr,
+    request: Request<Body>,
+) -> Response<Incoming> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
     soon("an answer", sender.send_request(request)).await.unwrap()
 }
 
