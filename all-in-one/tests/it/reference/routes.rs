@@ -13,7 +13,8 @@ const SAYS: &str = "\
 `--routes` (`FUND_ROUTES`) names a YAML or JSON file that says which requests go where. The file is watched: an edit is \
 checked as a whole, then applied in one step; one that is not valid changes nothing, is logged, and counts in \
 `fund_gateway_route_reload_failures`. Unknown fields are refused. `/routes` on the admin port shows what is applied, \
-`/explain?cluster=<value>` what would be decided.";
+`/explain?cluster=<value>&userId=<id>&ip=<address>` what would be decided about a request, and why: \
+[who gets a request](../guide/routing.md).";
 
 const MORE: &str = "\
 A time is written as `250ms`, `2s` or `1m30s`. A route whose `default` is true also takes requests that name none; at most \
