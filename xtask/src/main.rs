@@ -31,11 +31,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Measure: `bonds [FILTER]` runs the calculation benches, other arguments go to `fundbond-bench` (`redis`,
-    /// `delivery`, `hop`, or flags of the comparison with a plain SSE server), none runs all.
+    /// Measure: `bonds [FILTER]` runs the calculation benches, `picks [FILTER]` those of choosing an endpoint, other
+    /// arguments go to `fundbond-bench` (`redis`, `delivery`, `hop`, or flags of the comparison with a plain SSE
+    /// server), none runs all.
     #[command(disable_help_flag = true)]
     Bench {
-        /// `bonds [FILTER]`, or arguments of `fundbond-bench`; `cargo xtask bench --help` lists them.
+        /// `bonds [FILTER]`, `picks [FILTER]`, or arguments of `fundbond-bench`; `cargo xtask bench --help` lists them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },

@@ -21,20 +21,29 @@ impl LeastStreams {
         load: impl Fn(usize) -> usize,
         mut draw: impl FnMut(usize) -> usize,
     ) -> Option<usize> {
-        // Asked once: an answer that changes in between must not leave a drawn number without an endpoint.
-        let usable: Vec<usize> = (0..count).filter(|index| usable(*index)).collect();
-        match usable[..] {
-            [] => None,
-            [only] => Some(only),
-            _ => {
-                let first = draw(usable.len());
-                // Of the others, so that there are always two.
-                let second = draw(usable.len() - 1);
-                let second = if second >= first { second + 1 } else { second };
-                let (first, second) = (*usable.get(first)?, *usable.get(second)?);
-                Some(if load(second) < load(first) { second } else { first })
-            }
+        let usable = || (0..count).filter(|index| usable(*index));
+        let choices = usable().count();
+        if choices < 2 {
+            return usable().next();
         }
+        let first = draw(choices);
+        // Of the others, so that there are always two.
+        let second = draw(choices - 1);
+        let second = if second >= first { second + 1 } else { second };
+        // Walked again rather than kept: a list of them would be an allocation a request.
+        let (mut drawn, mut last) = ([None; 2], None);
+        for (place, endpoint) in usable().enumerate() {
+            for (number, drawn) in [first, second].into_iter().zip(&mut drawn) {
+                if place == number {
+                    *drawn = Some(endpoint);
+                }
+            }
+            last = Some(endpoint);
+        }
+        // Where fewer are usable than a moment ago, the last one stands in for a number that is gone.
+        let [first, second] = drawn.map(|drawn| drawn.or(last));
+        let (first, second) = (first?, second?);
+        Some(if load(second) < load(first) { second } else { first })
     }
 }
 
@@ -70,6 +79,23 @@ mod tests {
         assert_eq!(LeastStreams.pick(3, |index| index == 2, |_| 9, never), Some(2));
         assert_eq!(LeastStreams.pick(3, |_| false, |_| 0, never), None);
         assert_eq!(LeastStreams.pick(0, |_| true, |_| 0, never), None);
+    }
+
+    #[test]
+    fn an_answer_that_changes_between_two_looks_leaves_no_drawn_number_without_an_endpoint() {
+        let looks = std::cell::Cell::new(0);
+        let usable = |index: usize| {
+            looks.set(looks.get() + 1);
+            // The second look finds only the first of four.
+            looks.get() <= 4 || index == 0
+        };
+        assert_eq!(LeastStreams.pick(4, usable, |_| 7, drawn(&[3, 2])), Some(0));
+        let looks = std::cell::Cell::new(0);
+        let gone = |_| {
+            looks.set(looks.get() + 1);
+            looks.get() <= 4
+        };
+        assert_eq!(LeastStreams.pick(4, gone, |_| 7, drawn(&[3, 2])), None);
     }
 
     proptest! {

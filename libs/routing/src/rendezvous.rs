@@ -61,8 +61,9 @@ impl Rendezvous {
         for (endpoint, name) in self.names.iter().enumerate().filter(|(endpoint, _)| usable(*endpoint)) {
             let weight = weight(key, *name);
             keep(&mut best, weight, endpoint);
-            if load(endpoint) < most {
-                keep(&mut with_room, weight, endpoint);
+            // In this order: few endpoints are better than all before them, so few loads are looked at.
+            if is_better(with_room, weight) && load(endpoint) < most {
+                with_room = Some((weight, endpoint));
             }
         }
         // Somebody has room, unless loads changed between the two looks; then the first choice is as good as any.
@@ -81,19 +82,19 @@ fn weight(key: KeyHash, name: [u8; 8]) -> u64 {
     xxh64(&name, key.get())
 }
 
-/// Takes `endpoint` if it is better. Of two that weigh the same the first stays.
+/// Of two that weigh the same the first stays.
+fn is_better(best: Best, weight: u64) -> bool {
+    best.is_none_or(|(highest, _)| weight > highest)
+}
+
 fn keep(best: &mut Best, weight: u64, endpoint: usize) {
-    if best.is_none_or(|(highest, _)| weight > highest) {
+    if is_better(*best, weight) {
         *best = Some((weight, endpoint));
     }
 }
 
 /// How many of `count` endpoints are usable, and how much is under way at them.
-pub(crate) fn sum(
-    count: usize,
-    usable: impl Fn(usize) -> bool,
-    load: impl Fn(usize) -> usize,
-) -> (usize, usize) {
+fn sum(count: usize, usable: impl Fn(usize) -> bool, load: impl Fn(usize) -> usize) -> (usize, usize) {
     (0..count)
         .filter(|endpoint| usable(*endpoint))
         .fold((0, 0), |(count, total), endpoint| (count + 1, total.saturating_add(load(endpoint))))

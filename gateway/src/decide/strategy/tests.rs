@@ -268,6 +268,30 @@ fn a_client_is_looked_for_only_where_it_decides() {
     );
 }
 
+#[test]
+fn a_decision_about_an_endpoint_allocates_nothing() {
+    let modulo = "{kind: ShardGroups, shardGroups: {by: Modulo, groups: [{name: a}, {name: b}]}}";
+    let hash = "{kind: ConsistentHash}";
+    for strategy in ["{kind: RoundRobin}", "{kind: LeastStreams}", "{kind: ClientIP}", hash, GROUPS, modulo] {
+        let grouped = |n| if strategy.contains("ShardGroups") { in_groups(n) } else { none(n) };
+        let World { table, signals, mut picker } = World::new(strategy, 200, grouped);
+        let signals = Endpoints(vec![signals]);
+        let mut picked = 0;
+        for user in ["42", "299", "u-1", ""] {
+            let asked = post().with("user-id", user);
+            let head = asked.head();
+            let allocated = allocation_counter::measure(|| {
+                let aim = table.aim(0, &head, || asked.client).unwrap();
+                for tried in [&[][..], &[0, 7, 150]] {
+                    picked += usize::from(table.choose(0, aim, &signals, &mut picker, NOW, tried).is_some());
+                }
+            });
+            assert_eq!(allocated.count_total, 0, "{strategy} for {user:?}");
+        }
+        assert_eq!(picked, 8, "{strategy}");
+    }
+}
+
 /// Every strategy, with what its endpoints say.
 fn strategies() -> impl proptest::strategy::Strategy<Value = (String, bool)> {
     prop_oneof![
