@@ -35,7 +35,8 @@ fn the_templates_are_what_the_types_say() {
 fn the_chart_makes_the_definitions_and_keeps_them() {
     let arguments =
         ["--set-json", r#"labels={"team":"desk"},annotations={"helm.sh/resource-policy":"delete"}"#];
-    let made = parse(&template("fundbond-crds", "fundbond", &arguments).unwrap());
+    let mut made = parse(&template("fundbond-crds", "fundbond", &arguments).unwrap());
+    made.retain(|object| object["kind"] == "CustomResourceDefinition");
     let mut wanted = definitions().map(|definition| serde_json::to_value(definition).unwrap());
     assert_eq!(made.len(), wanted.len());
     for (made, wanted) in made.iter().zip(&mut wanted) {
@@ -48,4 +49,34 @@ fn the_chart_makes_the_definitions_and_keeps_them() {
         ]);
         assert!(made == wanted, "{} differs from crds/", made["metadata"]["name"]);
     }
+}
+
+#[test]
+fn who_may_edit_a_namespace_may_edit_fund_clusters_unless_it_is_switched_off() {
+    let roles = |arguments: &[&str]| {
+        let mut made = parse(&template("fundbond-crds", "fundbond", arguments).unwrap());
+        made.retain(|object| object["kind"] == "ClusterRole");
+        made
+    };
+    let made = roles(&[]);
+    let names: Vec<&Value> = made.iter().map(|role| &role["metadata"]["name"]).collect();
+    assert_eq!(names, ["fundbond-edit", "fundbond-view"]);
+    for (role, takes_in) in made.iter().zip([&["admin", "edit"][..], &["admin", "edit", "view"]]) {
+        let labels = role["metadata"]["labels"].as_object().unwrap();
+        let prefix = "rbac.authorization.k8s.io/aggregate-to-";
+        let found: Vec<&str> = labels.keys().filter_map(|label| label.strip_prefix(prefix)).collect();
+        assert_eq!(found, takes_in);
+        // Routes are written by the operator alone.
+        let writes = role["rules"].as_array().unwrap().iter().filter(|rule| {
+            rule["verbs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|verb| !["get", "list", "watch"].contains(&verb.as_str().unwrap()))
+        });
+        for rule in writes {
+            assert!(!rule["resources"].as_array().unwrap().contains(&"gatewayroutes".into()), "{rule}");
+        }
+    }
+    assert!(roles(&["--set", "aggregateRoles=false"]).is_empty());
 }

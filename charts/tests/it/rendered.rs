@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, fs};
 
 use fundbond_crds::labels;
+use fundbond_desired::{Child, children};
 use serde_json::{Value, json};
 
 use crate::{
     charts,
     helm::{objects, value_files},
+    rights::{cluster, site},
 };
 
 const NAMESPACE: &str = "fb";
@@ -41,9 +43,32 @@ fn every_object_says_what_it_is_part_of_and_where_it_goes() {
     });
 }
 
-/// Policies of FundClusters let gateways in by these, and nobody else: `libs/desired/src/network.rs`.
+/// A FundCluster's policies say who reaches its proxies: gateways with requests, the operator with questions.
 #[test]
-fn pods_are_called_what_the_policies_of_fund_clusters_let_in() {
+fn the_policies_of_fund_clusters_let_gateways_and_operators_in() {
+    let policies = children(&cluster(), &site(), 1).into_iter().filter_map(|child| match child {
+        Child::NetworkPolicy(policy) if policy.metadata.name.as_deref() == Some("one-proxy") => policy.spec,
+        _ => None,
+    });
+    let rules: Vec<_> = policies.flat_map(|policy| policy.ingress.unwrap()).collect();
+    let peers: Vec<_> = rules.into_iter().filter_map(|rule| rule.from).flatten().collect();
+    let wanted: Vec<Value> = peers
+        .iter()
+        .map(|peer| serde_json::to_value(&peer.pod_selector.as_ref().unwrap().match_labels).unwrap())
+        .collect();
+    assert_eq!(wanted.len(), 2, "{wanted:#?}");
+    let made = objects("good/everything", NAMESPACE, &[]);
+    for selector in wanted {
+        let of_selector = |pod: &&Value| {
+            let has = &pod["metadata"]["labels"];
+            selector.as_object().unwrap().iter().all(|(label, value)| has[label] == *value)
+        };
+        assert_eq!(made.iter().filter_map(pods).filter(of_selector).count(), 1, "{selector:#}");
+    }
+}
+
+#[test]
+fn pods_are_called_what_they_are_and_are_selected_by_it() {
     let mut seen = BTreeSet::new();
     each(|at, object| {
         let Some(pod) = pods(object) else { return };
@@ -151,4 +176,18 @@ fn programs_are_told_only_what_they_listen_to() {
         }
     });
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_test_says_what_fundctl_understands() {
+    let page = fs::read_to_string(charts().join("../docs/reference/cli.md")).unwrap();
+    let section = page.split("\n## ").find(|section| section.starts_with("fundctl task start\n")).unwrap();
+    let made = objects("good/default", NAMESPACE, &[]);
+    let pod = made.iter().find(|object| object["kind"] == "Pod").unwrap();
+    let arguments = pod["spec"]["containers"][0]["args"].as_array().unwrap();
+    let words: Vec<&str> = arguments.iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(words[..2], ["task", "start"]);
+    for flag in words.iter().filter(|word| word.starts_with('-')) {
+        assert!(section.contains(&format!("{flag}`")), "fundctl task start has no {flag}");
+    }
 }

@@ -142,16 +142,21 @@ fn an_operator_of_some_namespaces_is_granted_the_same_in_these_alone() {
     assert_eq!(cluster_wide.count(), 0);
 }
 
+/// Any FundCluster.
+pub(crate) fn cluster() -> FundCluster {
+    let text = "{apiVersion: fundbond.dev/v1alpha1, kind: FundCluster, metadata: {name: one, namespace: funds}, spec: {route: \
+                {value: one}, redis: {url: 'redis://redis:6379'}}}";
+    yaml_serde::from_str(text).unwrap()
+}
+
+pub(crate) fn site() -> Site {
+    Site { registry: "registry".to_owned(), version: "1".to_owned() }
+}
+
 /// A proxy reads its route in one namespace; a gateway reads all routes in the same way.
 #[test]
 fn a_gateway_may_do_what_a_proxy_may() {
-    let cluster: FundCluster = yaml_serde::from_str(
-        "{apiVersion: fundbond.dev/v1alpha1, kind: FundCluster, metadata: {name: one, namespace: funds}, spec: {route: \
-         {value: one}, redis: {url: 'redis://redis:6379'}}}",
-    )
-    .unwrap();
-    let site = Site { registry: "registry".to_owned(), version: "1".to_owned() };
-    let proxy = children(&cluster, &site, 1).into_iter().find_map(|child| match child {
+    let proxy = children(&cluster(), &site(), 1).into_iter().find_map(|child| match child {
         Child::Role(role) if role.metadata.name.as_deref() == Some("one-proxy") => role.rules,
         _ => None,
     });
