@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Parser;
-use fundbond_pod_service::Settings;
+use fundbond_pod_service::{LiveSettings, Settings};
 use fundbond_service_runtime::{
     config::duration,
     cors::Origins,
@@ -77,7 +77,7 @@ impl Options {
             ports: if self.ephemeral { Ports::Any } else { Ports::Standard { offset: self.port_offset } },
             store: self.redis.clone(),
             settings: Settings {
-                drain_grace: self.drain_grace,
+                live: LiveSettings { drain_grace: self.drain_grace, ..LiveSettings::USUAL },
                 cors_origins: self.cors_origins.clone(),
                 ..Settings::default()
             },

@@ -262,6 +262,7 @@ async fn bind_pod(
         admin_port: Some(config.ports.admin_of(port)),
         node_name: None,
         cluster_id: cluster.clone(),
+        live_settings: None,
         settings: config.settings.clone(),
     };
     let address = config.address(pod.port);

@@ -18,18 +18,25 @@ const NAME: (&str, &str) = (
      Services and Pods are called after it",
 );
 
+/// Two FundClusters `desk` and `desk-proxy` would both have a ServiceAccount `desk-proxy`.
+const OWN_NAMES: (&str, &str) = (
+    "!self.metadata.name.matches('.-(pods|proxy|live|housekeeper)(-|$)')",
+    "metadata.name must not have pods, proxy, live or housekeeper behind a '-': what belongs to another FundCluster is \
+     called so",
+);
+
 /// The definition of FundClusters.
 pub fn fund_cluster() -> CustomResourceDefinition {
     let mut definition = FundCluster::crd();
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {
-            let (rule, message) = NAME;
-            schema.x_kubernetes_validations = Some(vec![ValidationRule {
+            let rules = [NAME, OWN_NAMES].map(|(rule, message)| ValidationRule {
                 rule: rule.into(),
                 message: Some(message.into()),
                 ..ValidationRule::default()
-            }]);
+            });
+            schema.x_kubernetes_validations = Some(rules.into());
         }
     }
     definition

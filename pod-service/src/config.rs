@@ -2,11 +2,13 @@
 
 mod housekeeping;
 mod lease;
+mod live;
 
 pub use housekeeping::{Contradiction, HousekeepingSettings};
 pub use lease::{LeaseMisplaced, LeasePlace};
+pub use live::{Live, LiveError, LiveFile, LiveSettings};
 
-use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
+use std::{net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, builder::RangedU64ValueParser};
 use fundbond_lease::names::{LeaseName, Namespace};
@@ -74,6 +76,10 @@ pub struct Config {
     /// The cluster this pod belongs to.
     #[arg(long, env = "FUND_CLUSTER_ID", default_value = "cluster1")]
     pub cluster_id: ClusterId,
+    /// A file with settings that may change while the pod runs, watched for change: YAML with `maxStreams`, `maxStreamAge`,
+    /// `heartbeat: {initialDelay, interval}` and `drain: {gracePeriod}`. What it says counts before flags.
+    #[arg(long, env = "FUND_LIVE_SETTINGS", value_name = "FILE")]
+    pub live_settings: Option<PathBuf>,
     #[command(flatten)]
     /// How it behaves.
     pub settings: Settings,
@@ -88,22 +94,6 @@ pub struct Settings {
     /// Accepted tasks of the cluster that may wait for a runner.
     #[arg(long, env = "FUND_TASK_QUEUE", default_value_t = 10_000, value_parser = queue_length())]
     pub task_queue: usize,
-    /// Streams at once; one more is sent away for a few seconds.
-    #[arg(long, env = "FUND_MAX_STREAMS", default_value_t = 10_000)]
-    pub max_streams: usize,
-    /// A stream this old ends and resumes elsewhere (up to a tenth earlier).
-    #[arg(long, env = "FUND_MAX_STREAM_AGE", default_value = "30m", value_parser = some_time)]
-    pub max_stream_age: Duration,
-    /// First heartbeat of a stream.
-    #[arg(long, env = "FUND_HEARTBEAT_FIRST", default_value = "2s", value_parser = duration)]
-    pub heartbeat_first: Duration,
-    /// Time between heartbeats of a stream.
-    #[arg(long, env = "FUND_HEARTBEAT_INTERVAL", default_value = "10s", value_parser = some_time)]
-    pub heartbeat_interval: Duration,
-    /// Time from SIGTERM to the end: streams are sent away over its first half. Tasks are given back to
-    /// the cluster at once, or may use all of it where nobody shares the store.
-    #[arg(long, env = "FUND_DRAIN_GRACE", default_value = "30s", value_parser = duration)]
-    pub drain_grace: Duration,
     /// Bytes of a request body.
     #[arg(long, env = "FUND_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
     pub max_body: usize,
@@ -111,6 +101,9 @@ pub struct Settings {
     /// https://desk.example.com parted by commas. Behind a gateway that has such a list, the gateway's counts.
     #[arg(long, env = "FUND_CORS_ORIGINS", value_name = "ORIGINS", default_value_t)]
     pub cors_origins: Origins,
+    #[command(flatten)]
+    /// What may change while it runs.
+    pub live: LiveSettings,
     #[command(flatten)]
     /// When it counts as dead.
     pub housekeeping: HousekeepingSettings,
@@ -129,26 +122,14 @@ fn some_time(text: &str) -> Result<Duration, String> {
     }
 }
 
-impl Settings {
-    /// Over what time a drain spreads the farewells: half the grace, so that a client that is sent away last
-    /// still sees its farewell before the deadline.
-    pub fn drain_spread(&self) -> Duration {
-        self.drain_grace / 2
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
             task_concurrency: None,
             task_queue: 10_000,
-            max_streams: 10_000,
-            max_stream_age: Duration::from_mins(30),
-            heartbeat_first: Duration::from_secs(2),
-            heartbeat_interval: fundbond_protocol::event::HEARTBEAT_INTERVAL,
-            drain_grace: Duration::from_secs(30),
             max_body: 8 * 1024 * 1024,
             cors_origins: Origins::default(),
+            live: LiveSettings::USUAL,
             housekeeping: HousekeepingSettings::USUAL,
         }
     }

@@ -25,7 +25,7 @@ mod stream;
 mod users;
 mod work;
 
-pub use config::{Config, Program, Settings};
+pub use config::{Config, LiveSettings, Program, Settings};
 pub use http::document as openapi;
 #[cfg(feature = "kubernetes")]
 pub use lease::{LeaseRefused, open as open_lease};
@@ -50,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::Backoff,
+    config::{Live, LiveFile},
     housekeeping::{Housekeeper, Watched},
     identity::Identity,
     pod::{Pod, STORE},
@@ -66,6 +67,9 @@ pub enum RunError {
     /// Its settings contradict each other.
     #[error(transparent)]
     Settings(#[from] config::Contradiction),
+    /// The file of those that may change is not there, or says what cannot be.
+    #[error(transparent)]
+    Live(#[from] config::LiveError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -92,6 +96,8 @@ pub struct PodService {
     admin: Admin,
     /// Its ears, where it is known to its store already.
     subscription: Option<Subscription>,
+    /// What tells it new settings.
+    live_file: Option<LiveFile>,
     foreign: stream::foreign::Receiver,
     answers: stream::inquiries::Receiver,
 }
@@ -117,6 +123,13 @@ impl PodService {
         lease: Arc<dyn LeaseStore>,
     ) -> Result<Self, RunError> {
         config.settings.housekeeping.check()?;
+        let (live_file, live) = match config.live_settings {
+            Some(path) => {
+                let (file, live) = LiveFile::open(path, config.settings.live).await?;
+                (Some(file), live)
+            }
+            None => (None, Live::fixed(config.settings.live)),
+        };
         let listener = bind("streams and tasks", (config.host, config.port).into()).await?;
         let address = listener.local_addr().map_err(|source| BindError {
             what: "streams and tasks",
@@ -147,13 +160,14 @@ impl PodService {
             runner: Runner::default(),
             metrics,
             settings: config.settings,
+            live,
             health,
             draining: Shutdown::new(),
             stopped: Shutdown::new(),
             reassert: tokio::sync::Notify::new(),
             doubt: tokio::sync::Notify::new(),
         });
-        Ok(Self { pod, listener, address, admin, subscription: None, foreign: taken, answers })
+        Ok(Self { pod, listener, address, admin, subscription: None, live_file, foreign: taken, answers })
     }
 
     /// Makes the pod known to its store now. [`serve`](Self::serve) does it otherwise, and waits unready for a store
@@ -187,7 +201,7 @@ impl PodService {
     /// # Errors
     /// Where the admin server broke; everything else ends in order.
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { pod, listener, address, admin, subscription, foreign, answers } = self;
+        let Self { pod, listener, address, admin, subscription, live_file, foreign, answers } = self;
         let deadline = CancellationToken::new();
         let (closing, after) = (Shutdown::new(), Shutdown::new());
         let mut background = JoinSet::new();
@@ -196,6 +210,9 @@ impl PodService {
         background.spawn(stream::inquiries::run(pod.clone(), answers));
         background.spawn(runner::recall::run(pod.clone()));
         background.spawn(watch_gauges(pod.clone()));
+        if let Some(file) = live_file {
+            background.spawn(follow(pod.clone(), file));
+        }
         background.spawn(housekeeper(&pod).run(pod.draining.clone()));
         let runs = tokio::spawn(runner::claim_and_run(pod.clone(), deadline.clone()));
         let admin = tokio::spawn(admin.serve(after.clone()));
@@ -284,12 +301,20 @@ async fn drain(pod: &Arc<Pod>, deadline: &CancellationToken) {
         }
     };
     // The last words must fit into the grace, too.
-    let grace = pod.settings.drain_grace.saturating_sub(LAST_WORDS);
+    let grace = pod.live.now().drain_grace.saturating_sub(LAST_WORDS);
     if tokio::time::timeout(grace, empty).await.is_err() {
         tracing::warn!(streams = pod.streams.len(), tasks = pod.runner.busy(), "out of time");
     }
     deadline.cancel();
     tracing::info!(seconds = begun.elapsed().as_secs_f64(), "drained");
+}
+
+/// Hears of new settings, until the pod stops.
+async fn follow(pod: Arc<Pod>, file: LiveFile) {
+    tokio::select! {
+        () = file.follow(&pod.metrics) => {}
+        () = pod.stopped.begun() => {}
+    }
 }
 
 /// Gauges are read from what they gauge, so that they cannot drift from it.

@@ -34,7 +34,8 @@ const LONGEST_LAG: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabels {
     /// Of an open: start, resumed, reset, done, replaced, shed or failed. Of a task: new or repeated. Of a foreign event:
-    /// logged, duplicate, after-final, not-held, dropped or failed. Of a sweep: done, waited, late or failed.
+    /// logged, duplicate, after-final, not-held, dropped or failed. Of a sweep: done, waited, late or failed. Of an edit of the
+    /// live settings: applied or refused.
     pub outcome: &'static str,
 }
 
@@ -133,6 +134,8 @@ pub struct Metrics {
     pub task_seconds: Family<TaskLabels, Histogram, fn() -> Histogram>,
     /// HTTP answers.
     pub http_requests: Family<HttpLabels, Counter>,
+    /// Edits of the live settings.
+    pub live_settings: Family<OutcomeLabels, Counter>,
     /// What housekeeping does.
     pub sweep: Arc<SweepMetrics>,
     /// What the store does.
@@ -170,6 +173,7 @@ impl Metrics {
             task_runs_left: Counter::default(),
             task_seconds: Family::new_with_constructor(task_seconds),
             http_requests: Family::default(),
+            live_settings: Family::default(),
             sweep: Arc::new(SweepMetrics::new(catalogue)),
             store: Arc::new(StoreMetrics::new(catalogue)),
         };
@@ -190,6 +194,7 @@ impl Metrics {
         catalogue.register(about::TASK_RUNS_LEFT, metrics.task_runs_left.clone());
         catalogue.register(about::TASK_SECONDS, metrics.task_seconds.clone());
         catalogue.register(about::HTTP_REQUESTS, metrics.http_requests.clone());
+        catalogue.register(about::LIVE_SETTINGS, metrics.live_settings.clone());
         metrics
     }
 

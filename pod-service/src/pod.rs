@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     backoff::Backoff,
-    config::Settings,
+    config::{Live, Settings},
     housekeeping::Watched,
     identity::Identity,
     metrics::Metrics,
@@ -52,6 +52,8 @@ pub struct Pod {
     pub metrics: Metrics,
     /// How it behaves.
     pub settings: Settings,
+    /// The part of that which may change, as it is now.
+    pub live: Live,
     /// What its probes say.
     pub health: Health,
     /// Begins when the pod takes no new work and sends its streams away.

@@ -134,7 +134,7 @@ pub async fn open(pod: &Arc<Pod>, request: Open) -> Opening {
         pod.metrics.stream_opens.get_or_create(&OutcomeLabels { outcome: "replaced" }).inc();
         return Opening::Nothing;
     }
-    if pod.draining.has_begun() || pod.streams.len() >= pod.settings.max_streams {
+    if pod.draining.has_begun() || pod.streams.len() >= pod.live.now().max_streams {
         return shed(pod, "shed", "this pod takes no more streams; reconnect");
     }
     let registering = tokio::spawn({
@@ -225,8 +225,9 @@ async fn register(pod: &Arc<Pod>, request: Open) -> Result<Opening, OpenError> {
 /// Everything of a stream that waits. Ends when the stream has ended and its client has what it can get.
 async fn drive(pod: Arc<Pod>, stream: Arc<Stream>, listed: hub::Listed) {
     let opened = Instant::now();
-    let mut heartbeat = opened + pod.settings.heartbeat_first;
-    let expires = opened + shortened(pod.settings.max_stream_age);
+    let settings = pod.live.now();
+    let mut heartbeat = opened + settings.heartbeat_first;
+    let expires = opened + shortened(settings.max_stream_age);
     let mut drains: Option<Instant> = None;
     let mut backoff = Backoff::default();
     let end = loop {
@@ -260,7 +261,7 @@ async fn drive(pod: Arc<Pod>, stream: Arc<Stream>, listed: hub::Listed) {
             () = stream.driver.notified() => {}
             () = tokio::time::sleep_until(until.unwrap_or(heartbeat)) => {}
             () = pod.draining.begun(), if drains.is_none() => {
-                drains = Some(Instant::now() + pod.settings.drain_spread().mul_f64(rand::rng().random()));
+                drains = Some(Instant::now() + pod.live.now().drain_spread().mul_f64(rand::rng().random()));
             }
         }
         let now = Instant::now();
@@ -274,7 +275,7 @@ async fn drive(pod: Arc<Pod>, stream: Arc<Stream>, listed: hub::Listed) {
             let retry = jittered(RETRY_MILLIS);
             state.write(|s, out| s.drain(retry, "the stream is old; reconnect", Timestamp::now(), out));
         } else if heartbeat <= now {
-            heartbeat = now + pod.settings.heartbeat_interval;
+            heartbeat = now + pod.live.now().heartbeat_interval;
             if state.queue.has_room() {
                 state.write(|session, out| session.heartbeat(Timestamp::now(), out));
             }

@@ -45,6 +45,7 @@ pub fn children(cluster: &FundCluster, site: &Site, route_generation: i64) -> Ve
     let settings = settings::config_map(cluster, &names);
     let mut children = account::of(cluster, &names);
     children.push(Child::ConfigMap(settings.clone()));
+    children.push(Child::ConfigMap(settings::live_map(cluster, &names)));
     children.extend(service::of(cluster, &names, &groups));
     if cluster.spec.network_policy.enabled {
         children.extend(network::of(cluster, &names));

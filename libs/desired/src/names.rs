@@ -51,6 +51,11 @@ impl Names {
         proxy_service(&self.cluster)
     }
 
+    /// The ConfigMap of what pods may be told anew.
+    pub(crate) fn live(&self) -> String {
+        format!("{}-live", self.cluster)
+    }
+
     /// The Lease of the pod that keeps house.
     pub(crate) fn lease(&self) -> String {
         format!("{}-housekeeper", self.cluster)

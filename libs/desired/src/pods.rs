@@ -5,14 +5,17 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{
-            ConfigMap, ConfigMapEnvSource, Container, EnvFromSource, EnvVar, EnvVarSource,
-            ObjectFieldSelector, PodSpec, SecretKeySelector,
+            ConfigMap, ConfigMapEnvSource, ConfigMapVolumeSource, Container, EnvFromSource, EnvVar,
+            EnvVarSource, ObjectFieldSelector, PodSpec, SecretKeySelector, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
 use crate::{POD_PORT, Site, meta::Component, names::Names, settings, workload::Workload};
+
+/// The volume with what pods may be told anew.
+const LIVE: &str = "live";
 
 /// Pods that are one Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +77,14 @@ fn pod(pods: &fund_cluster::Pods, names: &Names) -> PodSpec {
         node_selector: (!pods.node_selector.is_empty()).then(|| pods.node_selector.clone()),
         tolerations: (!pods.tolerations.is_empty()).then(|| pods.tolerations.clone()),
         priority_class_name: pods.priority_class_name.clone(),
+        volumes: Some(vec![Volume {
+            name: LIVE.to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: names.live(),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        }]),
         ..PodSpec::default()
     }
 }
@@ -84,6 +95,13 @@ fn container(cluster: &FundCluster, site: &Site, names: &Names) -> Container {
         image: Some(cluster.spec.image.clone().unwrap_or_else(|| site.image("pod-service"))),
         env_from: Some(vec![EnvFromSource { config_map_ref: Some(settings), ..EnvFromSource::default() }]),
         env: Some(variables(cluster)),
+        // The folder and not the file: only so does Kubernetes bring what changes.
+        volume_mounts: Some(vec![VolumeMount {
+            name: LIVE.to_owned(),
+            mount_path: settings::LIVE_FOLDER.to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        }]),
         resources: Some(cluster.spec.pods.resources.clone()),
         ..Container::default()
     }

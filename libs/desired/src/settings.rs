@@ -1,4 +1,5 @@
-//! What pods are told about themselves: a ConfigMap of variables, and a digest of it.
+//! What pods are told about themselves: a ConfigMap of variables, which they read once, with a digest of it; and one with a
+//! file, which they follow while they run.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,13 @@ use crate::{
     names::Names,
 };
 
-/// The settings of a FundCluster's pods, each under the name of its variable.
+/// Where the file is that pods follow.
+pub(crate) const LIVE_FOLDER: &str = "/etc/fundbond/live";
+
+/// The file itself.
+const LIVE_FILE: &str = "settings.yaml";
+
+/// The settings of a FundCluster's pods that they read once, each under the name of its variable.
 pub(crate) fn config_map(cluster: &FundCluster, names: &Names) -> ConfigMap {
     ConfigMap {
         metadata: meta(cluster, names, names.cluster().to_owned(), Component::Cluster, None),
@@ -29,11 +36,7 @@ fn variables(cluster: &FundCluster, names: &Names) -> BTreeMap<String, String> {
         ("FUND_LEASE", "kubernetes".to_owned()),
         ("FUND_LEASE_NAME", names.lease()),
         ("FUND_NAMESPACE", names.namespace().to_owned()),
-        ("FUND_MAX_STREAMS", pods.max_streams.to_string()),
-        ("FUND_MAX_STREAM_AGE", pods.max_stream_age.to_string()),
-        ("FUND_HEARTBEAT_FIRST", pods.heartbeat.initial_delay.to_string()),
-        ("FUND_HEARTBEAT_INTERVAL", pods.heartbeat.interval.to_string()),
-        ("FUND_DRAIN_GRACE", pods.drain.grace_period.to_string()),
+        ("FUND_LIVE_SETTINGS", format!("{LIVE_FOLDER}/{LIVE_FILE}")),
         ("FUND_HEALTH_INTERVAL", keeping.health_interval.to_string()),
         ("FUND_NODE_TIMEOUT", keeping.node_timeout.to_string()),
         ("FUND_LEASE_DURATION", keeping.lease_duration.to_string()),
@@ -46,6 +49,24 @@ fn variables(cluster: &FundCluster, names: &Names) -> BTreeMap<String, String> {
         variables.insert("FUND_TASK_CONCURRENCY", concurrency.to_string());
     }
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The settings of a FundCluster's pods that may change while they run: a file, in the words of `spec.pods`.
+pub(crate) fn live_map(cluster: &FundCluster, names: &Names) -> ConfigMap {
+    let pods = &cluster.spec.pods;
+    let text = format!(
+        "maxStreams: {}\nmaxStreamAge: {}\nheartbeat:\n  initialDelay: {}\n  interval: {}\ndrain:\n  gracePeriod: {}\n",
+        pods.max_streams,
+        pods.max_stream_age,
+        pods.heartbeat.initial_delay,
+        pods.heartbeat.interval,
+        pods.drain.grace_period,
+    );
+    ConfigMap {
+        metadata: meta(cluster, names, names.live(), Component::Cluster, None),
+        data: Some([(LIVE_FILE.to_owned(), text)].into()),
+        ..ConfigMap::default()
+    }
 }
 
 /// A digest of settings that a process reads once. Where it changes, pods are made anew.

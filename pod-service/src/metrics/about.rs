@@ -77,6 +77,11 @@ pub const HTTP_REQUESTS: About = labelled(
     ],
 );
 
+pub const LIVE_SETTINGS: About = labelled(
+    "fund_live_settings_changes",
+    "Edits of the file of live settings",
+    &[("outcome", "`applied`, or `refused` where it cannot be read or understood")],
+);
 pub const STORE_STEPS: About = labelled(
     "fund_store_steps",
     "Steps of the store on a Redis, by how they went",

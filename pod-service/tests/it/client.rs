@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fundbond_pod_service::{Config, PodService, Settings};
+use fundbond_pod_service::{Config, LiveSettings, PodService, Settings};
 use fundbond_protocol::{
     ClusterId, TaskEvent,
     sse::{Event, Item, Parser},
@@ -30,7 +30,21 @@ pub struct TestPod {
 
 /// Settings for tests: quick heartbeats would only add noise, so they stay as they are.
 pub fn settings() -> Settings {
-    Settings { drain_grace: Duration::from_secs(8), ..Settings::default() }
+    let live = LiveSettings { drain_grace: Duration::from_secs(8), ..LiveSettings::USUAL };
+    Settings { live, ..Settings::default() }
+}
+
+/// A pod of these settings, on any ports.
+pub fn config(settings: Settings) -> Config {
+    Config {
+        host: [127, 0, 0, 1].into(),
+        port: 0,
+        admin_port: None,
+        node_name: Some("host-test-1.local".into()),
+        cluster_id: ClusterId::parse("cluster1").unwrap(),
+        live_settings: None,
+        settings,
+    }
 }
 
 impl TestPod {
@@ -40,26 +54,19 @@ impl TestPod {
 
     /// A pod that has met its store.
     pub async fn with(settings: Settings, store: Arc<dyn Store>) -> Self {
-        let mut service = Self::bind(settings, store).await;
+        Self::of(config(settings), store).await
+    }
+
+    /// The same, of any configuration.
+    pub async fn of(config: Config, store: Arc<dyn Store>) -> Self {
+        let mut service = PodService::bind(config, store).await.unwrap();
         service.introduce().await.unwrap();
         Self::serve(service)
     }
 
     /// A pod that meets its store when that is there.
     pub async fn waiting(settings: Settings, store: Arc<dyn Store>) -> Self {
-        Self::serve(Self::bind(settings, store).await)
-    }
-
-    async fn bind(settings: Settings, store: Arc<dyn Store>) -> PodService {
-        let config = Config {
-            host: [127, 0, 0, 1].into(),
-            port: 0,
-            admin_port: None,
-            node_name: Some("host-test-1.local".into()),
-            cluster_id: ClusterId::parse("cluster1").unwrap(),
-            settings,
-        };
-        PodService::bind(config, store).await.unwrap()
+        Self::serve(PodService::bind(config(settings), store).await.unwrap())
     }
 
     fn serve(service: PodService) -> Self {

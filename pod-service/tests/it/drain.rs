@@ -115,7 +115,10 @@ async fn a_pod_that_drains_sends_new_streams_away_and_takes_no_new_task() {
 #[tokio::test]
 async fn a_task_that_runs_out_of_time_ends_with_the_reason() {
     let settings = fundbond_pod_service::Settings {
-        drain_grace: Duration::from_millis(2_200),
+        live: fundbond_pod_service::LiveSettings {
+            drain_grace: Duration::from_millis(2_200),
+            ..fundbond_pod_service::LiveSettings::USUAL
+        },
         ..crate::client::settings()
     };
     let store = std::sync::Arc::new(fundbond_store::MemoryStore::new());

@@ -13,6 +13,7 @@ mod durable;
 mod foreign;
 mod hostile;
 mod kubernetes;
+mod live;
 mod logs;
 mod metrics;
 mod openapi;

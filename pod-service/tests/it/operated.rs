@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use clap::{CommandFactory as _, Parser as _};
-use fundbond_pod_service::Program;
+use fundbond_pod_service::{LiveSettings, Program};
 
-/// The variables of the ConfigMap in a text of the operator's children.
-fn variables(text: &str) -> BTreeMap<String, String> {
-    let of_pods = |object: &yaml_serde::Value| object["kind"] == "ConfigMap";
+/// What the ConfigMap that is called so says, in a text of the operator's children.
+fn map(text: &str, is_called: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+    let wanted = |object: &yaml_serde::Value| {
+        object["kind"] == "ConfigMap" && is_called(object["metadata"]["name"].as_str().unwrap())
+    };
     let documents = text.split("---\n").map(|object| yaml_serde::from_str(object).unwrap());
-    let object: yaml_serde::Value = documents.into_iter().find(of_pods).expect("pods have settings");
+    let object: yaml_serde::Value = documents.into_iter().find(wanted).expect("pods have settings");
     yaml_serde::from_value(object["data"].clone()).unwrap()
 }
 
@@ -35,13 +37,18 @@ fn whatever_the_operator_writes_a_pod_understands() {
         if name.ends_with(".cluster.yaml") {
             continue;
         }
-        let program = program(&variables(&std::fs::read_to_string(&path).unwrap()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let program = program(&map(&text, |name| !name.ends_with("-live")));
+        let file = program.config.live_settings.as_deref().unwrap();
+        let live = &map(&text, |name| name.ends_with("-live"))[file.file_name().unwrap().to_str().unwrap()];
+        let live = LiveSettings::USUAL.with(live).unwrap();
         program.config.settings.housekeeping.check().unwrap();
         if name == "everything.yaml" {
             let keeping = program.config.settings.housekeeping;
             assert_eq!(keeping.node_timeout, Duration::from_secs(20));
             assert_eq!(keeping.timing().retry, Duration::from_millis(1500));
             assert_eq!(keeping.breaker_percent, 40);
+            assert_ne!(live, LiveSettings::USUAL);
         }
         seen += 1;
     }

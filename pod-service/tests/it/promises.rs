@@ -169,7 +169,10 @@ async fn a_stream_says_heartbeat_two_seconds_after_it_opened() {
 #[tokio::test]
 async fn an_old_stream_is_sent_away_and_resumes() {
     let settings = fundbond_pod_service::Settings {
-        max_stream_age: std::time::Duration::from_millis(300),
+        live: fundbond_pod_service::LiveSettings {
+            max_stream_age: std::time::Duration::from_millis(300),
+            ..crate::client::settings().live
+        },
         ..crate::client::settings()
     };
     let pod = TestPod::with(settings, Arc::new(fundbond_store::MemoryStore::new())).await;
@@ -186,7 +189,9 @@ async fn an_old_stream_is_sent_away_and_resumes() {
 
 #[tokio::test]
 async fn a_pod_that_is_full_sends_streams_away_with_a_delay_and_never_a_503() {
-    let settings = fundbond_pod_service::Settings { max_streams: 1, ..crate::client::settings() };
+    let usual = crate::client::settings();
+    let live = fundbond_pod_service::LiveSettings { max_streams: 1, ..usual.live };
+    let settings = fundbond_pod_service::Settings { live, ..usual };
     let pod = TestPod::with(settings, Arc::new(fundbond_store::MemoryStore::new())).await;
     let mut first = pod.open("first", &[], None).await;
     first.next_said().await;

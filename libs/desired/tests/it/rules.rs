@@ -104,9 +104,12 @@ fn what_others_name_is_applied_before_them() {
             let spec = pod(deployment);
             let account = place("ServiceAccount", spec.service_account_name.as_deref().unwrap());
             assert!(account.is_none_or(|account| account < at), "{example}: {}", child.name());
-            for source in spec.containers[0].env_from.iter().flatten() {
-                let map = source.config_map_ref.as_ref().unwrap();
-                assert!(place("ConfigMap", &map.name).unwrap() < at, "{example}: {}", map.name);
+            let variables = spec.containers[0].env_from.iter().flatten();
+            let variables = variables.map(|source| source.config_map_ref.as_ref().unwrap().name.clone());
+            let volumes = spec.volumes.iter().flatten();
+            let files = volumes.map(|volume| volume.config_map.as_ref().unwrap().name.clone());
+            for map in variables.chain(files) {
+                assert!(place("ConfigMap", &map).unwrap() < at, "{example}: {map}");
             }
         }
         assert_eq!(children.last().unwrap().kind(), "GatewayRoute", "{example}: traffic comes last");
@@ -192,11 +195,14 @@ fn pods_roll_when_what_they_read_once_changes_and_only_then() {
     };
     let cluster = example("minimal");
     let mut changed = cluster.clone();
-    changed.spec.pods.max_streams += 1;
+    changed.spec.housekeeping.breaker_percent -= 1;
     assert_ne!(hash(&cluster), hash(&changed));
     let mut same = cluster.clone();
     same.spec.pods.replicas += 1;
     same.spec.proxy.replicas += 1;
+    // What pods are told while they run.
+    same.spec.pods.max_streams += 1;
+    same.spec.pods.heartbeat.interval.0 *= 2;
     assert_eq!(hash(&cluster), hash(&same));
 }
 

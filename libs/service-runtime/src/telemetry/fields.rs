@@ -31,7 +31,7 @@ pub const COMMON: [LogField; 9] = [
 ];
 
 /// What lines say beyond that.
-pub const MORE: [LogField; 48] = [
+pub const MORE: [LogField; 49] = [
     field("target", "the part of the program that speaks; `--log` filters by it"),
     field("address", "where something listens or connects to"),
     field("admin", "where probes and metrics are"),
@@ -69,6 +69,7 @@ pub const MORE: [LogField; 48] = [
     field("routes", "how many routes"),
     field("run", "the life of the Redis server"),
     field("seconds", "how long, in seconds"),
+    field("settings", "the settings that hold from now on"),
     field("signal", "the signal"),
     field("standing", "how a condition of readiness stands: ok, degraded or failing"),
     field("state", "what the breaker of an endpoint came to"),
