@@ -18,6 +18,7 @@ mod rights;
 mod runbooks;
 mod server;
 mod values;
+mod words;
 
 use std::{env, fs, path::PathBuf};
 
