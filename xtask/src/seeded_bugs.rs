@@ -74,10 +74,10 @@ const BUGS: [Bug; 7] = [
         feature: "bug-blind-renewal",
         package: "fundbond-lease",
         does: "a lease in Kubernetes is written whatever stands there",
-        run: &["contract::", "elections::", "failures::"],
+        run: &["contract::", "failures::"],
         told_by: &[
             "contract::in_kubernetes_a_lease_is_written_over_what_was_seen_and_nothing_else",
-            "elections::whatever_goes_wrong_never_two_lead_and_afterwards_one_does",
+            "failures::a_renewal_is_one_request_that_says_over_what_it_is_written",
             "failures::a_write_whose_answer_was_lost_is_found_as_it_was_done",
         ],
     },

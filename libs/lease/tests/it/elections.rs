@@ -128,6 +128,25 @@ async fn after_a_lease_is_deleted_one_leads_under_a_greater_token_and_never_two(
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn r15_a_renewal_that_arrives_after_its_sender_died_takes_the_lease_from_nobody() {
+    let (server, one, two, token) = pair().await;
+    server.seen();
+    server.next(Some(Method::PUT), Trouble::Late(Duration::from_secs(30)));
+    until(5, || server.seen().iter().any(|seen| seen.method == Method::PUT)).await;
+    one.running.abort();
+    until(20, || two.leads().is_some()).await;
+    let next = two.leads().unwrap();
+    assert!(next > token);
+    let began = Instant::now();
+    until(61, || {
+        assert_eq!(two.leads(), Some(next), "a word of the dead ends no leadership");
+        assert_eq!(server.stored(NAME).unwrap()["spec"]["holderIdentity"], "b");
+        began.elapsed() > Duration::from_mins(1)
+    })
+    .await;
+}
+
 // Storm 884. The one that made the lease anew waits for the leader that may not know yet; where it ends meanwhile, the next
 // must wait as well.
 #[tokio::test(start_paused = true)]

@@ -130,7 +130,7 @@ async fn whatever_moment_an_operator_is_killed_at_nothing_stays_half() {
         (names(&desk.api::<Deployment>()).await.len(), 2),
         (names(&desk.api::<GatewayRoute>()).await.len(), 1),
         (names(&desk.api::<Service>()).await.len(), 3),
-        (names(&desk.api::<ConfigMap>()).await.len(), 1),
+        (names(&desk.api::<ConfigMap>()).await.len(), 2),
         (names(&desk.api::<ServiceAccount>()).await.len(), 2),
     ] {
         assert_eq!(found, clusters * each);
