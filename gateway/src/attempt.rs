@@ -65,11 +65,13 @@ pub(crate) async fn attempt(
     let mut connect_timeouts = 0;
     let mut fresh = false;
     loop {
-        let Some(Chosen { index, admission, load }) = live.choose(route, aim, &mut tried) else {
+        let Some(Chosen { index, admission, load, spilled }) = live.choose(route, aim, &mut tried) else {
             return Err(failure.unwrap_or_else(|| live.why_none(route, aim)));
         };
         if failure.is_some() {
             record.retried();
+        } else if spilled {
+            record.spilled();
         }
         record.endpoint(&load.0.target.name);
         let lease = match lend(load, timeouts, upload.clone(), fresh).await {

@@ -12,7 +12,7 @@ mod picker;
 mod signals;
 mod strategy;
 
-pub use picker::Picker;
+pub use picker::{Choice, Picker};
 pub use signals::{Endpoints, Signals};
 pub use strategy::{Aim, Group, Groups, Hashing, Rejected, Strategy};
 pub(crate) use strategy::{is_write, user};
@@ -197,7 +197,7 @@ impl RouteTable {
         match self.aim(route, head, || client) {
             Err(Rejected) => Decision::Rejected { route },
             Ok(aim) => match self.choose(route, aim, endpoints, picker, now, &[]) {
-                Some(endpoint) => Decision::Forward { route, endpoint },
+                Some(Choice { endpoint, .. }) => Decision::Forward { route, endpoint },
                 None => Decision::NoEndpoint { route },
             },
         }
@@ -230,7 +230,7 @@ impl RouteTable {
         picker: &mut Picker,
         now: Duration,
         tried: &[usize],
-    ) -> Option<usize> {
+    ) -> Option<Choice> {
         let signals = endpoints.of(route);
         let usable = |endpoint: usize| {
             !tried.contains(&endpoint) && signals.get(endpoint).is_some_and(|s| s.is_usable(now))

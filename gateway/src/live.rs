@@ -92,9 +92,13 @@ impl Live {
         // Held until the choice counts: whoever chooses next sees it.
         let mut picker = self.picker();
         loop {
-            let index = self.table.choose(route, aim, &self.signals, &mut picker, self.clock.now(), tried)?;
+            let choice =
+                self.table.choose(route, aim, &self.signals, &mut picker, self.clock.now(), tried)?;
+            let index = choice.endpoint;
             match self.endpoints.get(route)?.get(index)?.admit() {
-                Some((admission, load)) => return Some(Chosen { index, admission, load }),
+                Some((admission, load)) => {
+                    return Some(Chosen { index, admission, load, spilled: choice.spilled });
+                }
                 // Another request, of another route or table, became its probe meanwhile.
                 None => tried.push(index),
             }
@@ -168,6 +172,8 @@ pub(crate) struct Chosen {
     pub(crate) index: usize,
     pub(crate) admission: Admission,
     pub(crate) load: Load,
+    /// Whether the endpoint of the request's key had its share.
+    pub(crate) spilled: bool,
 }
 
 /// What the routes of `table` remember from `previous`: budgets and counts of routes with the same name, and

@@ -80,6 +80,11 @@ const RETRIES: About = labelled(
     "Requests tried again on another endpoint or connection",
     &[ROUTE],
 );
+const SPILLED: About = labelled(
+    "fund_gateway_spilled",
+    "Requests that went past the endpoint of their key because it had its share",
+    &[ROUTE],
+);
 const REFUSED: About = labelled(
     "fund_gateway_requests_refused",
     "Requests whose head or framing was refused, by the rule they break",
@@ -143,6 +148,7 @@ pub(crate) struct Metrics {
     pub(crate) streams: Family<RouteLabel, Gauge>,
     pub(crate) shed: Family<RouteLabel, Counter>,
     pub(crate) retries: Family<RouteLabel, Counter>,
+    pub(crate) spilled: Family<RouteLabel, Counter>,
     pub(crate) budget_exhausted: Family<RouteLabel, Counter>,
     pub(crate) limited: Family<LimitLabels, Counter>,
     pub(crate) refusals: Family<RuleLabel, Counter>,
@@ -174,6 +180,7 @@ impl Metrics {
             streams: Family::default(),
             shed: Family::default(),
             retries: Family::default(),
+            spilled: Family::default(),
             budget_exhausted: Family::default(),
             limited: Family::default(),
             refusals: Family::default(),
@@ -188,6 +195,7 @@ impl Metrics {
         catalogue.register(STREAMS, m.streams.clone());
         catalogue.register(SHED, m.shed.clone());
         catalogue.register(RETRIES, m.retries.clone());
+        catalogue.register(SPILLED, m.spilled.clone());
         catalogue.register(REFUSED, m.refusals.clone());
         catalogue.register(BUDGET_EXHAUSTED, m.budget_exhausted.clone());
         catalogue.register(LIMITED, m.limited.clone());
@@ -203,6 +211,7 @@ impl Metrics {
         self.seconds.remove(&label);
         self.streams.remove(&label);
         self.retries.remove(&label);
+        self.spilled.remove(&label);
         self.budget_exhausted.remove(&label);
         self.shed.remove(&label);
         for direction in DIRECTIONS {

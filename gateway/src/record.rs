@@ -142,6 +142,13 @@ impl Record {
         }
     }
 
+    /// It goes past the endpoint of its key, which has its share.
+    pub(crate) fn spilled(&self) {
+        if self.is_counted() {
+            self.ledger.metrics.spilled.get_or_create(&self.route_label()).inc();
+        }
+    }
+
     /// It could be tried again, but others were before it.
     pub(crate) fn budget_exhausted(&self) {
         if self.is_counted() {

@@ -7,6 +7,15 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{Aim, Route, RouteTable, Signals, Strategy};
 
+/// An endpoint that a request may be sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Its place in the route.
+    pub endpoint: usize,
+    /// Whether the endpoint of the request's key was passed over because it had its share.
+    pub spilled: bool,
+}
+
 /// What the strategy of one route remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Turn {
@@ -53,17 +62,18 @@ impl Picker {
         aim: Aim,
         signals: &[Signals],
         usable: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
+    ) -> Option<Choice> {
         let turn = self.turns.get_mut(route)?;
         let load = |endpoint: usize| signals.get(endpoint).map_or(usize::MAX, Signals::load);
-        match (strategy, aim) {
+        let endpoint = match (strategy, aim) {
             (Strategy::LeastStreams, _) => {
                 let draw = |below: usize| self.random.random_range(0..below);
                 LeastStreams.pick(signals.len(), usable, load, draw)
             }
             (Strategy::ClientIp(rendezvous), Aim::Key(key)) => rendezvous.pick(key, usable),
             (Strategy::ConsistentHash(hashing), Aim::Key(key)) => {
-                hashing.rendezvous.pick_bounded(key, hashing.load_bound, usable, load)
+                let picked = hashing.rendezvous.pick_bounded(key, hashing.load_bound, usable, load)?;
+                return Some(Choice { endpoint: picked.endpoint, spilled: picked.spilled });
             }
             (Strategy::ShardGroups(groups), Aim::Group(group)) => {
                 let members = groups.members(group);
@@ -73,6 +83,7 @@ impl Picker {
                 members.get(picked).copied()
             }
             _ => turn.all.pick(signals.len(), usable),
-        }
+        };
+        endpoint.map(|endpoint| Choice { endpoint, spilled: false })
     }
 }

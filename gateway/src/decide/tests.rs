@@ -69,12 +69,12 @@ fn a_turn_survives_an_edit() {
         let before = table(&vec![3; size], None);
         let ready = readiness(&vec![vec![true; 3]; size]);
         let mut picker = Picker::new(&before, None, 1);
-        assert_eq!(before.choose(1, Aim::Any, &ready, &mut picker, NOW, &[]), Some(0));
+        assert_eq!(before.choose(1, Aim::Any, &ready, &mut picker, NOW, &[]).map(|c| c.endpoint), Some(0));
         let mut routes = before.routes.clone();
         routes.remove(0);
         let after = RouteTable::new(2, routes);
         let mut picker = Picker::new(&after, Some((&before, &picker)), 1);
-        assert_eq!(after.choose(0, Aim::Any, &ready, &mut picker, NOW, &[]), Some(1));
+        assert_eq!(after.choose(0, Aim::Any, &ready, &mut picker, NOW, &[]).map(|c| c.endpoint), Some(1));
     }
 }
 
@@ -194,7 +194,7 @@ proptest! {
         let endpoints = readiness(std::slice::from_ref(&ready));
         let mut picker = Picker::new(&table, None, 1);
         let mut tried = Vec::new();
-        while let Some(endpoint) = table.choose(0, Aim::Any, &endpoints, &mut picker, NOW, &tried) {
+        while let Some(Choice { endpoint, .. }) = table.choose(0, Aim::Any, &endpoints, &mut picker, NOW, &tried) {
             prop_assert!(ready[endpoint] && !tried.contains(&endpoint));
             tried.push(endpoint);
         }

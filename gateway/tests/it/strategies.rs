@@ -181,7 +181,7 @@ async fn reads_go_round_and_so_do_writes_that_name_nobody() {
 async fn streams_of_one_user_spill_over_to_the_next_pod_before_one_has_too_many() {
     let pods = [streaming().await, streaming().await, streaming().await, streaming().await];
     let strategy = "{kind: ConsistentHash, consistentHash: {appliesTo: All, loadBound: 1.25}}";
-    let (gateway, _proxy) = two_hops(strategy, &specs(&pods, plain)).await;
+    let (gateway, proxy) = two_hops(strategy, &specs(&pods, plain)).await;
     let mut open: Vec<(usize, Response<Incoming>)> = Vec::new();
     let mut order = Vec::new();
     for total in 1..=16_usize {
@@ -204,6 +204,10 @@ async fn streams_of_one_user_spill_over_to_the_next_pod_before_one_has_too_many(
         }
     }
     assert_eq!(order.len(), 4, "each in turn was the next");
+    // Every stream that is not where the first went.
+    let spilled = open.iter().filter(|(pod, _)| *pod != order[0]).count();
+    let counted = metric(proxy.admin, "fund_gateway_spilled_total{route=\"a\"}").await;
+    assert_eq!(counted.map(|count| count.to_string()), Some(spilled.to_string()));
     drop(open);
 }
 

@@ -25,7 +25,7 @@ pub use hash::KeyHash;
 pub use least_streams::LeastStreams;
 pub use load_bound::{LoadBound, LoadBoundError};
 pub use rate_limit::{Rate, RateLimiter};
-pub use rendezvous::Rendezvous;
+pub use rendezvous::{Bounded, Rendezvous};
 pub use retry_budget::RetryBudget;
 pub use round_robin::RoundRobin;
 pub use shards::{ShardError, ShardTable};

@@ -20,6 +20,15 @@ pub struct Rendezvous {
     names: Box<[[u8; 8]]>,
 }
 
+/// Where a key goes under a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounded {
+    /// The endpoint.
+    pub endpoint: usize,
+    /// Whether an endpoint with a higher weight was passed over because it had its share.
+    pub spilled: bool,
+}
+
 /// The best so far of a search.
 type Best = Option<(u64, usize)>;
 
@@ -54,7 +63,7 @@ impl Rendezvous {
         bound: LoadBound,
         usable: impl Fn(usize) -> bool,
         load: impl Fn(usize) -> usize,
-    ) -> Option<usize> {
+    ) -> Option<Bounded> {
         let (count, total) = sum(self.names.len(), &usable, &load);
         let most = bound.most(total, count);
         let (mut best, mut with_room): (Best, Best) = (None, None);
@@ -67,7 +76,8 @@ impl Rendezvous {
             }
         }
         // Somebody has room, unless loads changed between the two looks; then the first choice is as good as any.
-        with_room.or(best).map(|(_, endpoint)| endpoint)
+        let (_, endpoint) = with_room.or(best)?;
+        Some(Bounded { endpoint, spilled: best.is_some_and(|(_, first)| first != endpoint) })
     }
 
     /// Every endpoint, the one with the highest weight for `key` first: the order in which they are taken. For people.

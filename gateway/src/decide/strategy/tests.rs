@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    decide::{Decision, Endpoints, Picker, RouteTable, Signals},
+    decide::{Choice, Decision, Endpoints, Picker, RouteTable, Signals},
     route_file,
 };
 
@@ -330,7 +330,7 @@ proptest! {
             (0..endpoints.len()).filter(|n| endpoints[*n].0 && strategy.allows(aim, *n)).collect();
         let signals = Endpoints(vec![signals]);
         let mut tried = Vec::new();
-        while let Some(endpoint) = table.choose(0, aim, &signals, &mut picker, NOW, &tried) {
+        while let Some(Choice { endpoint, .. }) = table.choose(0, aim, &signals, &mut picker, NOW, &tried) {
             prop_assert!(!tried.contains(&endpoint));
             tried.push(endpoint);
         }

@@ -80,11 +80,14 @@ fn whoever_is_full_is_passed_over_for_the_next_by_weight() {
         let picked = rendezvous
             .pick_bounded(key(1), LoadBound::default(), |_| true, |endpoint| loads[endpoint])
             .unwrap();
-        loads[picked] += 1;
-        taken.push(ranking.iter().position(|endpoint| *endpoint == picked).unwrap());
+        loads[picked.endpoint] += 1;
+        taken.push((
+            ranking.iter().position(|endpoint| *endpoint == picked.endpoint).unwrap(),
+            picked.spilled,
+        ));
     }
     // Shares of 1.25 / 4 of 1 to 6 requests, rounded up: 1, 1, 1, 2, 2, 2.
-    assert_eq!(taken, [0, 1, 2, 0, 1, 2]);
+    assert_eq!(taken, [(0, false), (1, true), (2, true), (0, false), (1, true), (2, true)]);
 }
 
 #[test]
@@ -97,12 +100,16 @@ fn what_runs_at_endpoints_that_are_not_usable_counts_for_nothing() {
     let picked =
         rendezvous.pick_bounded(key(1), LoadBound::default(), |endpoint| endpoint != ranking[2], load);
     // 1.25 * 2 / 2, rounded up, are 2: there is room for it where the first is.
-    assert_eq!(picked, Some(ranking[0]));
+    assert_eq!(picked, Some(Bounded { endpoint: ranking[0], spilled: false }));
     let load =
         |endpoint: usize| if endpoint == ranking[2] { 1000 } else { 2 * usize::from(endpoint == ranking[0]) };
     let picked =
         rendezvous.pick_bounded(key(1), LoadBound::default(), |endpoint| endpoint != ranking[2], load);
-    assert_eq!(picked, Some(ranking[1]));
+    assert_eq!(picked, Some(Bounded { endpoint: ranking[1], spilled: true }));
+    // Whoever is away is not passed over for being full.
+    let picked =
+        rendezvous.pick_bounded(key(1), LoadBound::default(), |endpoint| endpoint != ranking[0], |_| 0);
+    assert_eq!(picked, Some(Bounded { endpoint: ranking[1], spilled: false }));
 }
 
 #[test]
@@ -114,7 +121,7 @@ fn loads_that_change_between_two_looks_leave_nobody_without_an_endpoint() {
         if looks.get() <= 3 { 0 } else { 1000 }
     };
     let picked = rendezvous.pick_bounded(key(1), LoadBound::default(), |_| true, load);
-    assert_eq!(picked, Some(rendezvous.ranking(key(1))[0]));
+    assert_eq!(picked, Some(Bounded { endpoint: rendezvous.ranking(key(1))[0], spilled: false }));
 }
 
 const KEYS: usize = 4_000;
@@ -193,10 +200,12 @@ proptest! {
             }
             // Squared, so that low numbers come more often.
             let key = key(user * user / 50);
-            let Some(picked) = rendezvous.pick_bounded(key, bound, usable, |endpoint| loads[endpoint]) else {
+            let picked = rendezvous.pick_bounded(key, bound, usable, |endpoint| loads[endpoint]);
+            let Some(Bounded { endpoint: picked, spilled }) = picked else {
                 prop_assert_eq!(ready, 0);
                 continue;
             };
+            prop_assert_eq!(spilled, rendezvous.pick(key, usable) != Some(picked));
             prop_assert!(usable(picked));
             loads[picked] += 1;
             under_way.push(picked);
