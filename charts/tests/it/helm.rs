@@ -36,9 +36,8 @@ pub(crate) fn value_files(folder: &str) -> Vec<String> {
 /// What `helm template` makes, as text; or what it says instead.
 pub(crate) fn template(chart: &str, namespace: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = programs::helm();
-    // Warnings about the permissions of a kubeconfig are no output of ours.
     command.args(["template", RELEASE]).arg(charts().join(chart)).args(["--namespace", namespace]);
-    command.args(["--kube-version", "1.36.0"]).args(arguments).env_remove("KUBECONFIG");
+    command.args(["--kube-version", "1.36.0"]).args(arguments);
     let output = run(&mut command);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
@@ -65,7 +64,7 @@ pub(crate) fn parse(text: &str) -> Vec<Value> {
 /// What `helm lint --strict` says.
 pub(crate) fn lint(chart: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = programs::helm();
-    command.args(["lint", "--strict"]).arg(charts().join(chart)).args(arguments).env_remove("KUBECONFIG");
+    command.args(["lint", "--strict"]).arg(charts().join(chart)).args(arguments);
     let output = run(&mut command);
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -132,7 +132,7 @@ fn notes(values: &[&str]) -> String {
         "--namespace",
         "fb",
     ]);
-    let output = run(command.args(values).env_remove("KUBECONFIG"));
+    let output = run(command.args(values));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     text.split_once("\nNOTES:\n").unwrap().1.to_owned()
