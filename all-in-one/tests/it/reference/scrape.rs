@@ -13,9 +13,9 @@ use crate::{
     redis::{Keeps, Redis},
 };
 
-/// Metrics that only appear once something went wrong, or somebody else published, or on the one pod that leads: every
-/// other one must be there.
-const RARE: [&str; 10] = [
+/// Metrics that only appear once something went wrong, or somebody else published, or on the one pod that leads, or with a
+/// strategy or a file of live settings that this system has not: every other one must be there.
+const RARE: [&str; 12] = [
     "fund_foreign_events",
     "fund_foreign_unusable",
     "fund_gateway_breaker_changes",
@@ -23,7 +23,9 @@ const RARE: [&str; 10] = [
     "fund_gateway_limited",
     "fund_gateway_requests_refused",
     "fund_gateway_retry_budget_exhausted",
+    "fund_gateway_spilled",
     "fund_gateway_streams_shed",
+    "fund_live_settings_changes",
     "fund_stream_ends",
     "fund_sweeps",
 ];
