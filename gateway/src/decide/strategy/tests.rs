@@ -250,6 +250,7 @@ fn turns_of_groups_survive_an_edit_unless_the_groups_are_others() {
         world.pick(&request)
     };
     assert_eq!(edit(&GROUPS.replace("to: 99}", "to: 100}")), Some(4));
+    assert_eq!(edit(GROUPS), Some(0));
     let another = GROUPS.replace(']', ", {name: c, users: {from: 300, to: 300}}]");
     assert_eq!(edit(&another), Some(0));
 }
