@@ -12,6 +12,8 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// The value of [`COMPONENT`] for the pods that run tasks and hold streams.
 pub const PODS: &str = "pods";
+/// The value of [`COMPONENT`] for the proxy in front of them.
+pub const PROXY: &str = "proxy";
 /// Who writes it.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`], and the field manager of everything the operator applies.

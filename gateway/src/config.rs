@@ -12,6 +12,8 @@ use fundbond_service_runtime::{config::admin_port, cors::Origins, telemetry::Log
 use ipnet::IpNet;
 
 use crate::decide::RouteTable;
+#[cfg(feature = "kubernetes")]
+use crate::kubernetes::KubernetesRoutes;
 
 /// Which hop this is. Both forward the same way; they differ in their names and default ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,9 @@ impl Role {
 pub enum RouteSource {
     /// A file, watched for change.
     File(PathBuf),
+    /// Kubernetes: GatewayRoutes, and EndpointSlices behind them.
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(KubernetesRoutes),
     /// A table that never changes: for gateways inside a larger process.
     Static(RouteTable),
 }
@@ -117,6 +122,17 @@ pub struct Config {
     pub cors_origins: Origins,
 }
 
+impl RouteSource {
+    /// Whether endpoints are asked whether they are ready; otherwise whoever names them knows.
+    pub(crate) fn probes(&self) -> bool {
+        match self {
+            Self::File(_) | Self::Static(_) => true,
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => false,
+        }
+    }
+}
+
 impl Config {
     /// Defaults, on any ports of 127.0.0.1.
     pub fn new(role: Role, routes: RouteSource) -> Self {
@@ -167,6 +183,9 @@ pub struct ClusterProxyOptions {
     /// Port for requests; 0 takes any.
     #[arg(long, env = "FUND_PORT", default_value_t = 8080)]
     pub port: u16,
+    /// Which cluster, where Kubernetes says where its pods are.
+    #[command(flatten)]
+    pub one: One,
     /// The rest.
     #[command(flatten)]
     pub common: Options,
@@ -185,10 +204,16 @@ pub struct Options {
     /// is no port.
     #[arg(long, env = "FUND_ADMIN_PORT")]
     pub admin_port: Option<u16>,
-    /// The route file (YAML or JSON), watched for change. Replace it by renaming: a YAML file that is only half
-    /// written can be a valid one with fewer routes.
-    #[arg(long, env = "FUND_ROUTES", value_name = "FILE")]
+    /// The route file (YAML or JSON), watched for change; or `kubernetes`, for the GatewayRoutes of an API server. Replace a
+    /// file by renaming: a YAML file that is only half written can be a valid one with fewer routes.
+    #[arg(long, env = "FUND_ROUTES", value_name = "FILE|kubernetes")]
     pub routes: PathBuf,
+    /// From Kubernetes: namespaces whose routes are followed, parted by commas [default: all].
+    #[arg(long, env = "FUND_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES", value_parser = name)]
+    pub watch_namespaces: Vec<String>,
+    /// From Kubernetes: a folder that keeps what was known last, for a start while the API server is away.
+    #[arg(long, env = "FUND_ROUTE_SNAPSHOT", value_name = "FOLDER")]
+    pub route_snapshot: Option<PathBuf>,
     /// Networks or addresses whose X-Forwarded-*, Forwarded and X-Real-IP headers are believed.
     #[arg(long, env = "FUND_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
@@ -240,14 +265,47 @@ pub struct Options {
     pub cors_origins: Origins,
 }
 
+/// The one route of a cluster proxy, from Kubernetes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct One {
+    /// From Kubernetes: the namespace of the FundCluster [default: all].
+    #[arg(long, env = "FUND_NAMESPACE", value_parser = name)]
+    pub namespace: Option<String>,
+    /// From Kubernetes: the name of the FundCluster.
+    #[arg(long, env = "FUND_ROUTE_NAME", value_parser = name)]
+    pub route_name: Option<String>,
+}
+
+/// What `--routes` says where they are those of an API server.
+#[cfg(feature = "kubernetes")]
+const KUBERNETES: &str = "kubernetes";
+
 impl Options {
+    #[cfg(feature = "kubernetes")]
+    fn routes(&self, role: Role, one: One) -> RouteSource {
+        if self.routes.as_os_str() != KUBERNETES {
+            return RouteSource::File(self.routes.clone());
+        }
+        let namespaces = match role {
+            Role::Gateway => self.watch_namespaces.clone(),
+            Role::ClusterProxy => one.namespace.into_iter().collect(),
+        };
+        let snapshot = self.route_snapshot.clone();
+        RouteSource::Kubernetes(KubernetesRoutes { client: None, namespaces, name: one.route_name, snapshot })
+    }
+
+    #[cfg(not(feature = "kubernetes"))]
+    fn routes(&self, _: Role, _: One) -> RouteSource {
+        RouteSource::File(self.routes.clone())
+    }
+
     /// The configuration that the flags ask for.
-    pub fn into_config(self, role: Role, port: u16) -> Config {
+    pub fn into_config(self, role: Role, port: u16, one: One) -> Config {
         Config {
             role,
             listen: SocketAddr::new(self.host, port),
             admin: SocketAddr::new(self.host, admin_port(port, self.admin_port)),
-            routes: RouteSource::File(self.routes),
+            routes: self.routes(role, one),
             trusted_proxies: self.trusted_proxies,
             timeouts: Timeouts {
                 connect: self.connect_timeout.0,
@@ -285,6 +343,20 @@ fn network(text: &str) -> Result<IpNet, String> {
     })
 }
 
+/// A name as namespaces and FundClusters have it.
+fn name(text: &str) -> Result<String, String> {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_one = (1..=63).contains(&text.len())
+        && text.bytes().all(legal)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if is_one {
+        Ok(text.to_owned())
+    } else {
+        Err("must be small letters, digits and '-', at most 63 of them".to_owned())
+    }
+}
+
 /// A length of time that is not nothing.
 fn positive(text: &str) -> Result<Span, String> {
     let span = Span::parse(text).map_err(|error| error.to_string())?;
@@ -304,7 +376,7 @@ mod tests {
             "--idle-timeout=250ms",
         ])
         .unwrap();
-        let config = options.common.into_config(Role::Gateway, options.port);
+        let config = options.common.into_config(Role::Gateway, options.port, One::default());
         assert_eq!(config.listen, "0.0.0.0:8000".parse().unwrap());
         assert_eq!(config.admin, "0.0.0.0:18000".parse().unwrap());
         assert_eq!(config.timeouts, Timeouts { idle: Duration::from_millis(250), ..Timeouts::default() });

@@ -56,6 +56,8 @@ pub(crate) struct Endpoint {
     pub(crate) target: Target,
     pub(crate) pool: Pool,
     readiness: Mutex<Readiness>,
+    /// Whether probes would bring it back.
+    probed: bool,
     breaker: Mutex<Breaker>,
     changes: BreakerChanges,
     signals: Signals,
@@ -91,12 +93,22 @@ impl Endpoint {
             target,
             pool: Pool::default(),
             readiness: Mutex::default(),
+            probed: true,
             breaker: Mutex::new(Breaker::new(breaker)),
             changes: BreakerChanges::default(),
             signals: Signals::default(),
             clock,
             news,
         }
+    }
+
+    /// One that is ready for as long as it is named: whoever names it knows. What it does with requests is its breaker's to
+    /// judge.
+    pub(crate) fn known_ready(mut self) -> Self {
+        self.probed = false;
+        self.state().probed(true);
+        self.signals.set_ready(true);
+        self
     }
 
     /// What decisions read of it.
@@ -128,6 +140,9 @@ impl Endpoint {
 
     /// A request could not connect.
     pub(crate) fn refused(&self, why: &str) {
+        if !self.probed {
+            return;
+        }
         self.tell(self.change(Readiness::refused), why);
     }
 

@@ -6,7 +6,7 @@
 //! then what the strategy says), again where that is safe -> `pool` lends a connection -> bodies stream both
 //! ways through `body` -> `record` logs and counts the end.
 //!
-//! Flow of a route edit: `source` watches the file -> [`route_file`] validates it -> `live` swaps the table
+//! Flow of a route edit: `source` watches the file, or `kubernetes` the API server -> [`route_file`] validates it -> `live` swaps the table
 //! in one step. Endpoints that stay keep their connections and what probes know; open streams never notice.
 //! A bad edit changes nothing but a counter and one log line.
 //!
@@ -28,6 +28,8 @@ mod forward;
 mod gateway;
 mod head;
 mod health;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod limits;
 mod live;
 mod metrics;

@@ -61,8 +61,14 @@ impl Live {
                     let known = previous.and_then(|p| p.probed.get(target));
                     known.cloned().unwrap_or_else(|| {
                         let endpoint = Endpoint::new(target.clone(), config.breaker, clock, news.clone());
-                        let endpoint = Arc::new(endpoint);
-                        let task = tokio::spawn(probe::run(endpoint.clone(), config.probe_interval));
+                        let every = config.probe_interval;
+                        let (endpoint, task) = if config.routes.probes() {
+                            let endpoint = Arc::new(endpoint);
+                            (endpoint.clone(), tokio::spawn(probe::run(endpoint, every)))
+                        } else {
+                            let endpoint = Arc::new(endpoint.known_ready());
+                            (endpoint.clone(), tokio::spawn(probe::tidy(endpoint, every)))
+                        };
                         Arc::new(Probed { endpoint, task })
                     })
                 });

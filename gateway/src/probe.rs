@@ -46,6 +46,16 @@ pub(crate) async fn run(endpoint: Arc<Endpoint>, every: Duration) {
     }
 }
 
+/// Tidies up as [`run`] does, and asks nothing: whoever names the endpoint knows that it is ready.
+pub(crate) async fn tidy(endpoint: Arc<Endpoint>, every: Duration) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        endpoint.pool.reap();
+    }
+}
+
 /// Comes back once two probes in a row had no answer at all. A process that says it is not ready lives, and answers what
 /// it has taken.
 pub(crate) async fn fell_silent(endpoint: &Endpoint) {

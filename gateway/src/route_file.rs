@@ -128,6 +128,20 @@ pub fn validate(file: RouteFile) -> Result<RouteTable, RouteFileError> {
     }
 }
 
+/// Validates one route by itself. What it has in common with others is for the caller to see.
+///
+/// # Errors
+/// [`RouteFileError::Values`] with every bad field.
+#[cfg(feature = "kubernetes")]
+pub(crate) fn one(spec: RouteSpec) -> Result<Route, RouteFileError> {
+    let mut problems = Problems::default();
+    let route = route(spec, &mut problems, "route");
+    match route.filter(|_| problems.0.is_empty()) {
+        Some(route) => Ok(route),
+        None => Err(RouteFileError::Values(problems.0)),
+    }
+}
+
 #[derive(Default)]
 struct Problems(Vec<FieldProblem>);
 

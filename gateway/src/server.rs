@@ -28,6 +28,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(feature = "kubernetes")]
+use crate::kubernetes::{KubernetesSource, NoKubernetes, ROUTES};
 use crate::{
     admin,
     config::{Config, RouteSource},
@@ -70,6 +72,10 @@ pub enum RunError {
     /// The first route table cannot be had: there is none before it to keep.
     #[error(transparent)]
     Routes(#[from] LoadError),
+    /// Nor an API server that would say.
+    #[cfg(feature = "kubernetes")]
+    #[error(transparent)]
+    Kubernetes(#[from] NoKubernetes),
     /// The admin server ended.
     #[error("the admin server failed")]
     Admin(#[source] io::Error),
@@ -78,7 +84,12 @@ pub enum RunError {
 impl RunError {
     /// Whether the configuration is to blame.
     pub fn is_bad_config(&self) -> bool {
-        matches!(self, Self::Routes(_))
+        match self {
+            Self::Routes(_) => true,
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => true,
+            Self::Bind(_) | Self::Admin(_) => false,
+        }
     }
 }
 
@@ -90,7 +101,34 @@ pub struct Bound {
     admin: Admin,
     health: Health,
     gateway: Arc<Gateway>,
-    file: Option<FileSource>,
+    source: Option<Source>,
+}
+
+/// What tells of new routes.
+#[derive(Debug)]
+enum Source {
+    File(FileSource),
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Box<KubernetesSource>),
+}
+
+impl Source {
+    /// What readiness waits for.
+    fn conditions(&self) -> &'static [&'static str] {
+        match self {
+            Self::File(_) => &[ENDPOINTS],
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => &[ENDPOINTS, ROUTES],
+        }
+    }
+
+    async fn watch(self, gateway: Arc<Gateway>, health: Health) {
+        match self {
+            Self::File(file) => file.watch(gateway).await,
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(source) => source.watch(gateway, health).await,
+        }
+    }
 }
 
 /// Binds, serves and drains: see [`Bound::serve`].
@@ -106,10 +144,15 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
 /// # Errors
 /// [`RunError::Routes`] for a table that cannot be had, [`RunError::Bind`] for an address in use.
 pub async fn bind(config: Config) -> Result<Bound, RunError> {
-    let (file, table) = match config.routes.clone() {
+    let (source, table) = match config.routes.clone() {
         RouteSource::File(path) => {
             let (file, table) = FileSource::open(path).await?;
-            (Some(file), table)
+            (Some(Source::File(file)), table)
+        }
+        #[cfg(feature = "kubernetes")]
+        RouteSource::Kubernetes(routes) => {
+            let (source, table) = KubernetesSource::open(routes, config.role).await?;
+            (Some(Source::Kubernetes(Box::new(source))), table)
         }
         RouteSource::Static(table) => (None, table),
     };
@@ -122,14 +165,14 @@ pub async fn bind(config: Config) -> Result<Bound, RunError> {
     let mut catalogue = Catalogue::default();
     let ledger = Arc::new(Ledger::new(Metrics::new(&mut catalogue), config.access_log));
     catalogue.collect(&metrics::COLLECTED, TableCollector(live.clone()));
-    let health = Health::waiting_for(&[ENDPOINTS]);
+    let health = Health::waiting_for(source.as_ref().map_or(&[ENDPOINTS], Source::conditions));
     health.started();
     let admin_address = config.admin;
     let gateway = Arc::new(Gateway::new(config, live, ledger));
     let pages = admin::router(gateway.clone());
     let admin =
         Admin::bind(admin_address, health.clone(), Arc::new(catalogue.into_registry()), pages).await?;
-    Ok(Bound { listener, address, admin, health, gateway, file })
+    Ok(Bound { listener, address, admin, health, gateway, source })
 }
 
 /// Listens with what every accepted socket inherits (on Linux) from its listener: no delay for small frames,
@@ -168,7 +211,7 @@ impl Bound {
     /// # Errors
     /// [`RunError::Admin`].
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { listener, address, admin, health, gateway, file } = self;
+        let Self { listener, address, admin, health, gateway, source } = self;
         tracing::info!(
             program = gateway.config.role.program(),
             address = %address,
@@ -180,8 +223,9 @@ impl Bound {
         // Also where this future is dropped instead of finished.
         let _stop = background.clone().drop_guard();
         let until = background.clone();
-        if let Some(file) = file {
-            tokio::spawn(until.clone().run_until_cancelled_owned(file.watch(gateway.clone())));
+        if let Some(source) = source {
+            let watch = source.watch(gateway.clone(), health.clone());
+            tokio::spawn(until.clone().run_until_cancelled_owned(watch));
         }
         tokio::spawn(until.run_until_cancelled_owned(first_sync(gateway.clone(), health.clone())));
 

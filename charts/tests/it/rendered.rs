@@ -151,9 +151,6 @@ fn known(program: &str) -> BTreeSet<String> {
     words.map(str::to_owned).collect()
 }
 
-/// Variables of gateways that read their routes from Kubernetes, which this chart is for.
-const OF_GATEWAYS: [&str; 2] = ["FUND_ROUTE_SNAPSHOT", "FUND_WATCH_NAMESPACES"];
-
 #[test]
 fn programs_are_told_only_what_they_listen_to() {
     let mut wrong = BTreeSet::new();
@@ -168,8 +165,7 @@ fn programs_are_told_only_what_they_listen_to() {
             assert!(known.len() > 1, "{program}: {known:?}");
             for variable in container["env"].as_array().unwrap() {
                 let name = variable["name"].as_str().unwrap();
-                let coming = program == "gateway" && OF_GATEWAYS.contains(&name);
-                if !known.contains(name) && !coming {
+                if !known.contains(name) {
                     wrong.insert(format!("{program} does not read {name}"));
                 }
             }

@@ -7,5 +7,5 @@ use fundbond_service_runtime::healthcheck;
 
 fn main() -> ExitCode {
     let options: ClusterProxyOptions = healthcheck::parse(Role::ClusterProxy.program());
-    server::main(options.common.into_config(Role::ClusterProxy, options.port), &options.log)
+    server::main(options.common.into_config(Role::ClusterProxy, options.port, options.one), &options.log)
 }

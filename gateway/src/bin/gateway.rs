@@ -2,10 +2,14 @@
 
 use std::process::ExitCode;
 
-use fundbond_gateway::{Role, config::GatewayOptions, server};
+use fundbond_gateway::{
+    Role,
+    config::{GatewayOptions, One},
+    server,
+};
 use fundbond_service_runtime::healthcheck;
 
 fn main() -> ExitCode {
     let options: GatewayOptions = healthcheck::parse(Role::Gateway.program());
-    server::main(options.common.into_config(Role::Gateway, options.port), &options.log)
+    server::main(options.common.into_config(Role::Gateway, options.port, One::default()), &options.log)
 }

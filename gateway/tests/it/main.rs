@@ -18,6 +18,7 @@ mod failures;
 mod framing;
 mod guard;
 mod headers;
+mod kubernetes;
 mod limits;
 mod lingering;
 mod processes;

@@ -33,7 +33,9 @@ fn a_bad_configuration_is_one_clear_line_and_exit_code_64() {
         ),
         (vec!["--routes", "r", "--idle-timeout", "soon"], "--idle-timeout"),
         (vec!["--routes", "r", "--log", "a=b=c"], "--log (FUND_LOG)"),
-        (vec![], "--routes <FILE>"),
+        (vec![], "--routes <FILE|kubernetes>"),
+        (vec!["--routes", "kubernetes"], "neither a kubeconfig nor a pod's service account"),
+        (vec!["--routes", "kubernetes", "--watch-namespaces", "a b"], "small letters"),
     ] {
         let output = program("gateway").args(&arguments).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

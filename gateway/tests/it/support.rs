@@ -149,6 +149,10 @@ impl Endpoint {
         self.hits.load(SeqCst)
     }
 
+    pub(crate) fn probes(&self) -> usize {
+        self.probes.load(SeqCst)
+    }
+
     pub(crate) fn spec(&self) -> String {
         spec(self.address, self.admin)
     }

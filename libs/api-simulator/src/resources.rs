@@ -136,7 +136,7 @@ impl Line {
 }
 
 /// The kinds of Kubernetes itself.
-const KUBERNETES: [Line; 13] = [
+const KUBERNETES: [Line; 14] = [
     line("", "v1", "configmaps", "ConfigMap", "ConfigMap"),
     line("", "v1", "secrets", "Secret", "Secret"),
     line("", "v1", "services", "Service", "Service")
@@ -169,6 +169,9 @@ const KUBERNETES: [Line; 13] = [
     line("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "NetworkPolicy")
         .generation(Generation::Spec)
         .empty(r#"{"spec": {}}"#),
+    line("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "Plain")
+        .generation(Generation::All)
+        .created_by_replacing(),
     line("coordination.k8s.io", "v1", "leases", "Lease", "Plain")
         .created_by_replacing()
         .never_blindly()

@@ -23,7 +23,7 @@ impl Component {
         match self {
             Self::Cluster => "cluster",
             Self::Pods => labels::PODS,
-            Self::Proxy => "proxy",
+            Self::Proxy => labels::PROXY,
         }
     }
 

@@ -226,13 +226,11 @@ fn what_a_user_says_of_a_variable_wins_and_our_labels_stay() {
 fn every_variable_is_one_that_the_programs_know() {
     let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/configuration.md");
     let known = fs::read_to_string(reference).unwrap();
-    // The proxy does not read routes from Kubernetes yet.
-    let to_come = ["FUND_ROUTE_NAME"];
     let mut unknown = BTreeSet::new();
     for (_, children) in everything() {
         for child in &children {
             collect(&child.to_value(), &mut |name| {
-                if !known.contains(&format!("`{name}`")) && !to_come.contains(&name) {
+                if !known.contains(&format!("`{name}`")) {
                     unknown.insert(name.to_owned());
                 }
             });

@@ -1,0 +1,167 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::kubernetes::slices::Ready;
+
+const LIST: Source = Source { watch: 0, list: 1 };
+const SLICES: Source = Source { watch: 1, list: 1 };
+
+fn asked(name: &str, created: i64, more: &Value) -> Asked {
+    let mut spec = json!({
+        "generation": 1, "match": {"value": name, "stripPrefix": 1},
+        "proxy": {"name": format!("{name}-proxy"), "port": 8080},
+        "pods": [{"service": {"name": format!("{name}-pods"), "port": 9090}}],
+    });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let object = json!({
+        "apiVersion": "fundbond.dev/v1alpha1", "kind": "GatewayRoute",
+        "metadata": {
+            "name": name, "namespace": "funds", "uid": format!("uid-{name}"),
+            "creationTimestamp": Timestamp::from_second(created).unwrap().to_string(),
+        },
+        "spec": spec,
+    });
+    Asked::of(serde_json::from_value(object).unwrap())
+}
+
+fn key(name: &str) -> Key {
+    Key { namespace: "funds".into(), name: name.into() }
+}
+
+fn slice(service: &str, pods: &[(&str, u8)]) -> Slice {
+    let ready =
+        pods.iter().map(|(name, last)| Ready { name: (*name).to_owned(), address: [10, 0, 0, *last].into() });
+    Slice { service: service.into(), port: 9090, admin: None, ready: ready.collect() }
+}
+
+/// Routes by name, each with the names of its endpoints.
+fn shape(table: &RouteTable) -> Vec<(String, Vec<String>)> {
+    let names = |route: &Route| route.endpoints.iter().map(|endpoint| endpoint.name.to_string()).collect();
+    table.routes().iter().map(|route| (route.name.to_string(), names(route))).collect()
+}
+
+fn next(book: &mut Book) -> (Vec<(String, Vec<String>)>, Vec<String>) {
+    let (table, refused) = book.table().expect("something changed");
+    (shape(&table), refused.iter().map(ToString::to_string).collect())
+}
+
+fn one(name: &str, endpoints: &[&str]) -> (String, Vec<String>) {
+    (name.to_owned(), endpoints.iter().map(|&name| name.to_owned()).collect())
+}
+
+#[test]
+fn a_gateway_leads_to_proxies_and_a_proxy_to_pods() {
+    for (role, names, prefix, strip, default) in [
+        (Role::Gateway, ["proxy-a", "proxy-b"], "/api", 1, false),
+        (Role::ClusterProxy, ["pod-a", "pod-b"], "/", 0, true),
+    ] {
+        let mut book = Book::new(role);
+        book.route(LIST, asked("desk", 1, &json!({})));
+        book.slice(SLICES, key("s1"), slice("desk-proxy", &[("proxy-b", 2), ("proxy-a", 1)]));
+        book.slice(SLICES, key("s2"), slice("desk-pods", &[("pod-b", 4), ("pod-a", 3)]));
+        // The other family of the same pods.
+        book.slice(SLICES, key("s3"), slice("desk-pods", &[("pod-a", 13), ("pod-b", 14)]));
+        book.slice(SLICES, key("s4"), slice("other-pods", &[("pod-c", 5)]));
+        let (table, refused) = book.table().unwrap();
+        assert_eq!((shape(&table), refused), (vec![one("desk", &names)], vec![]));
+        let route = &table.routes()[0];
+        assert_eq!((&*route.path_prefix, route.strip_prefix, route.default), (prefix, strip, default));
+        assert!(book.table().is_none(), "nothing else happened");
+    }
+}
+
+#[test]
+fn whoever_is_not_ready_any_more_leaves_and_the_route_stays() {
+    let mut book = Book::new(Role::ClusterProxy);
+    book.route(LIST, asked("desk", 1, &json!({})));
+    book.slice(SLICES, key("s"), slice("desk-pods", &[("a", 1), ("b", 2)]));
+    assert_eq!(next(&mut book).0, [one("desk", &["a", "b"])]);
+    book.slice(SLICES, key("s"), slice("desk-pods", &[("a", 1), ("b", 2)]));
+    assert!(book.table().is_none(), "it said the same");
+    book.slice(SLICES, key("s"), slice("desk-pods", &[("b", 2)]));
+    assert_eq!(next(&mut book).0, [one("desk", &["b"])]);
+    book.slice_gone(&key("s"));
+    assert_eq!(next(&mut book).0, [one("desk", &[])]);
+    book.route_gone(&key("desk"));
+    assert_eq!(next(&mut book).0, []);
+}
+
+#[test]
+fn a_route_that_cannot_be_stays_as_it_was_with_the_pods_of_now() {
+    let mut book = Book::new(Role::ClusterProxy);
+    book.route(LIST, asked("desk", 1, &json!({})));
+    book.slice(SLICES, key("s"), slice("desk-pods", &[("a", 1)]));
+    next(&mut book);
+    let hashed =
+        json!({"routing": {"strategy": "ConsistentHash", "consistentHash": {"header": "no header"}}});
+    book.route(LIST, asked("desk", 1, &hashed));
+    let (routes, refused) = next(&mut book);
+    assert_eq!(routes, [one("desk", &["a"])]);
+    assert!(
+        refused[0].starts_with("GatewayRoute funds/desk: ") && refused[0].contains("no header"),
+        "{refused:?}"
+    );
+    book.slice(SLICES, key("s"), slice("desk-pods", &[("b", 2)]));
+    let (routes, refused) = next(&mut book);
+    assert_eq!(routes[0], one("desk", &["b"]));
+    assert_eq!(refused, [""; 0], "said once");
+    book.route(LIST, asked("desk", 1, &json!({})));
+    assert_eq!(next(&mut book).1, [""; 0]);
+    book.route(LIST, asked("new", 3, &hashed));
+    let (routes, refused) = next(&mut book);
+    assert_eq!((routes.len(), refused.len()), (1, 1), "one that never was good is nothing");
+}
+
+#[test]
+fn of_two_that_want_the_same_the_older_has_it() {
+    let both = json!({"match": {"value": "same", "default": true}});
+    for order in [[0, 1], [1, 0]] {
+        let mut book = Book::new(Role::Gateway);
+        let wanted = [asked("elder", 1, &both), asked("newer", 2, &both)];
+        for index in order {
+            book.route(LIST, wanted[index].clone());
+        }
+        let (table, refused) = book.table().unwrap();
+        assert_eq!(table.routes().len(), 1);
+        assert!(refused[0].to_string().contains("funds/newer") && refused[0].why.contains("funds/elder"));
+        book.route_gone(&key("elder"));
+        let (table, refused) = book.table().unwrap();
+        assert_eq!((table.routes().len(), refused), (1, vec![]));
+    }
+}
+
+#[test]
+fn a_list_takes_away_what_it_does_not_name_and_what_cannot_be_read_is_there() {
+    let mut book = Book::new(Role::Gateway);
+    for name in ["stays", "goes", "odd"] {
+        book.route(LIST, asked(name, 1, &json!({})));
+        book.slice(SLICES, key(name), slice(&format!("{name}-proxy"), &[(name, 1)]));
+    }
+    next(&mut book);
+    let again = Source { list: 2, ..LIST };
+    book.route(again, asked("stays", 1, &json!({})));
+    book.route_unreadable(again, &key("odd"));
+    book.listed(again, true);
+    assert_eq!(next(&mut book).0, [one("odd", &["odd"]), one("stays", &["stays"])]);
+    let again = Source { list: 2, ..SLICES };
+    book.slice(again, key("stays"), slice("stays-proxy", &[("stays", 1)]));
+    book.listed(again, false);
+    assert_eq!(next(&mut book).0, [one("odd", &[]), one("stays", &["stays"])]);
+}
+
+#[test]
+fn what_was_saved_serves_until_the_first_list() {
+    let mut book = Book::new(Role::Gateway);
+    for name in ["one", "two"] {
+        book.route(LIST, asked(name, 1, &json!({})));
+        book.slice(SLICES, key(name), slice(&format!("{name}-proxy"), &[(name, 1)]));
+    }
+    let before = next(&mut book);
+    let text = serde_json::to_string(&book.save()).unwrap();
+    let mut restored = Book::new(Role::Gateway);
+    restored.load(serde_json::from_str(&text).unwrap());
+    assert_eq!(next(&mut restored), before);
+    restored.route(LIST, asked("one", 1, &json!({})));
+    restored.listed(LIST, true);
+    assert_eq!(next(&mut restored).0, [one("one", &["one"])]);
+}

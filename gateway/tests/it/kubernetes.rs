@@ -1,0 +1,172 @@
+//! Routes come from an API server.
+
+use std::path::Path;
+
+use fundbond_api_simulator::{Hand, Simulator};
+use fundbond_crds::GatewayRoute;
+use fundbond_gateway::{Config, Role, RouteSource, kubernetes::KubernetesRoutes};
+use http::{Method, Response};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde_json::{Value, json};
+
+use crate::support::{Endpoint, Running, connect, empty, get, next, piecewise, quick, request, soon};
+
+const FUNDS: &str = "funds";
+
+fn config(simulator: &Simulator, snapshot: Option<&Path>) -> Config {
+    let routes = KubernetesRoutes {
+        client: Some(simulator.client("gateway")),
+        namespaces: Vec::new(),
+        name: None,
+        snapshot: snapshot.map(Path::to_owned),
+    };
+    quick(Config::new(Role::Gateway, RouteSource::Kubernetes(routes)))
+}
+
+fn route(name: &str, more: &Value) -> GatewayRoute {
+    let mut spec = json!({
+        "generation": 1, "match": {"value": name, "pathPrefix": "/"},
+        "proxy": {"name": format!("{name}-proxy"), "port": 8080},
+        "pods": [{"service": {"name": format!("{name}-pods"), "port": 9090}}],
+    });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let object = json!({
+        "apiVersion": "fundbond.dev/v1alpha1", "kind": "GatewayRoute",
+        "metadata": {"name": name, "namespace": FUNDS}, "spec": spec,
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+/// What the controller of slices writes for a proxy with this one pod.
+fn slice(name: &str, pod: &Endpoint, ready: bool) -> EndpointSlice {
+    let object = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": format!("{name}-proxy-1"), "namespace": FUNDS, "labels": {
+            "kubernetes.io/service-name": format!("{name}-proxy"),
+            "app.kubernetes.io/part-of": "fundbond", "app.kubernetes.io/component": "proxy",
+        }},
+        "ports": [{"name": "http", "port": pod.address.port()}, {"name": "admin", "port": pod.admin.port()}],
+        "endpoints": [{
+            "addresses": [pod.address.ip().to_string()], "conditions": {"ready": ready},
+            "targetRef": {"kind": "Pod", "name": format!("{name}-proxy-abc")},
+        }],
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+fn serve(user: &Hand, name: &str, pod: &Endpoint) {
+    user.create(&route(name, &json!({}))).unwrap();
+    user.create(&slice(name, pod, true)).unwrap();
+}
+
+/// Waits until a request for `name` is answered so.
+async fn answers(gateway: &Running, name: &str, status: u16) -> String {
+    soon(&format!("{name} answers {status}"), async {
+        loop {
+            let got = get(gateway.service, "/x", &[("x-cluster-route", name)]).await;
+            if got.status == status {
+                return got.body;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn routes_come_and_go_and_move_with_what_is_behind_them() {
+    let simulator = Simulator::new(1);
+    let user = simulator.hand("operator");
+    let (one, two) = (Endpoint::echo("one").await, Endpoint::echo("two").await);
+    serve(&user, "desk", &one);
+    let gateway = Running::with(config(&simulator, None)).await;
+    assert!(answers(&gateway, "desk", 200).await.contains("one"));
+    answers(&gateway, "other", 404).await;
+
+    serve(&user, "other", &two);
+    assert!(answers(&gateway, "other", 200).await.contains("two"));
+    user.replace(&slice("other", &two, false)).unwrap();
+    answers(&gateway, "other", 503).await;
+    user.replace(&slice("other", &one, true)).unwrap();
+    assert!(answers(&gateway, "other", 200).await.contains("one"));
+    user.delete::<GatewayRoute>(FUNDS, "other").unwrap();
+    answers(&gateway, "other", 404).await;
+    assert_eq!((one.probes(), two.probes()), (0, 0), "Kubernetes says who is ready");
+}
+
+#[tokio::test]
+async fn a_route_that_cannot_be_is_refused_alone() {
+    let simulator = Simulator::new(1);
+    let user = simulator.hand("operator");
+    let pod = Endpoint::echo("one").await;
+    serve(&user, "desk", &pod);
+    let gateway = Running::with(config(&simulator, None)).await;
+    user.merge::<GatewayRoute>(FUNDS, "desk", &json!({"spec": {"timeouts": {"idle": "0s"}}})).unwrap();
+    serve(&user, "other", &pod);
+    answers(&gateway, "other", 200).await;
+    answers(&gateway, "desk", 200).await;
+    let said = get(gateway.admin, "/routes", &[]).await.json();
+    let error = said["lastError"].as_str().unwrap_or_default();
+    assert!(error.contains("funds/desk") && error.contains("timeouts.idle"), "{said}");
+}
+
+#[tokio::test]
+async fn an_open_stream_outlives_the_pod_that_is_not_named_any_more() {
+    let simulator = Simulator::new(1);
+    let user = simulator.hand("operator");
+    let (feed, body) = piecewise();
+    let body = std::sync::Mutex::new(Some(body));
+    let pod = Endpoint::start(move |_| {
+        let body = body.lock().unwrap().take().unwrap();
+        async { Response::new(body) }
+    })
+    .await;
+    serve(&user, "desk", &pod);
+    let gateway = Running::with(config(&simulator, None)).await;
+    let mut client = connect(gateway.service).await;
+    let request = request(Method::GET, "/x", &[("x-cluster-route", "desk")], empty());
+    let mut stream = soon("a stream", client.send_request(request)).await.unwrap().into_body();
+    feed.send(Ok("one".into())).await.unwrap();
+    assert_eq!(next(&mut stream).await.unwrap().unwrap(), "one");
+    user.replace(&slice("desk", &pod, false)).unwrap();
+    answers(&gateway, "desk", 503).await;
+    feed.send(Ok("two".into())).await.unwrap();
+    assert_eq!(next(&mut stream).await.unwrap().unwrap(), "two");
+}
+
+#[tokio::test]
+async fn while_the_server_is_away_routing_goes_on_and_a_restart_serves_what_was_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let simulator = Simulator::new(1);
+    let user = simulator.hand("operator");
+    let pod = Endpoint::echo("one").await;
+    serve(&user, "desk", &pod);
+    let gateway = Running::with(config(&simulator, Some(folder.path()))).await;
+    answers(&gateway, "desk", 200).await;
+    let snapshot = folder.path().join("routes.json");
+    crate::support::until("a snapshot", || snapshot.exists()).await;
+    simulator.away(true);
+    answers(&gateway, "desk", 200).await;
+
+    let new = Running::unready(config(&simulator, Some(folder.path()))).await;
+    let readiness = get(new.admin, "/readyz?verbose", &[]).await;
+    assert_eq!(readiness.status, 503, "{readiness:?}");
+    new.until_ready().await;
+    assert_eq!(get(new.service, "/x", &[("x-cluster-route", "desk")]).await.status, 200);
+    simulator.away(false);
+    user.create(&route("other", &json!({}))).unwrap();
+    for gateway in [&gateway, &new] {
+        answers(gateway, "other", 503).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_and_without_a_snapshot_nothing_is_ready() {
+    let simulator = Simulator::new(1);
+    simulator.away(true);
+    let gateway = Running::unready(config(&simulator, None)).await;
+    answers(&gateway, "desk", 404).await;
+    let readiness = get(gateway.admin, "/readyz?verbose", &[]).await;
+    assert!(readiness.status == 503 && readiness.body.contains("routes"), "{readiness:?}");
+    simulator.away(false);
+    gateway.until_ready().await;
+}
