@@ -29,7 +29,8 @@ const IN_BETWEEN: &str = "fundbond-operator-scale";
 /// The API server, as far as the operator writes to it.
 #[derive(Clone)]
 pub(crate) struct Server {
-    client: Client,
+    reader: Client,
+    writer: Client,
 }
 
 impl std::fmt::Debug for Server {
@@ -39,21 +40,14 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Through `client`, which asks once.
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
-    }
-
-    fn api<K>(&self, namespace: &str, resource: &ApiResource) -> Api<K>
-    where
-        K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
-    {
-        Api::namespaced_with(self.client.clone(), namespace, resource)
+    /// Reads by one client and writes by the other; each asks once.
+    pub(crate) fn new(reader: Client, writer: Client) -> Self {
+        Self { reader, writer }
     }
 
     /// A FundCluster as it is now, from the one place that is never behind; none where there is none.
     pub(crate) async fn cluster(&self, key: &Key) -> Result<Option<DynamicObject>, Failure> {
-        let api = self.api::<DynamicObject>(&key.namespace, fund_clusters());
+        let api = api::<DynamicObject>(&self.reader, &key.namespace, fund_clusters());
         in_time(api.get_opt(&key.name)).await
     }
 
@@ -64,7 +58,7 @@ impl Server {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Whole>, Failure> {
-        let api = self.api::<Whole>(namespace, kind.resource());
+        let api = api::<Whole>(&self.reader, namespace, kind.resource());
         // By a list of one, which is what the operator may do anyway.
         let named = ListParams::default().fields(&format!("metadata.name={name}"));
         in_time(api.list(&named)).await.map(|mut found| found.items.pop())
@@ -80,7 +74,7 @@ impl Server {
         force: bool,
     ) -> Result<Whole, Failure> {
         let parameters = PatchParams { force, ..strictly(labels::OPERATOR) };
-        let api = self.api::<Whole>(namespace, kind.resource());
+        let api = api::<Whole>(&self.writer, namespace, kind.resource());
         in_time(api.patch(name, &parameters, &Patch::Apply(value))).await
     }
 
@@ -102,7 +96,7 @@ impl Server {
         if version != 0 {
             value["metadata"]["resourceVersion"] = version.to_string().into();
         }
-        let api = self.api::<Whole>(namespace, resource);
+        let api = api::<Whole>(&self.writer, namespace, resource);
         // By force, for it is the operator's own number.
         let parameters = strictly(IN_BETWEEN).force();
         in_time(api.patch(name, &parameters, &Patch::Apply(value))).await
@@ -125,7 +119,7 @@ impl Server {
             }),
             ..DeleteParams::background()
         };
-        let api = self.api::<Whole>(namespace, kind.resource());
+        let api = api::<Whole>(&self.writer, namespace, kind.resource());
         in_time(api.delete(name, &parameters)).await.map(drop)
     }
 
@@ -141,9 +135,16 @@ impl Server {
             "metadata": {"name": &*key.name, "namespace": &*key.namespace, "resourceVersion": version},
             "status": status,
         });
-        let api = self.api::<DynamicObject>(&key.namespace, fund_clusters());
+        let api = api::<DynamicObject>(&self.writer, &key.namespace, fund_clusters());
         in_time(api.patch_status(&key.name, &strictly(labels::OPERATOR).force(), &Patch::Apply(value))).await
     }
+}
+
+fn api<K>(client: &Client, namespace: &str, resource: &ApiResource) -> Api<K>
+where
+    K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
+{
+    Api::namespaced_with(client.clone(), namespace, resource)
 }
 
 /// A field that the server does not know is a mistake, and not to be dropped without a word.

@@ -7,9 +7,23 @@ use fundbond_lease::{
     names::Namespace,
 };
 use fundbond_service_runtime::config::host_name;
-use kube::{Config as Access, client::ClientBuilder};
+use http::Request;
+use hyper_util::{
+    client::legacy::{Client as Pool, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use kube::{
+    Client, Config as Access,
+    client::{Body, ClientBuilder, ConfigExt as _},
+};
+use tower::{BoxError, ServiceExt, util::option_layer};
 
-use crate::{config::Config, fence::Fence, operator::Surroundings, proxies::HttpProxies};
+use crate::{
+    config::Config,
+    fence::{Fence, FencedConnector},
+    operator::Surroundings,
+    proxies::HttpProxies,
+};
 
 /// A connection that takes longer is tried again.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -55,13 +69,33 @@ impl Surroundings {
         access.connect_timeout = Some(CONNECT);
         access.read_timeout = Some(SILENCE);
         let fence = Fence::default();
+        let writer = writer(&access, &fence).map_err(|error| NoKubernetes::Client(Box::new(error)))?;
         let client = ClientBuilder::try_from(access)
             .map_err(|error| NoKubernetes::Client(Box::new(error)))?
             .with_layer(&fence)
             .build();
         let proxies = Arc::new(HttpProxies::new(config.proxy_address.clone()));
-        Ok(Self { client, fence, lease, proxies, identity: identity(config)? })
+        Ok(Self { client, writer, fence, lease, proxies, identity: identity(config)? })
     }
+}
+
+/// A client of which nothing leaves this process but by a leader. It is made as the other one is, but for what its connections
+/// go through; what a call may take is limited where it is made.
+fn writer(access: &Access, fence: &Fence) -> kube::Result<Client> {
+    let mut connector = HttpConnector::new();
+    // What comes after it makes TLS of it.
+    connector.enforce_http(false);
+    connector.set_connect_timeout(access.connect_timeout);
+    let connector =
+        access.rustls_https_connector_with_connector(FencedConnector::new(fence.clone(), connector))?;
+    let connections = Pool::builder(TokioExecutor::new()).build::<_, Body>(connector);
+    let connections = ServiceExt::<Request<Body>>::map_err(connections, BoxError::from);
+    Ok(ClientBuilder::new(connections, access.default_namespace.clone())
+        .with_layer(&access.extra_headers_layer()?)
+        .with_layer(&option_layer(access.auth_layer()?))
+        .with_layer(&access.base_uri_layer())
+        .with_layer(fence)
+        .build())
 }
 
 /// A name that no two starts share: of two with one name each would take the other's lease for its own.

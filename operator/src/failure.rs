@@ -1,6 +1,6 @@
 //! Why something could not be done, and what that means for the next attempt.
 
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 use kube::core::{Status, response::StatusCause};
 
@@ -68,11 +68,20 @@ fn names(status: &Status, is_it: impl Fn(&StatusCause) -> bool) -> bool {
     status.details.iter().flat_map(|details| &details.causes).any(is_it)
 }
 
+/// Whether the fence held a request back, or a socket the rest of it.
+fn was_held_back(error: &(dyn Error + 'static)) -> bool {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    chain.into_iter().any(|error: &(dyn Error + 'static)| {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        error.is::<NotLeading>() || inner.is_some_and(<dyn Error + Send + Sync>::is::<NotLeading>)
+    })
+}
+
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
         let status = match error {
             kube::Error::Api(ref status) => status,
-            kube::Error::Service(ref source) if source.is::<NotLeading>() => return Self::NotLeading,
+            kube::Error::Service(ref source) if was_held_back(&**source) => return Self::NotLeading,
             error => return Self::Unreachable { again: None, source: error.into() },
         };
         let again = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|s| *s > 0);

@@ -1,8 +1,10 @@
 //! Lets nothing be written by an operator that does not lead.
 //!
-//! It stands below everything else that a request goes through, so that it is asked at the last moment before the request
-//! leaves this process. A process may be stopped in that moment as well. So writes also name the version that they mean, and
+//! It is asked before a request goes its way through this process, and once more for every piece of it that goes into a
+//! socket ([`socket`]). A process may be stopped in that moment as well. So writes also name the version that they mean, and
 //! the server refuses those of a former leader once its successor has changed the object.
+
+mod socket;
 
 use std::{
     pin::Pin,
@@ -14,6 +16,8 @@ use fundbond_lease::Leadership;
 use http::{Method, Request};
 use tokio::sync::watch;
 use tower::{BoxError, Layer, Service};
+
+pub(crate) use socket::FencedConnector;
 
 /// A request that was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -47,8 +47,10 @@ const WATCHES: &str = "watches";
 
 /// What an operator speaks to.
 pub struct Surroundings {
-    /// The API server. It asks each thing once, and writes only through `fence`.
+    /// The API server, for reading. It asks each thing once.
     pub client: Client,
+    /// The same for writing, which it does only through `fence`.
+    pub writer: Client,
     /// What stands in the way of its writes.
     pub fence: Fence,
     /// Where operators agree on who leads.
@@ -110,7 +112,7 @@ impl Operator {
     /// # Errors
     /// The admin port cannot be bound.
     pub async fn bind(config: Config, surroundings: Surroundings) -> Result<Self, RunError> {
-        let Surroundings { client, fence, lease, proxies, identity } = surroundings;
+        let Surroundings { client, writer, fence, lease, proxies, identity } = surroundings;
         let mut catalogue = Catalogue::default();
         let metrics = Arc::new(Metrics::new(&mut catalogue));
         let namespaces = config.watch_namespaces.iter().map(ToString::to_string).collect();
@@ -136,8 +138,8 @@ impl Operator {
         let reports = Arc::new(Reports::default());
         let reconciler = Reconciler::new(
             cache.clone(),
-            Server::new(client.clone()),
-            Announcer::new(client, &identity),
+            Server::new(client, writer.clone()),
+            Announcer::new(writer, &identity),
             metrics.clone(),
             watches,
             reports.clone(),

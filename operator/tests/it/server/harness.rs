@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use fundbond_crds::FundCluster;
+use fundbond_crds::{FundCluster, FundClusterStatus};
 use fundbond_operator::{Config, Operator, Program, RunError, Surroundings};
 use fundbond_service_runtime::Shutdown;
 use fundbond_test_api_server::{ApiServer, User};
@@ -29,6 +29,9 @@ pub(crate) struct Desk {
     pub(crate) namespace: String,
     pub(crate) client: Client,
 }
+
+/// Clusters are asked every half a minute.
+const ROUND: Duration = Duration::from_secs(30).saturating_add(SOON);
 
 /// An operator that runs.
 pub(crate) struct Running {
@@ -134,6 +137,15 @@ impl Desk {
         }});
         let api = self.api::<Deployment>();
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    }
+
+    /// Waits until a FundCluster was told what its cluster says.
+    pub(crate) async fn asked(&self, name: &str) -> FundClusterStatus {
+        let api = self.api::<FundCluster>();
+        eventually_within(ROUND, &format!("{name} says how it is"), async || {
+            api.get(name).await.unwrap().status.filter(|status| status.streams.is_some())
+        })
+        .await
     }
 
     /// Waits until the condition of a FundCluster has this status and reason.

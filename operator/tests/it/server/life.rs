@@ -1,7 +1,5 @@
 //! The life of a FundCluster.
 
-use std::time::Duration;
-
 use fundbond_crds::{FundCluster, GatewayRoute};
 use fundbond_test_api_server::shared;
 use k8s_openapi::api::{
@@ -12,10 +10,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::harness::{Desk, SOON, ask, eventually, eventually_within, names};
-
-/// Clusters are asked every half a minute.
-const ROUND: Duration = Duration::from_secs(30).saturating_add(SOON);
+use super::harness::{Desk, ask, eventually, names};
 
 #[tokio::test]
 async fn a_fund_cluster_becomes_objects_and_is_ready_when_they_are() {
@@ -28,11 +23,7 @@ async fn a_fund_cluster_becomes_objects_and_is_ready_when_they_are() {
     desk.roll_out("one-proxy").await;
     let ready = desk.told("one", "Ready", "True", "AllReady").await;
     assert_eq!(ready.status.unwrap().pods.summary.as_deref(), Some("2/2"));
-    let clusters = desk.api::<FundCluster>();
-    let asked = eventually_within(ROUND, "its cluster says how it is", async || {
-        clusters.get("one").await.unwrap().status.filter(|status| status.streams.is_some())
-    });
-    let status = asked.await;
+    let status = desk.asked("one").await;
     assert_eq!(
         (status.streams, status.backlog, status.leader.as_deref()),
         (Some(42), Some(3), Some("pod-a"))

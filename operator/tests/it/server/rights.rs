@@ -119,6 +119,9 @@ async fn nothing_is_written_where_nothing_is_to_change() {
         desk.roll_out(&format!("{name}-proxy")).await;
         desk.told(name, "Ready", "True", "AllReady").await;
     }
+    for name in ["one", "two", "three"] {
+        desk.asked(name).await;
+    }
     operator.stop().await;
     let writes = || {
         let entries = shared().audit().of(&user);

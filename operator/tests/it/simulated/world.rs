@@ -174,7 +174,8 @@ async fn reincarnate(simulator: Simulator, wire: Wire, clusters: Clusters, numbe
         let (namespace, lease) = (FUNDS.parse().unwrap(), "fundbond-operator".parse().unwrap());
         let lease = KubernetesLeases::new(simulator.client(&name), &namespace, &lease);
         let (lease, proxies) = (Arc::new(lease), Arc::new(clusters.clone()));
-        let surroundings = Surroundings { client, fence, lease, proxies, identity: name };
+        let writer = client.clone();
+        let surroundings = Surroundings { client, writer, fence, lease, proxies, identity: name };
         let operator = Operator::bind(config(), surroundings).await.unwrap();
         tokio::select! {
             ended = operator.run(Shutdown::new()) => panic!("an operator ended by itself: {ended:?}"),
