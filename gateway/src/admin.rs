@@ -1,8 +1,9 @@
 //! Admin pages: what is applied, and what would be decided.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, Router, extract::State, routing::get};
+use fundbond_protocol::api::APPLIED_ROUTES_PATH;
 use fundbond_routing::{
     BreakerState,
     spec::{LimitsSpec, RateLimitSpec, Span},
@@ -16,11 +17,16 @@ use crate::{
     gateway::Gateway,
 };
 
+mod applied;
 mod explain;
 
-/// `/routes` and `/explain`.
+/// `/routes`, `/routes/applied` and `/explain`.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
-    Router::new().route("/routes", get(routes)).route("/explain", get(explain::explain)).with_state(gateway)
+    Router::new()
+        .route("/routes", get(routes))
+        .route(APPLIED_ROUTES_PATH, get(applied::applied))
+        .route("/explain", get(explain::explain))
+        .with_state(gateway)
 }
 
 #[derive(Serialize)]
@@ -29,6 +35,8 @@ struct TableView {
     generation: u64,
     reload_failures: u64,
     last_error: Option<String>,
+    /// Objects that are asked for and are not applied as they are: why, by `namespace/name`.
+    refused: BTreeMap<String, String>,
     routes: Vec<RouteView>,
 }
 
@@ -139,6 +147,7 @@ async fn routes(State(gateway): State<Arc<Gateway>>) -> Json<TableView> {
         generation: live.table.generation(),
         reload_failures: gateway.reload_failures(),
         last_error: gateway.last_error(),
+        refused: live.table.refused().clone(),
         routes: routes.map(|((route, timeouts), endpoints)| route_view(route, timeouts, endpoints)).collect(),
     })
 }

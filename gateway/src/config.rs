@@ -11,28 +11,9 @@ use fundbond_routing::{BreakerSettings, spec::Span};
 use fundbond_service_runtime::{config::admin_port, cors::Origins, telemetry::LogArgs};
 use ipnet::IpNet;
 
-use crate::decide::RouteTable;
 #[cfg(feature = "kubernetes")]
-use crate::kubernetes::KubernetesRoutes;
-
-/// Which hop this is. Both forward the same way; they differ in their names and default ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Picks the cluster.
-    Gateway,
-    /// Picks the pod.
-    ClusterProxy,
-}
-
-impl Role {
-    /// The name of the program.
-    pub fn program(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::ClusterProxy => "cluster-proxy",
-        }
-    }
-}
+use crate::kubernetes::asked::KubernetesRoutes;
+use crate::{decide::RouteTable, role::Role};
 
 /// Where routes come from.
 #[derive(Clone, Debug)]

@@ -1,6 +1,12 @@
 //! Where a request goes: a pure choice among what the route file says and the probes know.
 
-use std::{borrow::Cow, collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use fundbond_protocol::headers;
 use fundbond_routing::spec::{LimitsSpec, RateLimitSpec};
@@ -21,10 +27,13 @@ pub(crate) use strategy::{is_write, user};
 #[derive(Clone, Debug)]
 pub struct RouteTable {
     generation: u64,
-    routes: Vec<Route>,
+    /// Those that did not change are those of the table before.
+    routes: Vec<Arc<Route>>,
     /// For each header that some route matches on, its values; in the order of the file.
-    by_header: Vec<(HeaderName, HashMap<String, usize>)>,
+    by_header: Vec<(HeaderName, HashMap<Arc<str>, usize>)>,
     default: Option<usize>,
+    /// What is asked for and not in it as it is asked for: why, by the object.
+    refused: BTreeMap<String, String>,
 }
 
 /// One route.
@@ -32,6 +41,8 @@ pub struct RouteTable {
 pub struct Route {
     /// For metrics, logs and admin pages.
     pub name: Arc<str>,
+    /// What it was made of, where that is an object.
+    pub origin: Option<Origin>,
     /// The header that names it.
     pub header: HeaderName,
     /// The value of that header: the cluster, as `x-routed-to` names it.
@@ -52,6 +63,15 @@ pub struct Route {
     pub limits: LimitsSpec,
     /// To where.
     pub endpoints: Vec<Target>,
+}
+
+/// The object that a route was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its namespace and its name: `funds/desk`.
+    pub object: Arc<str>,
+    /// How often what it asks for had changed.
+    pub generation: i64,
 }
 
 impl Route {
@@ -151,24 +171,43 @@ pub enum FoundBy {
     Default,
 }
 
+impl Default for RouteTable {
+    /// Without routes.
+    fn default() -> Self {
+        Self::new(0, Vec::<Route>::new())
+    }
+}
+
 impl RouteTable {
     /// A table of `routes`, which are valid: names, and header with value, are unique, and at most one is
     /// the default. See `route_file` for the check.
-    pub(crate) fn new(generation: u64, routes: Vec<Route>) -> Self {
-        let mut by_header: Vec<(HeaderName, HashMap<String, usize>)> = Vec::new();
+    pub(crate) fn new(generation: u64, routes: impl IntoIterator<Item = impl Into<Arc<Route>>>) -> Self {
+        let routes: Vec<Arc<Route>> = routes.into_iter().map(Into::into).collect();
+        let mut by_header: Vec<(HeaderName, HashMap<Arc<str>, usize>)> = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let at = by_header.iter().position(|(h, _)| *h == route.header).unwrap_or_else(|| {
                 by_header.push((route.header.clone(), HashMap::new()));
                 by_header.len() - 1
             });
-            by_header[at].1.insert(route.value.to_string(), index);
+            by_header[at].1.insert(route.value.clone(), index);
         }
         if by_header.is_empty() {
             // Without routes every value is unknown, and says so.
             by_header.push((HeaderName::from_static(headers::X_CLUSTER_ROUTE), HashMap::new()));
         }
         let default = routes.iter().position(|r| r.default);
-        Self { generation, routes, by_header, default }
+        Self { generation, routes, by_header, default, refused: BTreeMap::new() }
+    }
+
+    /// The same, without these: why, by the object.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn without(self, refused: BTreeMap<String, String>) -> Self {
+        Self { refused, ..self }
+    }
+
+    /// What is asked for and is not in it as it is asked for: why, by the object.
+    pub fn refused(&self) -> &BTreeMap<String, String> {
+        &self.refused
     }
 
     /// What the writer of the file called this version.
@@ -177,7 +216,7 @@ impl RouteTable {
     }
 
     /// The routes.
-    pub fn routes(&self) -> &[Route] {
+    pub fn routes(&self) -> &[Arc<Route>] {
         &self.routes
     }
 

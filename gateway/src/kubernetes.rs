@@ -6,13 +6,14 @@
 //! What is known stays until something else is known: an error empties no table. It is on disk too ([`snapshot`]), for a
 //! start while the API server is away. Nothing here writes to the API server.
 
+pub(crate) mod asked;
 mod book;
 mod compile;
 mod slices;
 mod snapshot;
 mod watch;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use fundbond_crds::labels;
 use fundbond_service_runtime::{Health, exit::chain};
@@ -20,23 +21,25 @@ use kube::{Client, Config as Access, client::ClientBuilder};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout_at},
 };
 
+pub use self::asked::KubernetesRoutes;
 use self::{
     book::Book,
     watch::{Told, api},
 };
-use crate::{config::Role, decide::RouteTable, gateway::Gateway};
+use crate::{decide::RouteTable, gateway::Gateway, role::Role};
 
 /// The condition of readiness.
 pub(crate) const ROUTES: &str = "routes";
 
-/// Changes that come together are one table: a Deployment that rolls changes its slices several times in a moment.
-const TOGETHER: Duration = Duration::from_millis(2);
+/// Changes that come together are one table: a Deployment that rolls changes its slices several times in a moment. So long
+/// nothing else may come for a table to be made,
+const QUIET: Duration = Duration::from_millis(2);
 
-/// And at most so many.
-const MOST_TOGETHER: usize = 1_000;
+/// and so long after the first change it is made anyway, whatever else comes.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 /// What is told waits here while a table is made.
 const ROOM: usize = 1_024;
@@ -68,29 +71,6 @@ pub enum NoKubernetes {
     /// A cluster proxy has one route.
     #[error("a cluster proxy needs --route-name (FUND_ROUTE_NAME): the name of its FundCluster")]
     Nameless,
-}
-
-/// Which routes, and where they are kept.
-#[derive(Clone)]
-pub struct KubernetesRoutes {
-    /// Who is asked; that of the process's surroundings where there is none.
-    pub client: Option<Client>,
-    /// Namespaces whose routes are followed; empty for all.
-    pub namespaces: Vec<String>,
-    /// The one route of a cluster proxy.
-    pub name: Option<String>,
-    /// The folder of the snapshot; none is kept where there is none.
-    pub snapshot: Option<PathBuf>,
-}
-
-impl fmt::Debug for KubernetesRoutes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KubernetesRoutes")
-            .field("namespaces", &self.namespaces)
-            .field("name", &self.name)
-            .field("snapshot", &self.snapshot)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Routes that are followed.
@@ -136,7 +116,7 @@ impl KubernetesSource {
                 }
             }
         }
-        let table = book.table().map_or_else(|| RouteTable::new(0, Vec::new()), |(table, _)| table);
+        let table = book.table().map_or_else(RouteTable::default, |(table, _)| table);
         Ok((Self { routes, client, role, book, restored }, table))
     }
 
@@ -145,7 +125,7 @@ impl KubernetesSource {
         let (told, mut heard) = mpsc::channel(ROOM);
         let mut watching = JoinSet::new();
         let lists = self.begin(&mut watching, &told);
-        let mut listed = std::collections::HashSet::new();
+        let mut listed = HashSet::new();
         let impatient = Instant::now() + PATIENCE;
         let mut save_at: Option<Instant> = None;
         loop {
@@ -153,10 +133,12 @@ impl KubernetesSource {
             tokio::select! {
                 first = heard.recv() => {
                     let Some(first) = first else { return };
-                    self.take(&gateway, first, &mut listed);
-                    for _ in 0..MOST_TOGETHER {
-                        let Ok(Some(next)) = timeout(TOGETHER, heard.recv()).await else { break };
-                        self.take(&gateway, next, &mut listed);
+                    self.take(first, &mut listed);
+                    let latest = Instant::now() + TOGETHER;
+                    while Instant::now() < latest {
+                        let until = latest.min(Instant::now() + QUIET);
+                        let Ok(Some(next)) = timeout_at(until, heard.recv()).await else { break };
+                        self.take(next, &mut listed);
                     }
                 }
                 () = sleep_until(impatient), if self.restored && !synced => {
@@ -175,9 +157,9 @@ impl KubernetesSource {
             if listed.len() < lists {
                 continue;
             }
-            if let Some((table, refused)) = self.book.table() {
+            if let Some((table, news)) = self.book.table() {
                 gateway.apply(table).await;
-                for refused in refused {
+                for refused in news {
                     gateway.reload_failed(&refused);
                 }
                 save_at.get_or_insert_with(|| Instant::now() + SAVE_EVERY);
@@ -216,14 +198,11 @@ impl KubernetesSource {
         number
     }
 
-    fn take(&mut self, gateway: &Gateway, told: Told, listed: &mut std::collections::HashSet<usize>) {
+    fn take(&mut self, told: Told, listed: &mut HashSet<usize>) {
         let book = &mut self.book;
         match told {
             Told::Route(source, asked) => book.route(source, *asked),
-            Told::RouteUnreadable(source, key, why) => {
-                book.route_unreadable(source, &key);
-                gateway.reload_failed(&book::Refused { namespace: key.namespace, name: key.name, why });
-            }
+            Told::RouteUnreadable(source, key, why) => book.route_unreadable(source, key, why),
             Told::RouteGone(key) => book.route_gone(&key),
             Told::Slice(source, key, slice) => book.slice(source, key, slice),
             Told::SliceGone(key) => book.slice_gone(&key),
@@ -231,7 +210,6 @@ impl KubernetesSource {
                 book.listed(source, routes);
                 listed.insert(source.watch);
             }
-            Told::Failed => {}
         }
     }
 

@@ -16,6 +16,7 @@
 pub mod config;
 pub mod decide;
 pub mod guard;
+pub mod role;
 pub mod route_file;
 pub mod server;
 
@@ -39,7 +40,8 @@ mod record;
 mod source;
 mod trace;
 
-pub use config::{Config, Role, RouteSource, Timeouts};
+pub use config::{Config, RouteSource, Timeouts};
 pub use metrics::described as described_metrics;
+pub use role::Role;
 pub use server::{Bound, RunError, bind, run};
 pub use source::LoadError;

@@ -206,6 +206,7 @@ mod tests {
     fn route(requests: Option<u32>, streams: Option<u32>) -> Route {
         Route {
             name: "name".into(),
+            origin: None,
             header: HeaderName::from_static(headers::X_CLUSTER_ROUTE),
             value: "value".into(),
             path_prefix: "/".to_owned(),

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     answer::Failure,
@@ -17,17 +17,22 @@ use crate::{
     probe,
 };
 
-/// An endpoint and the task that probes it; the task ends when the last table that names it goes, even while
-/// a stream still holds the endpoint.
+/// An endpoint and the task that probes it, where somebody has to; the task ends when the last table that names the endpoint
+/// goes, even while a stream still holds it.
 #[derive(Debug)]
-struct Probed {
+struct Named {
     endpoint: Arc<Endpoint>,
-    task: JoinHandle<()>,
+    _probing: Option<AbortOnDropHandle<()>>,
 }
 
-impl Drop for Probed {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Named {
+    fn new(endpoint: Endpoint, config: &Config) -> Self {
+        if !config.routes.probes() {
+            return Self { endpoint: Arc::new(endpoint.known_ready()), _probing: None };
+        }
+        let endpoint = Arc::new(endpoint);
+        let probing = tokio::spawn(probe::run(endpoint.clone(), config.probe_interval));
+        Self { endpoint, _probing: Some(AbortOnDropHandle::new(probing)) }
     }
 }
 
@@ -43,7 +48,7 @@ pub(crate) struct Live {
     pub(crate) clock: Clock,
     signals: Endpoints,
     picker: Mutex<Picker>,
-    probed: HashMap<Target, Arc<Probed>>,
+    named: HashMap<Target, Arc<Named>>,
     news: News,
 }
 
@@ -52,24 +57,16 @@ impl Live {
     pub(crate) fn new(table: RouteTable, previous: Option<&Self>, config: &Config) -> Self {
         let news = previous.map_or_else(News::new, |p| p.news.clone());
         let clock = previous.map_or_else(Clock::start, |p| p.clock);
-        let mut probed: HashMap<Target, Arc<Probed>> = HashMap::new();
+        let mut named: HashMap<Target, Arc<Named>> = HashMap::new();
         let mut endpoints = Vec::with_capacity(table.routes().len());
         for route in table.routes() {
             let mut of_route = Vec::with_capacity(route.endpoints.len());
             for target in &route.endpoints {
-                let one = probed.entry(target.clone()).or_insert_with(|| {
-                    let known = previous.and_then(|p| p.probed.get(target));
+                let one = named.entry(target.clone()).or_insert_with(|| {
+                    let known = previous.and_then(|p| p.named.get(target));
                     known.cloned().unwrap_or_else(|| {
                         let endpoint = Endpoint::new(target.clone(), config.breaker, clock, news.clone());
-                        let every = config.probe_interval;
-                        let (endpoint, task) = if config.routes.probes() {
-                            let endpoint = Arc::new(endpoint);
-                            (endpoint.clone(), tokio::spawn(probe::run(endpoint, every)))
-                        } else {
-                            let endpoint = Arc::new(endpoint.known_ready());
-                            (endpoint.clone(), tokio::spawn(probe::tidy(endpoint, every)))
-                        };
-                        Arc::new(Probed { endpoint, task })
+                        Arc::new(Named::new(endpoint, config))
                     })
                 });
                 of_route.push(one.endpoint.clone());
@@ -86,7 +83,7 @@ impl Live {
         let timeouts = table.routes().iter().map(|route| merged(route, &config.timeouts)).collect();
         let (states, rates) = kept(&table, previous);
         let picker = Mutex::new(picker);
-        Self { table, endpoints, timeouts, states, rates, clock, signals, picker, probed, news }
+        Self { table, endpoints, timeouts, states, rates, clock, signals, picker, named, news }
     }
 
     fn picker(&self) -> MutexGuard<'_, Picker> {
@@ -133,7 +130,7 @@ impl Live {
     /// The endpoints that have never been ready, by name.
     pub(crate) fn silent(&self) -> Vec<String> {
         let mut names: Vec<String> = self
-            .probed
+            .named
             .values()
             .filter(|p| !p.endpoint.readiness().has_answered())
             .map(|p| p.endpoint.target.name.to_string())
@@ -149,7 +146,7 @@ impl Live {
 
     /// The first route that `previous` can serve and this table cannot yet, only because nobody asked its
     /// new endpoints so far.
-    pub(crate) fn not_made_yet(&self, previous: &Self) -> Option<&Route> {
+    pub(crate) fn not_made_yet(&self, previous: &Self) -> Option<&Arc<Route>> {
         let served: HashSet<&str> = previous
             .table
             .routes()
@@ -168,7 +165,7 @@ impl Live {
 
     /// How many different endpoints there are.
     pub(crate) fn endpoint_count(&self) -> usize {
-        self.probed.len()
+        self.named.len()
     }
 }
 
@@ -188,12 +185,12 @@ fn kept(table: &RouteTable, previous: Option<&Live>) -> (Vec<Arc<RouteState>>, V
     let known: HashMap<&str, usize> = previous
         .map(|p| p.table.routes().iter().enumerate().map(|(index, r)| (&*r.name, index)).collect())
         .unwrap_or_default();
-    let before = |route: &Route| previous.zip(known.get(&*route.name).copied());
-    let state = |route: &Route| {
+    let before = |route: &Arc<Route>| previous.zip(known.get(&*route.name).copied());
+    let state = |route: &Arc<Route>| {
         let state = before(route).and_then(|(p, index)| p.states.get(index).cloned());
         state.unwrap_or_default()
     };
-    let rate = |route: &Route| {
+    let rate = |route: &Arc<Route>| {
         let spec = route.rate_limit?;
         let rate = before(route).and_then(|(p, index)| p.rates.get(index).cloned().flatten());
         Some(rate.filter(|r| r.spec == spec).unwrap_or_else(|| Arc::new(RouteRate::new(spec))))

@@ -106,6 +106,10 @@ const RELOAD_FAILURES: About =
     plain("fund_gateway_route_reload_failures", "Route file edits refused; the table before stayed");
 
 const GENERATION: About = plain("fund_gateway_route_generation", "Generation of the applied route table");
+const ROUTES_REFUSED: About = plain(
+    "fund_gateway_routes_refused",
+    "GatewayRoutes that are not applied as they are asked for; one that was good before stays as it was",
+);
 const ENDPOINTS: About = labelled(
     "fund_gateway_endpoints",
     "Endpoints of a route by what their probes say",
@@ -130,8 +134,9 @@ pub fn described() -> Vec<Described> {
 }
 
 /// What a [`TableCollector`] reads.
-pub(crate) const COLLECTED: [Described; 4] = [
+pub(crate) const COLLECTED: [Described; 5] = [
     Described { about: GENERATION, kind: "gauge" },
+    Described { about: ROUTES_REFUSED, kind: "gauge" },
     Described { about: ENDPOINTS, kind: "gauge" },
     Described { about: BREAKERS, kind: "gauge" },
     Described { about: BREAKER_CHANGES, kind: "counter" },
@@ -258,6 +263,9 @@ impl Collector for TableCollector {
             None,
             gauge_type,
         )?)?;
+        let about = ROUTES_REFUSED;
+        let refused = ConstGauge::new(i64::try_from(live.table.refused().len()).unwrap_or(i64::MAX));
+        refused.encode(encoder.encode_descriptor(about.name, about.help, None, gauge_type)?)?;
         let mut family = encoder.encode_descriptor(ENDPOINTS.name, ENDPOINTS.help, None, gauge_type)?;
         for (route, endpoints) in live.table.routes().iter().zip(&live.endpoints) {
             let ready = endpoints.iter().filter(|e| e.is_ready()).count();

@@ -42,17 +42,6 @@ pub(crate) async fn run(endpoint: Arc<Endpoint>, every: Duration) {
                 endpoint.probed(false, &chain(&error));
             }
         }
-        endpoint.pool.reap();
-    }
-}
-
-/// Tidies up as [`run`] does, and asks nothing: whoever names the endpoint knows that it is ready.
-pub(crate) async fn tidy(endpoint: Arc<Endpoint>, every: Duration) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        endpoint.pool.reap();
     }
 }
 

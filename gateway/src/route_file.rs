@@ -176,6 +176,7 @@ fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
     let strategy = strategy::strategy(strategy, &endpoints, &groups, problems, at);
     Some(Route {
         name: name?.as_str().into(),
+        origin: None,
         header: header?,
         value: value?.as_str().into(),
         path_prefix: path_prefix?,

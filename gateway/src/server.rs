@@ -24,7 +24,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    time::{sleep, sleep_until, timeout},
+    time::{MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -227,6 +227,7 @@ impl Bound {
             let watch = source.watch(gateway.clone(), health.clone());
             tokio::spawn(until.clone().run_until_cancelled_owned(watch));
         }
+        tokio::spawn(until.clone().run_until_cancelled_owned(tidy(gateway.clone())));
         tokio::spawn(until.run_until_cancelled_owned(first_sync(gateway.clone(), health.clone())));
 
         let stop_admin = Shutdown::new();
@@ -269,6 +270,17 @@ async fn first_sync(gateway: Arc<Gateway>, health: Health) {
                 return;
             }
         }
+    }
+}
+
+/// Closes connections to endpoints that nobody needed for a while.
+async fn tidy(gateway: Arc<Gateway>) {
+    let mut ticks = interval(gateway.config.probe_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let live = gateway.live.load_full();
+        live.endpoints.iter().flatten().for_each(|endpoint| endpoint.pool.reap());
     }
 }
 

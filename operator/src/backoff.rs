@@ -12,6 +12,10 @@ const SHORT: Duration = Duration::from_millis(250);
 /// Nobody waits longer for a server that was away: within ten seconds of its return everything goes on.
 const AWAY: Duration = Duration::from_secs(5);
 
+/// Nor does a watch, and what it waits for is waited for by everything else. A server that has just come back refuses the
+/// first who ask it, for it does not know yet who may do what; so there is room for several waits within the ten seconds.
+const UNWATCHED: Duration = Duration::from_secs(2);
+
 /// The first wait after a refusal: somebody may be about to mend it.
 const REFUSED: Duration = Duration::from_secs(1);
 
@@ -34,7 +38,7 @@ pub(crate) fn after(failure: &Failure, failures: u32) -> Duration {
 
 /// How long to wait before the server is watched again, after the `failures`th failure in a row.
 pub(crate) fn watching(failures: u32) -> Duration {
-    exponential(SHORT, AWAY, failures)
+    exponential(SHORT, UNWATCHED, failures)
 }
 
 fn exponential(first: Duration, longest: Duration, failures: u32) -> Duration {
@@ -51,7 +55,7 @@ mod tests {
         let waits: Vec<_> = (1..20).map(watching).collect();
         assert!(waits[0] <= SHORT.mul_f64(1.2));
         assert!(waits[3] > waits[0]);
-        assert!(waits.iter().all(|wait| *wait <= AWAY.mul_f64(1.2)));
+        assert!(waits.iter().all(|wait| *wait <= UNWATCHED.mul_f64(1.2)));
     }
 
     #[test]

@@ -86,6 +86,8 @@ fn writer(access: &Access, fence: &Fence) -> kube::Result<Client> {
     // What comes after it makes TLS of it.
     connector.enforce_http(false);
     connector.set_connect_timeout(access.connect_timeout);
+    // What is written goes at once, also where it is two records.
+    connector.set_nodelay(true);
     let connector =
         access.rustls_https_connector_with_connector(FencedConnector::new(fence.clone(), connector))?;
     let connections = Pool::builder(TokioExecutor::new()).build::<_, Body>(connector);

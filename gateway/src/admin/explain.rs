@@ -113,7 +113,7 @@ pub(super) async fn explain(
     }
 }
 
-fn ask<'a>(question: &'a Question, routes: &'a [Route]) -> Result<Asked<'a>, String> {
+fn ask<'a>(question: &'a Question, routes: &'a [Arc<Route>]) -> Result<Asked<'a>, String> {
     let method = question.method.parse::<Method>().map_err(|_| "method is not an HTTP method")?;
     if question.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
         return Err("path must begin with /".to_owned());

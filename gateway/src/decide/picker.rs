@@ -44,14 +44,17 @@ impl Picker {
     pub fn new(table: &RouteTable, previous: Option<(&RouteTable, &Picker)>, seed: u64) -> Self {
         let known: HashMap<&str, (&Route, &Turn)> = previous
             .map(|(old, picker)| {
-                old.routes().iter().zip(&picker.turns).map(|(r, t)| (&*r.name, (r, t))).collect()
+                old.routes().iter().zip(&picker.turns).map(|(r, t)| (&*r.name, (&**r, t))).collect()
             })
             .unwrap_or_default();
         let turn = |route: &Route| match known.get(&*route.name) {
             Some((old, turn)) if old.strategy.turns_as(&route.strategy) => (*turn).clone(),
             _ => Turn::new(&route.strategy),
         };
-        Self { turns: table.routes().iter().map(turn).collect(), random: SmallRng::seed_from_u64(seed) }
+        Self {
+            turns: table.routes().iter().map(|route| turn(route)).collect(),
+            random: SmallRng::seed_from_u64(seed),
+        }
     }
 
     /// One of the endpoints of `route` for which `usable` holds, or none where it holds for none that may take the request.

@@ -12,6 +12,7 @@ const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 fn table(endpoints: &[usize], default: Option<usize>) -> RouteTable {
     let routes = endpoints.iter().enumerate().map(|(index, count)| Route {
         name: format!("name{index}").into(),
+        origin: None,
         header: HeaderName::from_static(headers::X_CLUSTER_ROUTE),
         value: format!("r{index}").into(),
         path_prefix: "/api".to_owned(),
@@ -28,7 +29,7 @@ fn table(endpoints: &[usize], default: Option<usize>) -> RouteTable {
             })
             .collect(),
     });
-    RouteTable::new(1, routes.collect())
+    RouteTable::new(1, routes)
 }
 
 fn readiness(ready: &[Vec<bool>]) -> Endpoints {
@@ -52,7 +53,7 @@ fn find(table: &RouteTable, headers: &HeaderMap, query: Option<&str>) -> Result<
 #[test]
 fn a_header_of_another_route_decides_before_the_query() {
     let mut routes = table(&[1, 1], None).routes;
-    routes[1].header = HeaderName::from_static("x-other");
+    Arc::make_mut(&mut routes[1]).header = HeaderName::from_static("x-other");
     let table = RouteTable::new(1, routes);
     let other: HeaderMap =
         [(HeaderName::from_static("x-other"), HeaderValue::from_static("r1"))].into_iter().collect();

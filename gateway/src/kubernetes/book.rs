@@ -4,7 +4,8 @@
 //! the older has them, as the operator decides too; so the order in which they are heard of does not matter.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
+    fmt,
     sync::Arc,
 };
 
@@ -13,11 +14,10 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::slices::Slice;
+use super::{compile::compile, slices::Slice};
 use crate::{
-    config::Role,
-    decide::{Route, RouteTable},
-    kubernetes::compile::compile,
+    decide::{Origin, Route, RouteTable},
+    role::Role,
     route_file::RouteFileError,
 };
 
@@ -26,6 +26,12 @@ use crate::{
 pub(super) struct Key {
     pub(super) namespace: String,
     pub(super) name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 impl Key {
@@ -64,16 +70,17 @@ struct Entry {
     asked: Asked,
     /// The last one that could be, and the route that it is.
     good: Option<(GatewayRouteSpec, Arc<Route>)>,
+    /// Why it is not as it is asked for.
+    wrong: Option<String>,
     /// Whether something about it changed since.
     stale: bool,
 }
 
 /// A route that is not as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("GatewayRoute {namespace}/{name}: {why}")]
+#[error("GatewayRoute {key}: {why}")]
 pub(super) struct Refused {
-    pub(super) namespace: String,
-    pub(super) name: String,
+    pub(super) key: Key,
     pub(super) why: String,
 }
 
@@ -82,11 +89,15 @@ pub(super) struct Refused {
 pub(super) struct Book {
     role: Role,
     routes: BTreeMap<Key, Entry>,
+    /// Routes of which nothing can be read.
+    unreadable: BTreeMap<Key, (Source, String)>,
     slices: BTreeMap<Key, (Source, Slice)>,
     /// Which slices belong to a Service.
     services: HashMap<Key, Vec<Key>>,
-    /// What was refused and told.
-    told: HashSet<Key>,
+    /// Which routes lead to a Service.
+    leading: HashMap<Key, Vec<Key>>,
+    /// What the table before was without.
+    refused: BTreeMap<Key, String>,
     changed: bool,
     generation: u64,
 }
@@ -103,9 +114,11 @@ impl Book {
         Self {
             role,
             routes: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
             slices: BTreeMap::new(),
             services: HashMap::new(),
-            told: HashSet::new(),
+            leading: HashMap::new(),
+            refused: BTreeMap::new(),
             changed: false,
             generation: 0,
         }
@@ -128,31 +141,52 @@ impl Book {
 
     /// A route is asked for.
     pub(super) fn route(&mut self, source: Source, asked: Asked) {
+        self.changed |= self.unreadable.remove(&asked.key).is_some();
         if let Some(entry) = self.routes.get_mut(&asked.key) {
             entry.source = source;
-            if entry.asked != asked {
-                entry.asked = asked;
-                entry.stale = true;
-                self.changed = true;
+            if entry.asked == asked {
+                return;
             }
-            return;
+            let before = std::mem::replace(&mut entry.asked, asked.clone());
+            entry.stale = true;
+            self.lead(&before, false);
+        } else {
+            let entry = Entry { source, asked: asked.clone(), good: None, wrong: None, stale: true };
+            self.routes.insert(asked.key.clone(), entry);
         }
         self.changed = true;
-        self.routes.insert(asked.key.clone(), Entry { source, asked, good: None, stale: true });
+        self.lead(&asked, true);
     }
 
     /// It is not asked for any more.
     pub(super) fn route_gone(&mut self, key: &Key) {
-        if self.routes.remove(key).is_some() {
-            self.told.remove(key);
+        self.changed |= self.unreadable.remove(key).is_some();
+        if let Some(entry) = self.routes.remove(key) {
+            self.lead(&entry.asked, false);
             self.changed = true;
         }
     }
 
     /// It is there, and what it says cannot be read: it stays as it was.
-    pub(super) fn route_unreadable(&mut self, source: Source, key: &Key) {
-        if let Some(entry) = self.routes.get_mut(key) {
+    pub(super) fn route_unreadable(&mut self, source: Source, key: Key, why: String) {
+        if let Some(entry) = self.routes.get_mut(&key) {
             entry.source = source;
+        }
+        let before = self.unreadable.insert(key, (source, why.clone()));
+        self.changed |= before.is_none_or(|(_, before)| before != why);
+    }
+
+    /// Notes to which Services a route leads, or that it leads there no more.
+    fn lead(&mut self, asked: &Asked, leads: bool) {
+        for service in services(self.role, &asked.spec) {
+            let service = Key { namespace: asked.key.namespace.clone(), name: service.to_owned() };
+            let routes = self.leading.entry(service.clone()).or_default();
+            routes.retain(|route| *route != asked.key);
+            if leads {
+                routes.push(asked.key.clone());
+            } else if routes.is_empty() {
+                self.leading.remove(&service);
+            }
         }
     }
 
@@ -184,16 +218,10 @@ impl Book {
         }
     }
 
-    /// Whatever leads to a Service is stale. A FundCluster's routes lead to its own Services, so there is one at most; but
-    /// nothing here relies on that.
+    /// Whatever leads to a Service is stale.
     fn touch(&mut self, service: &Key) {
-        for entry in self.routes.values_mut().filter(|entry| entry.asked.key.namespace == service.namespace) {
-            let spec = &entry.asked.spec;
-            let leads = match self.role {
-                Role::Gateway => spec.proxy.name == service.name,
-                Role::ClusterProxy => spec.pods.iter().any(|pods| pods.service.name == service.name),
-            };
-            if leads {
+        for route in self.leading.get(service).into_iter().flatten() {
+            if let Some(entry) = self.routes.get_mut(route) {
                 entry.stale = true;
                 self.changed = true;
             }
@@ -206,7 +234,9 @@ impl Book {
             (source.watch == current.watch && *source != current) || source.watch == usize::MAX
         };
         if routes {
-            let gone = self.routes.iter().filter(|(_, entry)| is_gone(&entry.source));
+            let known = self.routes.iter().map(|(key, entry)| (key, &entry.source));
+            let unreadable = self.unreadable.iter().map(|(key, (source, _))| (key, source));
+            let gone = known.chain(unreadable).filter(|(_, source)| is_gone(source));
             let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
             for key in &gone {
                 self.route_gone(key);
@@ -220,13 +250,12 @@ impl Book {
         }
     }
 
-    /// The table, if it is another than before; and what was refused since.
+    /// The table, if it is another than before; and what is refused that was not before.
     pub(super) fn table(&mut self) -> Option<(RouteTable, Vec<Refused>)> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
         self.generation += 1;
-        let mut refused = Vec::new();
         for (key, entry) in self.routes.iter_mut().filter(|(_, entry)| entry.stale) {
             entry.stale = false;
             let behind = |service: &str| {
@@ -234,44 +263,62 @@ impl Book {
                 let slices = self.services.get(&service).into_iter().flatten();
                 slices.filter_map(|slice| self.slices.get(slice)).map(|(_, slice)| slice).collect()
             };
-            let attempt = |spec: &GatewayRouteSpec| compile(self.role, spec, &behind);
+            let attempt = |spec: &GatewayRouteSpec| {
+                let origin = Origin { object: key.to_string().into(), generation: spec.generation };
+                compile(self.role, spec, &behind)
+                    .map(|route| Arc::new(Route { origin: Some(origin), ..route }))
+            };
             match attempt(&entry.asked.spec) {
                 Ok(route) => {
-                    self.told.remove(key);
-                    entry.good = Some((entry.asked.spec.clone(), Arc::new(route)));
+                    entry.wrong = None;
+                    entry.good = Some((entry.asked.spec.clone(), route));
                 }
                 Err(error) => {
+                    entry.wrong = Some(error.to_string());
                     // As it was, with the endpoints that there are now.
                     entry.good = entry
                         .good
                         .take()
-                        .and_then(|(spec, _)| attempt(&spec).ok().map(|route| (spec, Arc::new(route))));
-                    refused.extend(tell(&mut self.told, key, &error));
+                        .and_then(|(spec, _)| attempt(&spec).ok().map(|route| (spec, route)));
                 }
             }
         }
         let mut routes: Vec<_> =
             self.routes.values().filter_map(|entry| Some((&entry.asked, &entry.good.as_ref()?.1))).collect();
         routes.sort_by(|(a, _), (b, _)| (a.created, &a.uid, &a.key).cmp(&(b.created, &b.uid, &b.key)));
+        let mut refused: BTreeMap<_, _> = self
+            .routes
+            .iter()
+            .filter_map(|(key, entry)| Some((key.clone(), entry.wrong.clone()?)))
+            .chain(self.unreadable.iter().map(|(key, (_, why))| (key.clone(), why.clone())))
+            .collect();
         let mut taken = Taken::default();
         let mut table = Vec::with_capacity(routes.len());
         for (asked, route) in routes {
             match taken.take(&asked.key, route) {
-                Ok(()) => table.push(Route::clone(route)),
-                Err(error) => refused.extend(tell(&mut self.told, &asked.key, &error)),
+                Ok(()) => table.push(route.clone()),
+                Err(error) => {
+                    refused.insert(asked.key.clone(), error.to_string());
+                }
             }
         }
-        Some((RouteTable::new(self.generation, table), refused))
+        let news = refused
+            .iter()
+            .filter(|(key, why)| self.refused.get(key) != Some(why))
+            .map(|(key, why)| Refused { key: key.clone(), why: why.clone() })
+            .collect();
+        let named = refused.iter().map(|(key, why)| (key.to_string(), why.clone())).collect();
+        self.refused = refused;
+        Some((RouteTable::new(self.generation, table).without(named), news))
     }
 }
 
-/// Says once that a route is refused.
-fn tell(told: &mut HashSet<Key>, key: &Key, error: &RouteFileError) -> Option<Refused> {
-    told.insert(key.clone()).then(|| Refused {
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        why: error.to_string(),
-    })
+/// Where a route leads, as this hop sees it.
+fn services(role: Role, spec: &GatewayRouteSpec) -> Vec<&str> {
+    match role {
+        Role::Gateway => vec![&spec.proxy.name],
+        Role::ClusterProxy => spec.pods.iter().map(|pods| pods.service.name.as_str()).collect(),
+    }
 }
 
 /// What routes that are in the table already have.
@@ -285,10 +332,7 @@ struct Taken<'a> {
 impl<'a> Taken<'a> {
     fn take(&mut self, key: &'a Key, route: &'a Route) -> Result<(), RouteFileError> {
         let older = |older: &Key, what: String| {
-            Err(RouteFileError::Shape(format!(
-                "{what} is that of {}/{}, which is older",
-                older.namespace, older.name
-            )))
+            Err(RouteFileError::Shape(format!("{what} is that of {older}, which is older")))
         };
         let value = (route.header.as_str(), &*route.value);
         if let Some(other) = self.values.get(&value) {

@@ -16,8 +16,8 @@ use fundbond_routing::{
 
 use super::slices::Slice;
 use crate::{
-    config::Role,
     decide::Route,
+    role::Role,
     route_file::{self, RouteFileError},
 };
 

@@ -39,8 +39,6 @@ pub(super) enum Told {
     SliceGone(Key),
     /// The list of a watch is over: of routes, or of slices.
     Listed(Source, bool),
-    /// A watch failed; it is begun again.
-    Failed,
 }
 
 /// Watches routes.
@@ -55,11 +53,11 @@ pub(super) async fn routes(
         config = config.fields(&format!("metadata.name={name}"));
     }
     let say = |source, guarded: DeserializeGuard<GatewayRoute>| match guarded.0 {
-        Ok(route) => Some(Told::Route(source, Box::new(Asked::of(route)))),
+        Ok(route) => Told::Route(source, Box::new(Asked::of(route))),
         Err(error) => {
             let namespace = error.metadata.namespace.clone().unwrap_or_default();
             let name = error.metadata.name.clone().unwrap_or_default();
-            Some(Told::RouteUnreadable(source, Key { namespace, name }, error.error))
+            Told::RouteUnreadable(source, Key { namespace, name }, error.error)
         }
     };
     follow(number, true, api, config, told, say, |guarded| Told::RouteGone(Key::of(guarded))).await;
@@ -69,10 +67,10 @@ pub(super) async fn routes(
 pub(super) async fn slices(number: usize, api: Api<EndpointSlice>, labels: &str, told: mpsc::Sender<Told>) {
     let say = |source, slice: EndpointSlice| {
         let key = Key::of(&slice);
-        Some(match Slice::of(&slice) {
+        match Slice::of(&slice) {
             Some(slice) => Told::Slice(source, key, slice),
             None => Told::SliceGone(key),
-        })
+        }
     };
     follow(number, false, api, config().labels(labels), told, say, |slice| Told::SliceGone(Key::of(slice)))
         .await;
@@ -88,7 +86,7 @@ async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     told: mpsc::Sender<Told>,
-    say: impl Fn(Source, K) -> Option<Told>,
+    say: impl Fn(Source, K) -> Told,
     gone: impl Fn(&K) -> Told,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -102,8 +100,8 @@ async fn follow<K>(
                 continue;
             }
             Ok(Some(Event::InitApply(object) | Event::Apply(object))) => say(source, object),
-            Ok(Some(Event::InitDone)) => Some(Told::Listed(source, of_routes)),
-            Ok(Some(Event::Delete(object))) => Some(gone(&object)),
+            Ok(Some(Event::InitDone)) => Told::Listed(source, of_routes),
+            Ok(Some(Event::Delete(object))) => gone(&object),
             // It never ends by itself.
             Ok(None) => return,
             Err(error) => {
@@ -112,9 +110,6 @@ async fn follow<K>(
                     error = chain(&error),
                     "cannot listen to the API server; what is known stays"
                 );
-                if told.send(Told::Failed).await.is_err() {
-                    return;
-                }
                 let share = rand::rng().random_range(0.5..1.0);
                 sleep(pause.mul_f64(share)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -122,9 +117,7 @@ async fn follow<K>(
             }
         };
         pause = FIRST_PAUSE;
-        if let Some(said) = said
-            && told.send(said).await.is_err()
-        {
+        if told.send(said).await.is_err() {
             return;
         }
     }

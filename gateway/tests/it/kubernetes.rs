@@ -5,6 +5,7 @@ use std::path::Path;
 use fundbond_api_simulator::{Hand, Simulator};
 use fundbond_crds::GatewayRoute;
 use fundbond_gateway::{Config, Role, RouteSource, kubernetes::KubernetesRoutes};
+use fundbond_protocol::api::APPLIED_ROUTES_PATH;
 use http::{Method, Response};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
@@ -107,6 +108,57 @@ async fn a_route_that_cannot_be_is_refused_alone() {
     let said = get(gateway.admin, "/routes", &[]).await.json();
     let error = said["lastError"].as_str().unwrap_or_default();
     assert!(error.contains("funds/desk") && error.contains("timeouts.idle"), "{said}");
+
+    // It is said for as long as it is so, whatever else is applied.
+    serve(&user, "third", &pod);
+    answers(&gateway, "third", 200).await;
+    let said = get(gateway.admin, "/routes", &[]).await.json();
+    assert!(
+        said["refused"]["funds/desk"].as_str().is_some_and(|why| why.contains("timeouts.idle")),
+        "{said}"
+    );
+    let metrics = get(gateway.admin, "/metrics", &[]).await.body;
+    assert!(metrics.contains("fund_gateway_routes_refused 1"), "{metrics}");
+    user.merge::<GatewayRoute>(FUNDS, "desk", &json!({"spec": {"timeouts": {"idle": "30s"}}})).unwrap();
+    soon("nothing is refused", async {
+        while get(gateway.admin, "/routes", &[]).await.json()["refused"] != json!({}) {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_asks_which_routes_are_applied_hears_only_what_is_new() {
+    let simulator = Simulator::new(1);
+    let user = simulator.hand("operator");
+    let (one, two) = (Endpoint::echo("one").await, Endpoint::echo("two").await);
+    serve(&user, "desk", &one);
+    let gateway = Running::with(config(&simulator, None)).await;
+    answers(&gateway, "desk", 200).await;
+    let first = get(gateway.admin, APPLIED_ROUTES_PATH, &[]).await;
+    assert_eq!(first.json(), json!({"routes": {"funds/desk": 1}, "refused": {}}));
+    let tag = first.headers["etag"].to_str().unwrap().to_owned();
+    let again = async || get(gateway.admin, APPLIED_ROUTES_PATH, &[("if-none-match", &tag)]).await;
+
+    // What is behind a route is no change of the route.
+    user.replace(&slice("desk", &two, true)).unwrap();
+    soon("the other pod answers", async {
+        while !get(gateway.service, "/x", &[("x-cluster-route", "desk")]).await.body.contains("two") {}
+    })
+    .await;
+    let unchanged = again().await;
+    assert_eq!((unchanged.status, &*unchanged.body), (304, ""));
+
+    user.merge::<GatewayRoute>(FUNDS, "desk", &json!({"spec": {"generation": 2}})).unwrap();
+    soon("the new generation", async {
+        loop {
+            let said = again().await;
+            if said.status == 200 {
+                assert_eq!(said.json()["routes"], json!({"funds/desk": 2}));
+                return;
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Bodies of requests and answers, camelCase JSON.
 
 mod cluster;
+mod routes;
 
 pub use cluster::{
     BacklogStatus, BreakerReason, BreakerStatus, CLUSTER_STATUS_PATH, ClusterStatus, NodeStatus, SweepStatus,
     seconds,
 };
+pub use routes::{APPLIED_ROUTES_PATH, AppliedRoutes};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -140,13 +140,63 @@ fn a_list_takes_away_what_it_does_not_name_and_what_cannot_be_read_is_there() {
     next(&mut book);
     let again = Source { list: 2, ..LIST };
     book.route(again, asked("stays", 1, &json!({})));
-    book.route_unreadable(again, &key("odd"));
+    book.route_unreadable(again, key("odd"), "no spec".to_owned());
     book.listed(again, true);
-    assert_eq!(next(&mut book).0, [one("odd", &["odd"]), one("stays", &["stays"])]);
+    let (table, refused) = book.table().unwrap();
+    assert_eq!(shape(&table), [one("odd", &["odd"]), one("stays", &["stays"])]);
+    assert_eq!(refused, [Refused { key: key("odd"), why: "no spec".to_owned() }]);
+    assert_eq!(*table.refused(), [("funds/odd".to_owned(), "no spec".to_owned())].into());
     let again = Source { list: 2, ..SLICES };
     book.slice(again, key("stays"), slice("stays-proxy", &[("stays", 1)]));
     book.listed(again, false);
     assert_eq!(next(&mut book).0, [one("odd", &[]), one("stays", &["stays"])]);
+    let again = Source { list: 3, ..LIST };
+    book.route(again, asked("stays", 1, &json!({})));
+    book.listed(again, true);
+    let (table, _) = book.table().unwrap();
+    assert_eq!((shape(&table), table.refused().len()), (vec![one("stays", &["stays"])], 0));
+}
+
+#[test]
+fn a_route_that_is_refused_is_so_until_it_is_right_and_its_generation_is_that_of_the_last_good_one() {
+    let mut book = Book::new(Role::Gateway);
+    let generations = |table: &RouteTable| -> Vec<_> {
+        table.routes().iter().map(|route| route.origin.clone().unwrap().generation).collect()
+    };
+    book.route(LIST, asked("desk", 1, &json!({"generation": 4})));
+    let (table, _) = book.table().unwrap();
+    assert_eq!((generations(&table), table.refused().len()), (vec![4], 0));
+    book.route(LIST, asked("desk", 1, &json!({"generation": 5, "timeouts": {"idle": "0s"}})));
+    let (table, news) = book.table().unwrap();
+    assert_eq!((generations(&table), table.refused().len(), news.len()), (vec![4], 1, 1));
+    // Whatever else changes.
+    book.route(LIST, asked("other", 2, &json!({})));
+    let (table, news) = book.table().unwrap();
+    assert_eq!((generations(&table), table.refused().len(), news.len()), (vec![4, 1], 1, 0));
+    book.route(LIST, asked("desk", 1, &json!({"generation": 6})));
+    let (table, _) = book.table().unwrap();
+    assert_eq!((generations(&table), table.refused().len()), (vec![6, 1], 0));
+}
+
+#[test]
+fn a_route_that_leads_elsewhere_follows_what_is_there() {
+    let mut book = Book::new(Role::Gateway);
+    book.route(LIST, asked("desk", 1, &json!({})));
+    book.slice(SLICES, key("s"), slice("desk-proxy", &[("a", 1)]));
+    book.slice(SLICES, key("t"), slice("new-proxy", &[("b", 2)]));
+    assert_eq!(next(&mut book).0, [one("desk", &["a"])]);
+    book.route(
+        LIST,
+        asked("desk", 1, &json!({"generation": 2, "proxy": {"name": "new-proxy", "port": 8080}})),
+    );
+    assert_eq!(next(&mut book).0, [one("desk", &["b"])]);
+    book.slice(SLICES, key("s"), slice("desk-proxy", &[("c", 3)]));
+    assert!(book.table().is_none(), "nothing leads there any more");
+    book.slice(SLICES, key("t"), slice("new-proxy", &[("d", 4)]));
+    assert_eq!(next(&mut book).0, [one("desk", &["d"])]);
+    book.route_gone(&key("desk"));
+    assert_eq!(next(&mut book).0, []);
+    assert!(book.leading.is_empty());
 }
 
 #[test]

@@ -1,0 +1,46 @@
+//! Which routes are applied, for whoever waits for it.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use fundbond_protocol::api::AppliedRoutes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::{decide::RouteTable, gateway::Gateway};
+
+/// The routes of the table; nothing but a word where the one who asks has heard of just these.
+pub(super) async fn applied(State(gateway): State<Arc<Gateway>>, asked: HeaderMap) -> Response {
+    let live = gateway.live.load_full();
+    let tag = tag(&live.table);
+    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| *known == tag);
+    let headers = [(header::ETAG, tag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, Json(view(&live.table))).into_response()
+}
+
+fn view(table: &RouteTable) -> AppliedRoutes {
+    let origins = table.routes().iter().filter_map(|route| route.origin.as_ref());
+    AppliedRoutes {
+        routes: origins.map(|origin| (origin.object.to_string(), origin.generation)).collect(),
+        refused: table.refused().clone(),
+    }
+}
+
+/// The same for tables that differ only in what is behind their routes, as they do when pods come and go.
+fn tag(table: &RouteTable) -> HeaderValue {
+    let mut hasher = DefaultHasher::new();
+    for origin in table.routes().iter().filter_map(|route| route.origin.as_ref()) {
+        (&origin.object, origin.generation).hash(&mut hasher);
+    }
+    table.refused().hash(&mut hasher);
+    crate::head::value(&format!("\"{:016x}\"", hasher.finish()))
+}
