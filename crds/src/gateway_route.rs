@@ -20,7 +20,6 @@ use crate::routing::{Match, Routing};
     kind = "GatewayRoute",
     namespaced,
     crates(kube_core = "::kube_core"),
-    status = "GatewayRouteStatus",
     derive = "PartialEq",
     shortname = "gr",
     category = "fund",
@@ -101,14 +100,4 @@ pub struct Timeouts {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("example" = "45s"))]
     pub idle: Option<Span>,
-}
-
-/// What the operator says of a route.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GatewayRouteStatus {
-    /// The generation that every ready gateway has applied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("example" = 7))]
-    pub applied_generation: Option<i64>,
 }

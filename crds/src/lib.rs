@@ -17,7 +17,7 @@ pub mod routing;
 mod rules;
 
 pub use fund_cluster::{FundCluster, FundClusterSpec, FundClusterStatus};
-pub use gateway_route::{GatewayRoute, GatewayRouteSpec, GatewayRouteStatus};
+pub use gateway_route::{GatewayRoute, GatewayRouteSpec};
 
 /// The API group of both kinds.
 pub const GROUP: &str = "fundbond.dev";

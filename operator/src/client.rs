@@ -21,6 +21,7 @@ use tower::{BoxError, ServiceExt, util::option_layer};
 use crate::{
     config::Config,
     fence::{Fence, FencedConnector},
+    gateways::{Gateways, HttpGateways, NoGateways},
     operator::Surroundings,
     proxies::HttpProxies,
 };
@@ -75,7 +76,11 @@ impl Surroundings {
             .with_layer(&fence)
             .build();
         let proxies = Arc::new(HttpProxies::new(config.proxy_address.clone()));
-        Ok(Self { client, writer, fence, lease, proxies, identity: identity(config)? })
+        let gateways: Arc<dyn Gateways> = match &config.gateway_service {
+            Some(service) => Arc::new(HttpGateways::new(client.clone(), service)),
+            None => Arc::new(NoGateways),
+        };
+        Ok(Self { client, writer, fence, lease, proxies, gateways, identity: identity(config)? })
     }
 }
 

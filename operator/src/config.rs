@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use clap::{Args, Parser};
 use fundbond_lease::names::{LeaseName, Namespace};
 use fundbond_service_runtime::telemetry::LogArgs;
+use ipnet::IpNet;
 
-use crate::proxies::ProxyAddress;
+use crate::{gateways::GatewayService, proxies::ProxyAddress};
 
 /// Makes objects of FundClusters, and keeps them as they should be.
 #[derive(Clone, Debug, Parser)]
@@ -58,4 +59,12 @@ pub struct Config {
         value_name = "URL"
     )]
     pub proxy_address: ProxyAddress,
+    /// The Service of the gateways, which say which routes they have: its namespace and its name. Without it, nobody is asked,
+    /// and the condition RoutesProgrammed stays Unknown.
+    #[arg(long, env = "FUND_GATEWAY_SERVICE", value_name = "NAMESPACE/NAME")]
+    pub gateway_service: Option<GatewayService>,
+    /// Networks that gateways' addresses are of, parted by commas: cluster proxies believe what comes from there about
+    /// clients. Without any, every client looks like its gateway to a strategy that goes by addresses.
+    #[arg(long, env = "FUND_GATEWAY_NETWORKS", value_delimiter = ',', value_name = "NETWORKS")]
+    pub gateway_networks: Vec<IpNet>,
 }

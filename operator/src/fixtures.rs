@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(crate) fn site() -> Site {
-    Site { registry: "example.test".into(), version: "1".into() }
+    Site { registry: "example.test".into(), version: "1".into(), gateway_networks: vec![] }
 }
 
 /// The smallest FundCluster, with what `more` says of its spec.

@@ -19,6 +19,7 @@
 #[cfg(all(not(debug_assertions), any(feature = "bug-blind-delete", feature = "bug-early-status")))]
 compile_error!("the bug-* features are mistakes for the tests to find, and no release has them");
 
+mod acknowledged;
 mod announce;
 mod api;
 mod backoff;
@@ -30,11 +31,13 @@ pub mod fence;
 mod fields;
 #[cfg(test)]
 mod fixtures;
+mod gateways;
 pub mod kinds;
 mod leader;
 mod metrics;
 mod operator;
 mod plan;
+mod polls;
 mod proxies;
 mod queue;
 mod reconcile;
@@ -59,5 +62,6 @@ pub fn described_metrics() -> Vec<Described> {
 pub use client::NoSurroundings;
 pub use config::{Config, Program};
 pub use fence::Fence;
+pub use gateways::{BadService, GatewayService, Gateways, Heard, Hearing, Unseen};
 pub use operator::{Operator, RunError, Surroundings};
 pub use proxies::{Answering, BadAddress, Proxies, ProxyAddress, Question, Unanswered};

@@ -45,6 +45,11 @@ const ASKED: About = labelled(
     "Clusters that were asked how they are, by what came of it",
     &[("outcome", "`answered`, `failed`, or `not_serving` where no proxy or no pod is ready")],
 );
+const GATEWAYS: About = labelled(
+    "fund_operator_gateways",
+    "Gateways that are ready, by whether they say which routes they have; those of the leader's last question",
+    &[("state", "`heard` or `silent`")],
+);
 const LEADS: About = plain("fund_operator_leads", "1 while this operator leads");
 const OBJECTS: About = labelled(
     "fund_operator_objects",
@@ -60,6 +65,11 @@ const QUEUE: About = labelled(
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,6 +100,7 @@ pub(crate) struct Metrics {
     writes: Family<WriteLabels, Counter>,
     watch_failures: Family<KindLabels, Counter>,
     asked: Family<OutcomeLabels, Counter>,
+    gateways: Family<StateLabels, Gauge>,
     leads: Gauge,
 }
 
@@ -102,6 +113,7 @@ impl Metrics {
             writes: Family::default(),
             watch_failures: Family::default(),
             asked: Family::default(),
+            gateways: Family::default(),
             leads: Gauge::default(),
         };
         catalogue.register(RECONCILES, metrics.reconciles.clone());
@@ -109,6 +121,7 @@ impl Metrics {
         catalogue.register(WRITES, metrics.writes.clone());
         catalogue.register(WATCH_FAILURES, metrics.watch_failures.clone());
         catalogue.register(ASKED, metrics.asked.clone());
+        catalogue.register(GATEWAYS, metrics.gateways.clone());
         catalogue.register(LEADS, metrics.leads.clone());
         metrics
     }
@@ -128,6 +141,13 @@ impl Metrics {
 
     pub(crate) fn asked(&self, outcome: &'static str) {
         self.asked.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    pub(crate) fn gateways(&self, heard: usize, silent: usize) {
+        for (state, number) in [("heard", heard), ("silent", silent)] {
+            let gauge = self.gateways.get_or_create(&StateLabels { state });
+            gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
     }
 
     pub(crate) fn leads(&self, leads: bool) {

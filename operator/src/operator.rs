@@ -1,6 +1,10 @@
 //! Wires the parts: watches fill the cache and the queue, workers empty the queue while this operator leads.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::Router;
 use fundbond_desired::Site;
@@ -16,6 +20,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
+    acknowledged::Acknowledgements,
     announce::Announcer,
     api::Server,
     backoff,
@@ -23,8 +28,10 @@ use crate::{
     config::Config,
     failure::Failure,
     fence::Fence,
+    gateways::Gateways,
     leader::Leader,
     metrics::{Metrics, Sizes},
+    polls::Polls,
     proxies::Proxies,
     queue::Queue,
     reconcile::{Next, Reconciler},
@@ -57,6 +64,8 @@ pub struct Surroundings {
     pub lease: Arc<dyn LeaseStore>,
     /// Who asks clusters how they are.
     pub proxies: Arc<dyn Proxies>,
+    /// Who asks gateways which routes they have.
+    pub gateways: Arc<dyn Gateways>,
     /// A name that no two starts share.
     pub identity: String,
 }
@@ -84,6 +93,7 @@ struct Core {
     queue: Arc<Queue<Key>>,
     metrics: Arc<Metrics>,
     rounds: Rounds,
+    polls: Polls,
 }
 
 /// Why an operator ended that should not have.
@@ -112,7 +122,7 @@ impl Operator {
     /// # Errors
     /// The admin port cannot be bound.
     pub async fn bind(config: Config, surroundings: Surroundings) -> Result<Self, RunError> {
-        let Surroundings { client, writer, fence, lease, proxies, identity } = surroundings;
+        let Surroundings { client, writer, fence, lease, proxies, gateways, identity } = surroundings;
         let mut catalogue = Catalogue::default();
         let metrics = Arc::new(Metrics::new(&mut catalogue));
         let namespaces = config.watch_namespaces.iter().map(ToString::to_string).collect();
@@ -136,18 +146,32 @@ impl Operator {
         });
         let all = all.collect();
         let reports = Arc::new(Reports::default());
-        let reconciler = Reconciler::new(
-            cache.clone(),
-            Server::new(client, writer.clone()),
-            Announcer::new(writer, &identity),
-            metrics.clone(),
+        let acknowledged = Arc::new(Acknowledgements::default());
+        let reconciler = Reconciler {
+            cache: cache.clone(),
+            server: Server::new(client, writer.clone()),
+            announcer: Announcer::new(writer, &identity),
+            metrics: metrics.clone(),
             watches,
-            reports.clone(),
-            Site { registry: config.image_registry, version: config.image_tag },
-        );
+            reports: reports.clone(),
+            acknowledged: acknowledged.clone(),
+            site: Site {
+                registry: config.image_registry,
+                version: config.image_tag,
+                gateway_networks: config.gateway_networks,
+            },
+            orphaned: Mutex::default(),
+        };
+        let polls = Polls {
+            cache: cache.clone(),
+            queue: queue.clone(),
+            acknowledged,
+            gateways,
+            metrics: metrics.clone(),
+        };
         let rounds =
             Rounds { cache: cache.clone(), queue: queue.clone(), reports, proxies, metrics: metrics.clone() };
-        let core = Arc::new(Core { reconciler, cache, queue, metrics, rounds });
+        let core = Arc::new(Core { reconciler, cache, queue, metrics, rounds, polls });
         Ok(Self { admin, health, elector, leader: Leader::new(told), watches: all, core })
     }
 
@@ -245,6 +269,7 @@ impl Core {
             tokio::select! {
                 () = leader.ends() => {}
                 () = self.rounds.run() => {}
+                () = self.polls.run() => {}
             }
             self.metrics.leads(false);
         }

@@ -22,6 +22,7 @@ use serde::Deserialize as _;
 use tokio::time::Instant;
 
 use crate::{
+    acknowledged::Acknowledgements,
     announce::Announcer,
     api::Server,
     cache::{Cache, Known, WatchId},
@@ -31,7 +32,7 @@ use crate::{
     plan::{Plan, plan},
     reports::Reports,
     seen::Key,
-    status::{self, Standing},
+    status::{self, About, Standing},
     watches::Watches,
 };
 
@@ -51,15 +52,16 @@ pub(crate) enum Next {
 
 /// What looks.
 pub(crate) struct Reconciler {
-    cache: Arc<Cache>,
-    server: Server,
-    announcer: Announcer,
-    metrics: Arc<Metrics>,
-    watches: Arc<Watches>,
-    reports: Arc<Reports>,
-    site: Site,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) server: Server,
+    pub(crate) announcer: Announcer,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) watches: Arc<Watches>,
+    pub(crate) reports: Arc<Reports>,
+    pub(crate) acknowledged: Arc<Acknowledgements>,
+    pub(crate) site: Site,
     /// Since when there are children of FundClusters that are gone.
-    orphaned: Mutex<HashMap<Key, Instant>>,
+    pub(crate) orphaned: Mutex<HashMap<Key, Instant>>,
 }
 
 /// What there is to do.
@@ -73,18 +75,6 @@ enum Todo {
 }
 
 impl Reconciler {
-    pub(crate) fn new(
-        cache: Arc<Cache>,
-        server: Server,
-        announcer: Announcer,
-        metrics: Arc<Metrics>,
-        watches: Arc<Watches>,
-        reports: Arc<Reports>,
-        site: Site,
-    ) -> Self {
-        Self { cache, server, announcer, metrics, watches, reports, site, orphaned: Mutex::default() }
-    }
-
     /// Looks at a FundCluster. `touched` hears which others are to be looked at because of it.
     pub(crate) async fn look(&self, key: &Key, touched: impl Fn(Key) + Sync) -> Result<Next, Failure> {
         let known = self.cache.known(key);
@@ -182,11 +172,13 @@ impl Reconciler {
     ) -> Result<(), Failure> {
         let known = self.cache.known(key);
         let before = cluster.status.as_ref();
-        let mut after =
-            status::status(cluster, standing, &known.children, known.rival.as_ref(), Timestamp::now());
-        if let Some(news) = self.reports.news(key) {
-            (after.streams, after.backlog, after.leader) = (news.streams, news.backlog, news.leader);
-        }
+        let about = About {
+            seen: &known.children,
+            rival: known.rival.as_ref(),
+            programmed: &|route| self.acknowledged.of(key, route),
+            report: self.reports.news(key),
+        };
+        let after = status::status(cluster, standing, &about, Timestamp::now());
         if !status::differs(before, &after) {
             return Ok(());
         }

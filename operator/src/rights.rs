@@ -44,12 +44,16 @@ pub fn handed_on() -> Vec<PolicyRule> {
     ]
 }
 
-/// In its own namespace, for the lease of that name.
-pub fn lease(name: &str) -> Vec<PolicyRule> {
+/// In its own namespace: the lease of that name, and where gateways are.
+pub fn at_home(lease: &str) -> Vec<PolicyRule> {
     let mut named = rule("coordination.k8s.io", &["leases"], &["get", "update"]);
-    named.resource_names = Some(vec![name.to_owned()]);
-    // A name cannot be asked for in the making of an object.
-    vec![named, rule("coordination.k8s.io", &["leases"], &["create"])]
+    named.resource_names = Some(vec![lease.to_owned()]);
+    vec![
+        named,
+        // A name cannot be asked for in the making of an object.
+        rule("coordination.k8s.io", &["leases"], &["create"]),
+        rule("discovery.k8s.io", &["endpointslices"], &["list"]),
+    ]
 }
 
 fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {

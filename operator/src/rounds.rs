@@ -23,7 +23,8 @@ use crate::{
     proxies::{Proxies, Question},
     queue::Queue,
     reports::{Report, Reports},
-    seen::{Detail, Key, Seen},
+    seen::{Key, Seen},
+    status::rollouts,
 };
 
 /// A round takes so long at least.
@@ -119,12 +120,7 @@ fn asked(object: &DynamicObject) -> Option<Asked> {
 
 /// Whether there is a proxy to ask and a pod to answer.
 fn serves(children: &[Seen]) -> bool {
-    let ready = |pods: bool| {
-        children.iter().any(|seen| match &seen.detail {
-            Detail::Rollout(rollout) => rollout.pods == pods && rollout.ready > 0,
-            _ => false,
-        })
-    };
+    let ready = |pods: bool| rollouts(children).any(|rollout| rollout.pods == pods && rollout.ready > 0);
     ready(true) && ready(false)
 }
 

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::{
+    acknowledged::Programmed,
+    reports::Report,
     routes::Rival,
     seen::{Detail, Rollout, Seen},
 };
@@ -26,6 +28,18 @@ pub(crate) enum Standing {
     Waits(String),
     /// The server has everything.
     Applied(Applied),
+}
+
+/// What is known of a FundCluster, beside its spec and what was made of it.
+pub(crate) struct About<'a> {
+    /// Its children.
+    pub(crate) seen: &'a [Seen],
+    /// Who has its route.
+    pub(crate) rival: Option<&'a Rival>,
+    /// How far a generation of its route came.
+    pub(crate) programmed: &'a (dyn Fn(i64) -> Programmed + Sync),
+    /// What its cluster says of itself, where that is news.
+    pub(crate) report: Option<Report>,
 }
 
 /// The word that the server has all that was wanted.
@@ -52,33 +66,44 @@ impl Word {
     }
 }
 
-/// The status of `cluster`, which stands so, whose children were `seen`.
+/// The status of `cluster`, which stands so, by what is known `about` it.
 pub(crate) fn status(
     cluster: &FundCluster,
     standing: &Standing,
-    seen: &[Seen],
-    rival: Option<&Rival>,
+    about: &About<'_>,
     now: Timestamp,
 ) -> FundClusterStatus {
     let before = cluster.status.clone().unwrap_or_default();
-    let counts = counts(seen);
+    let counts = counts(about.seen);
     let generation = cluster.metadata.generation;
-    let words = words(&before, generation, standing, seen, &counts, rival);
-    let gateways = match standing {
-        Standing::Applied(applied) if rival.is_none() => {
-            Some(GatewayAcknowledgement { generation: applied.route, acknowledged: 0, gateways: 0 })
-        }
-        _ => before.gateways.clone(),
+    let mut words = words(&before, generation, standing, about, &counts);
+    let told = before.gateways.as_ref().map(|told| told.generation);
+    let route = match standing {
+        Standing::Applied(applied) if about.rival.is_none() => Some(applied.route),
+        Standing::Paused => told,
+        _ => None,
     };
+    let programmed = route.map(|route| (route, (about.programmed)(route)));
+    words.push(programming(standing, about.rival, programmed.as_ref().map(|(_, programmed)| programmed)));
+    let gateways = match programmed {
+        Some((generation, Programmed { acknowledged, gateways, .. })) => {
+            Some(GatewayAcknowledgement { generation, acknowledged, gateways })
+        }
+        None => before.gateways.clone(),
+    };
+    let report = about.report.clone().unwrap_or(Report {
+        streams: before.streams,
+        backlog: before.backlog,
+        leader: before.leader.clone(),
+    });
     FundClusterStatus {
         observed_generation: generation,
         conditions: words.into_iter().map(|word| condition_of(word, &before, generation, now)).collect(),
         pods: counts,
         selector: Some(fundbond_desired::pod_selector(cluster)),
-        // Where there is news of these, whoever tells it puts it in.
-        streams: before.streams,
-        backlog: before.backlog,
-        leader: before.leader,
+        streams: report.streams,
+        backlog: report.backlog,
+        leader: report.leader,
         gateways,
     }
 }
@@ -116,7 +141,8 @@ fn counts(seen: &[Seen]) -> PodCounts {
     counts
 }
 
-fn rollouts(seen: &[Seen]) -> impl Iterator<Item = &Rollout> {
+/// The Deployments among these.
+pub(crate) fn rollouts(seen: &[Seen]) -> impl Iterator<Item = &Rollout> {
     seen.iter().filter_map(|seen| match &seen.detail {
         Detail::Rollout(rollout) => Some(&**rollout),
         _ => None,
@@ -127,10 +153,10 @@ fn words(
     before: &FundClusterStatus,
     generation: Option<i64>,
     standing: &Standing,
-    seen: &[Seen],
+    about: &About<'_>,
     counts: &PodCounts,
-    rival: Option<&Rival>,
 ) -> Vec<Word> {
+    let About { seen, rival, .. } = *about;
     let paused = match standing {
         Standing::Paused => {
             Word::new(condition::PAUSED, Some(true), "Asked", "spec.paused is true: nothing is changed")
@@ -196,17 +222,36 @@ fn words(
             None => Word::new(condition::DEGRADED, Some(false), "AsExpected", ""),
         });
     }
-    words.push(match (standing, rival) {
-        (_, Some(rival)) => {
-            Word::new(condition::ROUTES_PROGRAMMED, Some(false), "RouteConflict", conflict(rival))
-        }
-        (Standing::Applied(_) | Standing::Paused, None) => {
-            Word::new(condition::ROUTES_PROGRAMMED, None, "NoGateways", "no gateway says which routes it has")
-        }
-        (_, None) => Word::new(condition::ROUTES_PROGRAMMED, None, "NotApplied", "the route is as it was"),
-    });
     words.push(paused);
     words
+}
+
+/// How far the route came. Nothing is known of one that is not applied.
+fn programming(standing: &Standing, rival: Option<&Rival>, programmed: Option<&Programmed>) -> Word {
+    let say = |is, reason, message: String| Word::new(condition::ROUTES_PROGRAMMED, is, reason, message);
+    if let Some(rival) = rival {
+        return say(Some(false), "RouteConflict", conflict(rival));
+    }
+    let Some(Programmed { gateways, acknowledged, silent, refused }) = programmed else {
+        let message = match standing {
+            Standing::Paused => "there is no route",
+            _ => "the route is as it was",
+        };
+        return say(None, "NotApplied", message.to_owned());
+    };
+    if let Some((gateway, why)) = refused {
+        return say(Some(false), "Refused", format!("gateway {gateway} refuses the route: {why}"));
+    }
+    let many = if *gateways == 1 { "gateway has" } else { "gateways have" };
+    let message = format!("{acknowledged} of {gateways} {many} the route");
+    match (*gateways, gateways - acknowledged) {
+        (0, _) => say(None, "NoGateways", "no gateway says which routes it has".to_owned()),
+        (_, 0) => say(Some(true), "Acknowledged", message),
+        (_, missing) if missing == *silent => {
+            say(None, "GatewaysSilent", format!("{message}, and {silent} cannot be asked"))
+        }
+        _ => say(Some(false), "Waiting", message),
+    }
 }
 
 fn conflict(rival: &Rival) -> String {

@@ -58,7 +58,7 @@
   verbs: [update]
 {{- end }}
 
-{{- define "fundbond.operator.leaseRules" -}}
+{{- define "fundbond.operator.homeRules" -}}
 # One of several operators leads, by this Lease.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -68,4 +68,8 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
+# Gateways are asked which routes they have applied: where they are.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list]
 {{- end }}

@@ -77,17 +77,18 @@ fn written(rules: &[PolicyRule], reason: impl Fn(&PolicyRule) -> &'static str) -
 
 #[test]
 fn the_rules_are_those_of_the_operator_with_a_reason_beside_each() {
-    let lease = rights::lease("{{ include \"fundbond.leaseName\" . | quote }}");
-    let of_lease = |rule: &PolicyRule| match rule.resource_names {
-        Some(_) => "One of several operators leads, by this Lease.",
-        None => "A name cannot be asked for in the making of an object.",
+    let home = rights::at_home("{{ include \"fundbond.leaseName\" . | quote }}");
+    let at_home = |rule: &PolicyRule| match (rule.resource_names.is_some(), &*rule.verbs[0]) {
+        (true, _) => "One of several operators leads, by this Lease.",
+        (false, "list") => "Gateways are asked which routes they have applied: where they are.",
+        (false, _) => "A name cannot be asked for in the making of an object.",
     };
     let define =
         |name: &str, rules: String| format!("{{{{- define \"{name}\" -}}}}\n{rules}{{{{- end }}}}\n");
     let text = format!(
         "{HEAD}{}\n{}",
         define("fundbond.operator.rules", written(&rights::everywhere(), reason)),
-        define("fundbond.operator.leaseRules", written(&lease, of_lease)),
+        define("fundbond.operator.homeRules", written(&home, at_home)),
     );
     hold("fundbond/templates/_operator-rules.tpl", &text);
 }
@@ -125,7 +126,7 @@ fn an_operator_of_all_namespaces_is_granted_what_it_needs_and_nothing_else() {
     let operator = format!("{RELEASE}-operator");
     let wanted = [
         (operator.clone(), None, rights::everywhere()),
-        (format!("{operator}-lease"), Some("fb".to_owned()), rights::lease(&operator)),
+        (format!("{operator}-home"), Some("fb".to_owned()), rights::at_home(&operator)),
     ];
     assert_eq!(granted(&objects, &operator, "fb"), wanted);
 }
@@ -135,7 +136,7 @@ fn an_operator_of_some_namespaces_is_granted_the_same_in_these_alone() {
     let objects = objects("good/namespaces", "fb", &[]);
     let operator = "desk-operator".to_owned();
     let in_namespace = |namespace: &str| (operator.clone(), Some(namespace.to_owned()), rights::everywhere());
-    let lease = (format!("{operator}-lease"), Some("fb".to_owned()), rights::lease("desk-lease"));
+    let lease = (format!("{operator}-home"), Some("fb".to_owned()), rights::at_home("desk-lease"));
     assert_eq!(granted(&objects, &operator, "fb"), [in_namespace("bonds"), in_namespace("funds"), lease]);
     let cluster_wide =
         objects.iter().filter(|object| object["kind"].as_str().unwrap().starts_with("Cluster"));
@@ -150,7 +151,7 @@ pub(crate) fn cluster() -> FundCluster {
 }
 
 pub(crate) fn site() -> Site {
-    Site { registry: "registry".to_owned(), version: "1".to_owned() }
+    Site { registry: "registry".to_owned(), version: "1".to_owned(), gateway_networks: vec![] }
 }
 
 /// A proxy reads its route in one namespace; a gateway reads all routes in the same way.

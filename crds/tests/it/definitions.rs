@@ -112,15 +112,17 @@ fn every_list_text_and_number_has_a_bound() {
 #[test]
 fn people_find_the_kinds_by_their_short_names_and_see_what_matters() {
     let [clusters, routes] = definitions();
-    for (definition, short, columns) in [
-        (clusters, "fc", &["Ready", "Pods", "Streams", "Strategy", "Reason", "Age"][..]),
-        (routes, "gr", &["Header", "Value", "Strategy", "Generation", "Age"]),
+    for (definition, short, columns, told) in [
+        (clusters, "fc", &["Ready", "Pods", "Streams", "Strategy", "Reason", "Age"][..], true),
+        // What became of a route is told to its FundCluster.
+        (routes, "gr", &["Header", "Value", "Strategy", "Generation", "Age"], false),
     ] {
         let version = &definition.spec.versions[0];
         assert_eq!(definition.spec.group, "fundbond.dev");
         assert_eq!(definition.spec.names.short_names, Some(vec![short.to_owned()]));
         assert_eq!(definition.spec.names.categories, Some(vec!["fund".to_owned()]));
-        assert!(version.subresources.as_ref().is_some_and(|sub| sub.status.is_some()));
+        let has_status = version.subresources.as_ref().is_some_and(|sub| sub.status.is_some());
+        assert_eq!(has_status, told, "{short}");
         let named: Vec<_> =
             version.additional_printer_columns.iter().flatten().map(|c| c.name.as_str()).collect();
         assert_eq!(named, columns);

@@ -224,20 +224,18 @@ async fn a_server_keeps_every_field_of_a_status() {
     let client = server.client();
     server.install_definitions().await;
     let namespace = server.namespace().await;
-    for (kind, object) in [("fundclusters", smallest()), ("gatewayroutes", route())] {
-        let made = write(&client, kind, &namespace, None, "", object).await;
-        assert_eq!(made.code, 201, "{made:#?}");
-        let definition = definitions().into_iter().find(|one| one.spec.names.plural == kind).unwrap();
-        let mut written = made.body.clone();
-        written["status"] = example_of_status(&serde_json::to_value(&definition).unwrap());
-        let name = made.body["metadata"]["name"].as_str().unwrap();
-        let path = format!("{name}/status");
-        let answer =
-            write(&client, kind, &namespace, Some(&path), "fieldValidation=Strict", written.clone()).await;
-        assert_eq!((answer.code, &answer.warnings), (200, &vec![]), "{:#?}", answer.body);
-        assert_eq!(answer.body["status"], written["status"]);
-        assert_eq!(answer.body["spec"], made.body["spec"]);
-    }
+    let made = write(&client, "fundclusters", &namespace, None, "", smallest()).await;
+    assert_eq!(made.code, 201, "{made:#?}");
+    let definition = definitions().into_iter().find(|one| one.spec.names.plural == "fundclusters").unwrap();
+    let mut written = made.body.clone();
+    written["status"] = example_of_status(&serde_json::to_value(&definition).unwrap());
+    let path = format!("{}/status", made.body["metadata"]["name"].as_str().unwrap());
+    let answer =
+        write(&client, "fundclusters", &namespace, Some(&path), "fieldValidation=Strict", written.clone())
+            .await;
+    assert_eq!((answer.code, &answer.warnings), (200, &vec![]), "{:#?}", answer.body);
+    assert_eq!(answer.body["status"], written["status"]);
+    assert_eq!(answer.body["spec"], made.body["spec"]);
 }
 
 /// A status made of the examples its schema has.

@@ -4,12 +4,18 @@ use fundbond_crds::FundCluster;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{Container, EnvVar, PodSpec, ResourceRequirements},
+        core::v1::{
+            Container, EmptyDirVolumeSource, EnvVar, PodSpec, ResourceRequirements, Volume, VolumeMount,
+        },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
 use crate::{PROXY_PORT, Site, meta::Component, names::Names, workload::Workload};
+
+/// The volume with what a proxy knew last, for a container that starts while the API server is away.
+const ROUTES: &str = "routes";
+const FOLDER: &str = "/var/lib/fundbond";
 
 /// The Deployment of the proxy.
 pub(crate) fn deployment(cluster: &FundCluster, site: &Site, names: &Names) -> Deployment {
@@ -22,6 +28,14 @@ pub(crate) fn deployment(cluster: &FundCluster, site: &Site, names: &Names) -> D
         pod: PodSpec {
             service_account_name: Some(names.proxy()),
             termination_grace_period_seconds: Some(30),
+            volumes: Some(vec![Volume {
+                name: ROUTES.to_owned(),
+                empty_dir: Some(EmptyDirVolumeSource {
+                    size_limit: Some(Quantity("64Mi".to_owned())),
+                    ..EmptyDirVolumeSource::default()
+                }),
+                ..Volume::default()
+            }]),
             ..PodSpec::default()
         },
         container: container(cluster, site, names),
@@ -35,7 +49,12 @@ fn container(cluster: &FundCluster, site: &Site, names: &Names) -> Container {
     let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
     Container {
         image: Some(image),
-        env: Some(variables(names)),
+        env: Some(variables(site, names)),
+        volume_mounts: Some(vec![VolumeMount {
+            name: ROUTES.to_owned(),
+            mount_path: FOLDER.to_owned(),
+            ..VolumeMount::default()
+        }]),
         resources: Some(ResourceRequirements {
             requests: Some([quantity("cpu", "100m"), quantity("memory", "64Mi")].into()),
             limits: Some([quantity("memory", "256Mi")].into()),
@@ -45,13 +64,20 @@ fn container(cluster: &FundCluster, site: &Site, names: &Names) -> Container {
     }
 }
 
-fn variables(names: &Names) -> Vec<EnvVar> {
-    [
+fn variables(site: &Site, names: &Names) -> Vec<EnvVar> {
+    let mut variables = vec![
         ("FUND_PORT", PROXY_PORT.to_string()),
         ("FUND_ROUTES", "kubernetes".to_owned()),
         ("FUND_NAMESPACE", names.namespace().to_owned()),
         ("FUND_ROUTE_NAME", names.cluster().to_owned()),
-    ]
-    .map(|(name, value)| EnvVar { name: name.to_owned(), value: Some(value), value_from: None })
-    .into()
+        ("FUND_ROUTE_SNAPSHOT", format!("{FOLDER}/{ROUTES}")),
+    ];
+    if !site.gateway_networks.is_empty() {
+        let networks: Vec<_> = site.gateway_networks.iter().map(ToString::to_string).collect();
+        variables.push(("FUND_TRUSTED_PROXIES", networks.join(",")));
+    }
+    let variables = variables.into_iter();
+    variables
+        .map(|(name, value)| EnvVar { name: name.to_owned(), value: Some(value), value_from: None })
+        .collect()
 }

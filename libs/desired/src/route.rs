@@ -31,7 +31,6 @@ pub(crate) fn of(cluster: &FundCluster, names: &Names, groups: &[Group], generat
             routing: cluster.spec.routing.clone(),
             timeouts: Timeouts { idle: Some(silence(cluster)), ..Timeouts::default() },
         },
-        status: None,
     }
 }
 

@@ -1,12 +1,16 @@
 //! What is the same for all FundClusters of an operator.
 
-/// Where images come from.
+use ipnet::IpNet;
+
+/// Where images come from, and who is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// In front of a program's name, for example `ghcr.io/fundbond`.
     pub registry: String,
     /// Behind it: the version of the operator, for its programs are of one version.
     pub version: String,
+    /// Networks that gateways' addresses are of: cluster proxies believe what comes from there about clients.
+    pub gateway_networks: Vec<IpNet>,
 }
 
 impl Site {

@@ -17,6 +17,21 @@ fn start() -> (FundCluster, Vec<Seen>, Standing) {
     (cluster, seen, Standing::Applied(Applied { deployments, route: 1 }))
 }
 
+fn status_of(
+    cluster: &FundCluster,
+    standing: &Standing,
+    seen: &[Seen],
+    rival: Option<&Rival>,
+    now: Timestamp,
+) -> FundClusterStatus {
+    status(
+        cluster,
+        standing,
+        &About { seen, rival, programmed: &|_| Programmed::default(), report: None },
+        now,
+    )
+}
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -37,11 +52,11 @@ fn pods(seen: &mut [Seen]) -> &mut Rollout {
 #[test]
 fn it_is_ready_once_everything_serves() {
     let (cluster, mut seen, standing) = start();
-    let starting = status(&cluster, &standing, &seen, None, at(1));
+    let starting = status_of(&cluster, &standing, &seen, None, at(1));
     assert_eq!(condition(&starting, "Ready"), Some(("False", "PodsStarting")));
     assert_eq!(condition(&starting, "Reconciling"), Some(("True", "PodsStarting")));
     done(&mut seen);
-    let ready = status(&cluster, &standing, &seen, None, at(1));
+    let ready = status_of(&cluster, &standing, &seen, None, at(1));
     assert_eq!(condition(&ready, "Ready"), Some(("True", "AllReady")));
     assert_eq!((condition(&ready, "Reconciling"), condition(&ready, "Stalled")), (None, None));
     assert_eq!((ready.pods.summary.as_deref(), ready.observed_generation), (Some("3/3"), Some(1)));
@@ -52,10 +67,10 @@ fn it_is_ready_once_everything_serves() {
 fn nothing_is_said_twice_and_no_time_ticks() {
     let (mut cluster, mut seen, standing) = start();
     done(&mut seen);
-    let first = status(&cluster, &standing, &seen, None, at(1));
+    let first = status_of(&cluster, &standing, &seen, None, at(1));
     assert!(differs(None, &first));
     cluster.status = Some(first.clone());
-    let second = status(&cluster, &standing, &seen, None, at(999));
+    let second = status_of(&cluster, &standing, &seen, None, at(999));
     assert!(!differs(Some(&first), &second));
     // Somebody else's word is not ours to compare.
     let mut theirs = first.clone();
@@ -66,9 +81,9 @@ fn nothing_is_said_twice_and_no_time_ticks() {
 #[test]
 fn a_condition_that_turns_says_when() {
     let (mut cluster, mut seen, standing) = start();
-    cluster.status = Some(status(&cluster, &standing, &seen, None, at(1)));
+    cluster.status = Some(status_of(&cluster, &standing, &seen, None, at(1)));
     done(&mut seen);
-    let ready = status(&cluster, &standing, &seen, None, at(50));
+    let ready = status_of(&cluster, &standing, &seen, None, at(50));
     let turned = |about: &str| {
         let found = ready.conditions.iter().find(|condition| condition.type_ == about).unwrap();
         found.last_transition_time.0.as_second()
@@ -80,18 +95,18 @@ fn a_condition_that_turns_says_when() {
 fn pods_that_go_missing_are_no_rollout() {
     let (mut cluster, mut seen, standing) = start();
     done(&mut seen);
-    cluster.status = Some(status(&cluster, &standing, &seen, None, at(1)));
+    cluster.status = Some(status_of(&cluster, &standing, &seen, None, at(1)));
     pods(&mut seen).available = 2;
     pods(&mut seen).ready = 2;
-    let missing = status(&cluster, &standing, &seen, None, at(2));
+    let missing = status_of(&cluster, &standing, &seen, None, at(2));
     assert_eq!(condition(&missing, "Degraded"), Some(("True", "PodsMissing")));
     assert_eq!(condition(&missing, "Progressing"), Some(("False", "PodsMissing")));
     cluster.status = Some(missing);
-    let still = status(&cluster, &standing, &seen, None, at(3));
+    let still = status_of(&cluster, &standing, &seen, None, at(3));
     assert_eq!(condition(&still, "Degraded"), Some(("True", "PodsMissing")), "it stays so");
     // A newer spec makes a rollout of it.
     cluster.metadata.generation = Some(2);
-    let rolling = status(&cluster, &standing, &seen, None, at(4));
+    let rolling = status_of(&cluster, &standing, &seen, None, at(4));
     assert_eq!(condition(&rolling, "Progressing"), Some(("True", "PodsStarting")));
 }
 
@@ -99,7 +114,7 @@ fn pods_that_go_missing_are_no_rollout() {
 fn pods_that_do_not_come_are_told_with_their_reason() {
     let (cluster, mut seen, standing) = start();
     pods(&mut seen).failure = Some("ProgressDeadlineExceeded: too slow".into());
-    let failing = status(&cluster, &standing, &seen, None, at(1));
+    let failing = status_of(&cluster, &standing, &seen, None, at(1));
     for about in ["Degraded", "Stalled"] {
         assert_eq!(condition(&failing, about), Some(("True", "PodsFailing")));
     }
@@ -112,7 +127,7 @@ fn a_rival_is_named() {
     done(&mut seen);
     let asset = Asset::Value { header: "x-cluster-route".into(), value: "desk".into() };
     let rival = Rival { key: Key::new("funds", "elder"), asset };
-    let conflict = status(&cluster, &standing, &seen, Some(&rival), at(1));
+    let conflict = status_of(&cluster, &standing, &seen, Some(&rival), at(1));
     assert_eq!(condition(&conflict, "Ready"), Some(("False", "RouteConflict")));
     assert_eq!(condition(&conflict, "RoutesProgrammed"), Some(("False", "RouteConflict")));
     let said = &conflict.conditions[0].message;
@@ -124,7 +139,7 @@ fn what_is_wrong_with_a_spec_is_named_and_the_pods_stay() {
     let (cluster, mut seen, _) = start();
     done(&mut seen);
     let problem = FieldProblem { field: "spec.pods".into(), message: "must be so".into() };
-    let invalid = status(&cluster, &Standing::Invalid(vec![problem]), &seen, None, at(1));
+    let invalid = status_of(&cluster, &Standing::Invalid(vec![problem]), &seen, None, at(1));
     assert_eq!(condition(&invalid, "Ready"), Some(("False", "InvalidSpec")));
     assert_eq!(invalid.conditions[0].message, "spec.pods: must be so");
     assert_eq!(invalid.pods.ready, 3);
@@ -134,7 +149,7 @@ fn what_is_wrong_with_a_spec_is_named_and_the_pods_stay() {
 fn nothing_is_ready_while_something_of_before_has_to_leave() {
     let (cluster, mut seen, _) = start();
     done(&mut seen);
-    let waits = status(&cluster, &Standing::Waits("Deployment desk-proxy".into()), &seen, None, at(1));
+    let waits = status_of(&cluster, &Standing::Waits("Deployment desk-proxy".into()), &seen, None, at(1));
     assert_eq!(condition(&waits, "Ready"), Some(("False", "WaitsForDeletion")));
     assert_eq!(condition(&waits, "Reconciling"), Some(("True", "WaitsForDeletion")));
     assert!(
@@ -147,11 +162,46 @@ fn nothing_is_ready_while_something_of_before_has_to_leave() {
 #[test]
 fn a_pause_leaves_the_word_on_readiness_as_it_was() {
     let (mut cluster, mut seen, standing) = start();
-    let unknown = status(&cluster, &Standing::Paused, &[], None, at(1));
+    let unknown = status_of(&cluster, &Standing::Paused, &[], None, at(1));
     assert_eq!(condition(&unknown, "Ready"), Some(("Unknown", "Paused")));
     done(&mut seen);
-    cluster.status = Some(status(&cluster, &standing, &seen, None, at(1)));
-    let paused = status(&cluster, &Standing::Paused, &seen, None, at(2));
+    cluster.status = Some(status_of(&cluster, &standing, &seen, None, at(1)));
+    let paused = status_of(&cluster, &Standing::Paused, &seen, None, at(2));
     assert_eq!(condition(&paused, "Ready"), Some(("True", "Paused")));
     assert_eq!(condition(&paused, "Paused"), Some(("True", "Asked")));
+}
+
+#[test]
+fn a_route_is_programmed_once_every_gateway_has_it() {
+    let (mut cluster, seen, standing) = start();
+    let told = |cluster: &FundCluster, standing: &Standing, programmed: Programmed| {
+        let about = About { seen: &seen, rival: None, programmed: &|_| programmed.clone(), report: None };
+        status(cluster, standing, &about, at(1))
+    };
+    let of = |gateways, acknowledged, silent| Programmed { gateways, acknowledged, silent, refused: None };
+    for (programmed, is, reason, message) in [
+        (of(0, 0, 0), "Unknown", "NoGateways", "no gateway says which routes it has"),
+        (of(2, 1, 0), "False", "Waiting", "1 of 2 gateways have the route"),
+        (of(2, 1, 1), "Unknown", "GatewaysSilent", "1 of 2 gateways have the route, and 1 cannot be asked"),
+        (of(1, 1, 0), "True", "Acknowledged", "1 of 1 gateway has the route"),
+        (
+            Programmed { refused: Some(("gw-a".into(), "no header".into())), ..of(2, 1, 0) },
+            "False",
+            "Refused",
+            "gateway gw-a refuses the route: no header",
+        ),
+    ] {
+        let (gateways, acknowledged) = (programmed.gateways, programmed.acknowledged);
+        let status = told(&cluster, &standing, programmed);
+        assert_eq!(condition(&status, "RoutesProgrammed"), Some((is, reason)));
+        assert!(status.conditions.iter().any(|condition| condition.message == message), "{message}");
+        assert_eq!(status.gateways, Some(GatewayAcknowledgement { generation: 1, acknowledged, gateways }));
+    }
+    let never = told(&cluster, &Standing::Paused, of(2, 2, 0));
+    assert_eq!(condition(&never, "RoutesProgrammed"), Some(("Unknown", "NotApplied")), "there is none");
+    cluster.status = Some(told(&cluster, &standing, of(2, 2, 0)));
+    let paused = told(&cluster, &Standing::Paused, of(2, 2, 0));
+    assert_eq!(condition(&paused, "RoutesProgrammed"), Some(("True", "Acknowledged")), "as it was left");
+    let invalid = told(&cluster, &Standing::Refused("no".into()), of(2, 2, 0));
+    assert_eq!(condition(&invalid, "RoutesProgrammed"), Some(("Unknown", "NotApplied")));
 }

@@ -28,7 +28,7 @@ fn the_page_is_what_the_operator_may_do() {
         ..ClusterRole::default()
     };
     let lease =
-        Role { metadata: named("fundbond-operator-lease"), rules: Some(rights::lease("fundbond-operator")) };
+        Role { metadata: named("fundbond-operator-home"), rules: Some(rights::at_home("fundbond-operator")) };
     let yaml = |role: String| format!("```yaml\n{}```\n", role.trim_start_matches("---\n"));
     let page = format!(
         "{HEAD}\n{}\n{}",

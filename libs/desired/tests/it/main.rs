@@ -25,6 +25,10 @@ fn example(name: &str) -> FundCluster {
 }
 
 fn of(cluster: &FundCluster) -> Vec<Child> {
-    let site = Site { registry: "ghcr.io/fundbond".to_owned(), version: "0.1.0".to_owned() };
+    let site = Site {
+        registry: "ghcr.io/fundbond".to_owned(),
+        version: "0.1.0".to_owned(),
+        gateway_networks: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+    };
     children(cluster, &site, 7)
 }

@@ -107,7 +107,7 @@ fn what_others_name_is_applied_before_them() {
             let variables = spec.containers[0].env_from.iter().flatten();
             let variables = variables.map(|source| source.config_map_ref.as_ref().unwrap().name.clone());
             let volumes = spec.volumes.iter().flatten();
-            let files = volumes.map(|volume| volume.config_map.as_ref().unwrap().name.clone());
+            let files = volumes.filter_map(|volume| Some(volume.config_map.as_ref()?.name.clone()));
             for map in variables.chain(files) {
                 assert!(place("ConfigMap", &map).unwrap() < at, "{example}: {map}");
             }

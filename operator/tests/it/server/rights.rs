@@ -21,7 +21,7 @@ use super::harness::{Desk, Running, eventually, names};
 /// A service account of the desk's namespace with exactly what the operator asks for.
 pub(crate) async fn entitled(desk: &Desk, name: &str) -> User {
     let mut rules = rights::everywhere();
-    rules.extend(rights::lease("fundbond-operator"));
+    rules.extend(rights::at_home("fundbond-operator"));
     let metadata = || ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let role = Role { metadata: metadata(), rules: Some(rules) };
     desk.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
@@ -96,7 +96,7 @@ async fn the_operator_does_all_it_may_and_may_all_it_does() {
     assert!(forbidden.is_empty(), "{forbidden:#?}");
     let done = audit.rules(&user);
     let mut may = flat(&rights::everywhere());
-    may.extend(flat(&rights::lease("fundbond-operator")));
+    may.extend(flat(&rights::at_home("fundbond-operator")));
     // Making by applying is recorded as applying.
     may.retain(|rule| rule.verb != "create" || matches!(rule.resource.as_str(), "events" | "leases"));
     let mut done = done;

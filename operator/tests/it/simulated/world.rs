@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::wire::Wire;
+use super::{gateways::TwoGateways, wire::Wire};
 use crate::clusters::Clusters;
 
 /// The namespace of everything.
@@ -35,6 +35,7 @@ pub(crate) struct World {
     pub(crate) user: Hand,
     pub(crate) wire: Wire,
     pub(crate) clusters: Clusters,
+    pub(crate) gateways: TwoGateways,
     _operators: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -42,12 +43,14 @@ impl World {
     /// With so many operators at a time.
     pub(crate) fn new(seed: u64, wire: Wire, operators: usize) -> Self {
         let (simulator, clusters) = (Simulator::new(seed), Clusters::default());
+        let gateways = TwoGateways::new(simulator.clone());
         let operators = (0..operators).map(|number| {
-            let life = reincarnate(simulator.clone(), wire.clone(), clusters.clone(), number);
+            let surroundings = (clusters.clone(), gateways.clone());
+            let life = reincarnate(simulator.clone(), wire.clone(), surroundings, number);
             AbortOnDropHandle::new(tokio::spawn(life))
         });
         let operators = operators.collect();
-        Self { user: simulator.hand("kubectl"), simulator, wire, clusters, _operators: operators }
+        Self { user: simulator.hand("kubectl"), simulator, wire, clusters, gateways, _operators: operators }
     }
 
     /// Waits until nothing happens any more. Answers how long the last of it took.
@@ -162,11 +165,20 @@ fn lacks(found: &Value, wanted: &Value) -> Option<String> {
 }
 
 pub(crate) fn site() -> Site {
-    Site { registry: "ghcr.io/fundbond".into(), version: env!("CARGO_PKG_VERSION").into() }
+    Site {
+        registry: "ghcr.io/fundbond".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        gateway_networks: vec![],
+    }
 }
 
 /// One operator after the other, each with another name.
-async fn reincarnate(simulator: Simulator, wire: Wire, clusters: Clusters, number: usize) {
+async fn reincarnate(
+    simulator: Simulator,
+    wire: Wire,
+    (clusters, gateways): (Clusters, TwoGateways),
+    number: usize,
+) {
     for life in 0.. {
         let name = format!("operator-{number}.{life}");
         let fence = Fence::default();
@@ -175,7 +187,8 @@ async fn reincarnate(simulator: Simulator, wire: Wire, clusters: Clusters, numbe
         let lease = KubernetesLeases::new(simulator.client(&name), &namespace, &lease);
         let (lease, proxies) = (Arc::new(lease), Arc::new(clusters.clone()));
         let writer = client.clone();
-        let surroundings = Surroundings { client, writer, fence, lease, proxies, identity: name };
+        let gateways = Arc::new(gateways.clone());
+        let surroundings = Surroundings { client, writer, fence, lease, proxies, gateways, identity: name };
         let operator = Operator::bind(config(), surroundings).await.unwrap();
         tokio::select! {
             ended = operator.run(Shutdown::new()) => panic!("an operator ended by itself: {ended:?}"),

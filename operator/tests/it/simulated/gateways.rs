@@ -1,0 +1,115 @@
+//! Two gateways that have at once whatever routes there are, unless a test says otherwise.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use fundbond_api_simulator::Simulator;
+use fundbond_crds::{FundCluster, GatewayRoute};
+use fundbond_operator::{Gateways, Heard, Hearing};
+use fundbond_protocol::api::AppliedRoutes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{
+    scripts::{Deed, spec},
+    wire::Wire,
+    world::{FUNDS, World},
+};
+
+/// They have no sockets, for a clock that nobody waits for.
+#[derive(Clone)]
+pub(crate) struct TwoGateways {
+    simulator: Simulator,
+    held: Arc<Mutex<Held>>,
+}
+
+/// What the second of them does.
+#[derive(Default)]
+enum Held {
+    /// As the first.
+    #[default]
+    Follows,
+    /// It is there, and says nothing.
+    Silent,
+    /// It is not there.
+    Gone,
+    /// It has none, and refuses all.
+    Refuses,
+}
+
+impl TwoGateways {
+    pub(crate) fn new(simulator: Simulator) -> Self {
+        Self { simulator, held: Arc::default() }
+    }
+
+    fn second(&self, held: Held) {
+        *self.held.lock().unwrap() = held;
+    }
+}
+
+impl Gateways for TwoGateways {
+    fn ask(&self) -> Hearing<'_> {
+        Box::pin(async {
+            let routes = self.simulator.hand("gateway").list::<GatewayRoute>("", "").unwrap();
+            let named = |route: &GatewayRoute| format!("{}/{}", route.namespace().unwrap(), route.name_any());
+            let all: BTreeMap<_, _> =
+                routes.iter().map(|route| (named(route), route.spec.generation)).collect();
+            let first = AppliedRoutes { routes: all, refused: BTreeMap::new() };
+            let refuses = || AppliedRoutes {
+                routes: BTreeMap::new(),
+                refused: first.routes.keys().map(|name| (name.clone(), "no header".to_owned())).collect(),
+            };
+            let heard = |gateway: &str, said: Option<AppliedRoutes>| Heard {
+                gateway: gateway.to_owned(),
+                said: said.map(Arc::new),
+            };
+            let second = match *self.held.lock().unwrap() {
+                Held::Follows => vec![heard("gw-b", Some(first.clone()))],
+                Held::Silent => vec![heard("gw-b", None)],
+                Held::Gone => vec![],
+                Held::Refuses => vec![heard("gw-b", Some(refuses()))],
+            };
+            Ok(second.into_iter().chain([heard("gw-a", Some(first))]).collect())
+        })
+    }
+}
+
+fn programmed(world: &World) -> (Condition, (i64, i32, i32)) {
+    let status = world.user.get::<FundCluster>(FUNDS, "desk").unwrap().status.unwrap();
+    let condition = status.conditions.into_iter().find(|condition| condition.type_ == "RoutesProgrammed");
+    let gateways = status.gateways.unwrap();
+    (condition.unwrap(), (gateways.generation, gateways.acknowledged, gateways.gateways))
+}
+
+#[tokio::test(start_paused = true)]
+async fn gateways_are_asked_which_routes_they_have_and_each_change_is_told_once() {
+    let world = World::new(1, Wire::default(), 1);
+    Deed::Create("desk", spec(&json!({}))).be_done(&world.user);
+    world.settle().await;
+    let (condition, counts) = programmed(&world);
+    assert_eq!((&*condition.status, &*condition.reason, counts), ("True", "Acknowledged", (1, 2, 2)));
+
+    for (held, is, reason, acknowledged, gateways) in [
+        (Held::Refuses, "False", "Refused", 1, 2),
+        (Held::Silent, "Unknown", "GatewaysSilent", 1, 2),
+        (Held::Gone, "True", "Acknowledged", 1, 1),
+        (Held::Follows, "True", "Acknowledged", 2, 2),
+    ] {
+        let before = world.writes();
+        world.gateways.second(held);
+        sleep(Duration::from_secs(30)).await;
+        let (condition, counts) = programmed(&world);
+        assert_eq!((&*condition.status, &*condition.reason), (is, reason), "{}", condition.message);
+        assert_eq!(counts, (1, acknowledged, gateways));
+        assert_eq!(world.writes() - before, 1, "{reason}");
+    }
+
+    Deed::Edit("desk", json!({"routing": {"strategy": "LeastStreams"}})).be_done(&world.user);
+    world.settle().await;
+    assert_eq!(programmed(&world).1, (2, 2, 2), "another generation of the route");
+}
