@@ -222,3 +222,95 @@ async fn without_a_server_and_without_a_snapshot_nothing_is_ready() {
     simulator.away(false);
     gateway.until_ready().await;
 }
+
+/// `FUNDBOND_CHANGES=1000` for the long way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_under_load_break_no_request_and_no_stream() {
+    const OTHERS: usize = 50;
+    const STREAMS: usize = 50;
+    let changes = std::env::var("FUNDBOND_CHANGES").map_or(200, |text| text.parse().unwrap());
+    let simulator = Simulator::new(1);
+    let user = simulator.hand("operator");
+    let (pod, other) = (Endpoint::echo("one").await, Endpoint::echo("two").await);
+    let (feed, _) = tokio::sync::broadcast::channel::<String>(16);
+    let feeds = feed.clone();
+    let streams = Endpoint::start(move |_| {
+        let mut words = feeds.subscribe();
+        let (send, body) = piecewise();
+        tokio::spawn(async move {
+            while let Ok(word) = words.recv().await {
+                if send.send(Ok(word.into())).await.is_err() {
+                    return;
+                }
+            }
+        });
+        async { Response::new(body) }
+    })
+    .await;
+    serve(&user, "steady", &pod);
+    serve(&user, "streams", &streams);
+    for number in 0..OTHERS {
+        serve(&user, &format!("r{number}"), &pod);
+    }
+    let gateway = Running::with(config(&simulator, None)).await;
+    let mut open = Vec::new();
+    for _ in 0..STREAMS {
+        let mut client = connect(gateway.service).await;
+        let asked = request(Method::GET, "/x", &[("x-cluster-route", "streams")], empty());
+        let body = soon("a stream", client.send_request(asked)).await.unwrap().into_body();
+        open.push((client, body));
+    }
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (over, service) = (over.clone(), gateway.service);
+            tokio::spawn(async move {
+                let mut client = connect(service).await;
+                let mut answered = 0_usize;
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let asked = request(Method::GET, "/x", &[("x-cluster-route", "steady")], empty());
+                    let got = crate::support::whole(client.send_request(asked).await.unwrap()).await;
+                    assert_eq!(got.status, 200, "{}", got.body);
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    for change in 0..changes {
+        let name = format!("r{}", change % OTHERS);
+        match change % 3 {
+            0 => {
+                let behind = if change % 2 == 0 { &other } else { &pod };
+                user.replace(&slice(&name, behind, true)).unwrap();
+            }
+            1 => {
+                let spec = json!({"spec": {"generation": change + 2, "timeouts": {"idle": "45s"}}});
+                user.merge::<GatewayRoute>(FUNDS, &name, &spec).unwrap();
+            }
+            // Their own as well: a generation is no other way.
+            _ => {
+                let spec = json!({"spec": {"generation": change + 2}});
+                let name = if change % 2 == 0 { "steady" } else { "streams" };
+                user.merge::<GatewayRoute>(FUNDS, name, &spec).unwrap();
+            }
+        }
+        // sleep-ok: changes come one after the other, so that each is a table of its own.
+        tokio::time::sleep(std::time::Duration::from_millis(4)).await;
+    }
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    let mut answered = 0;
+    for load in load {
+        answered += load.await.unwrap();
+    }
+    feed.send("still here".to_owned()).unwrap();
+    for (_, body) in &mut open {
+        assert_eq!(soon("a word", next(body)).await.unwrap().unwrap(), "still here");
+    }
+    let applied = crate::support::metric(gateway.admin, "fund_gateway_route_reloads_total").await.unwrap();
+    println!("{changes} changes in {applied} tables, {answered} requests, {STREAMS} streams: none broken");
+    assert!(
+        answered > changes && applied > f64::from(u32::try_from(changes).unwrap()) / 4.0,
+        "{answered} {applied}"
+    );
+}

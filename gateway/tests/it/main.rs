@@ -22,6 +22,7 @@ mod kubernetes;
 mod limits;
 mod lingering;
 mod processes;
+mod real_server;
 mod recorder;
 mod routing;
 mod smuggling;

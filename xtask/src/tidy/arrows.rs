@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("service-runtime", &[]),
     ("store", &["lease", "protocol"]),
     // Deployables.
-    ("gateway", &["api-simulator", "crds", "protocol", "routing", "service-runtime"]),
+    ("gateway", &["api-simulator", "crds", "protocol", "routing", "service-runtime", "test-api-server"]),
     (
         "operator",
         &[
