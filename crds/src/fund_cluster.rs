@@ -166,7 +166,8 @@ pub struct Monitoring {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exposure {
-    /// A route of the Gateway API to the cluster's proxy.
+    /// A route of the Gateway API to the cluster's proxy. It takes off `route.stripPrefix` segments, but never more than
+    /// `route.pathPrefix` has.
     #[schemars(extend("example" = {"enabled": true, "parentRefs": [{"name": "public"}]}))]
     pub http_route: HttpRouteSwitch,
 }

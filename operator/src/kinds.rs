@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use fundbond_crds::{FundCluster, GatewayRoute};
-use fundbond_desired::Child;
+use fundbond_desired::{Child, HTTPRoute, PrometheusRule, ServiceMonitor};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -52,7 +52,7 @@ macro_rules! kinds {
 
 kinds! {
     ServiceAccount Role RoleBinding ConfigMap Service NetworkPolicy PodDisruptionBudget Deployment
-    HorizontalPodAutoscaler GatewayRoute
+    HorizontalPodAutoscaler GatewayRoute HTTPRoute ServiceMonitor PrometheusRule
 }
 
 impl Kind {
@@ -61,6 +61,15 @@ impl Kind {
         static RESOURCES: LazyLock<Vec<ApiResource>> =
             LazyLock::new(|| Kind::ALL.map(Kind::described).into());
         &RESOURCES[self as usize]
+    }
+
+    /// Who brings the definition of a kind that a cluster may lack; none where every cluster has it.
+    pub fn brought_by(self) -> Option<&'static str> {
+        match self {
+            Self::HTTPRoute => Some("the Gateway API"),
+            Self::ServiceMonitor | Self::PrometheusRule => Some("the Prometheus operator"),
+            _ => None,
+        }
     }
 
     /// Whether more of it is looked at than its head.

@@ -40,6 +40,9 @@ const PAGE: Duration = Duration::from_mins(1);
 /// Everything is listed anew so often, or up to half as often again.
 const ANEW: Duration = Duration::from_mins(10);
 
+/// A kind that the server does not know yet is asked for again after so long. Whatever needs it is tried more often.
+const UNKNOWN: Duration = Duration::from_mins(5);
+
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
@@ -101,6 +104,14 @@ impl Watch {
                         }
                         self.take_in(told).into_iter().for_each(&mut touched);
                     }
+                    Ok(Some(Err(error))) if self.is_of_nothing(&error) => {
+                        failures = 0;
+                        for told in [Told::ListBegins, Told::ListEnds] {
+                            self.take_in(told).into_iter().for_each(&mut touched);
+                        }
+                        sleep(UNKNOWN).await;
+                        break;
+                    }
                     Ok(Some(Err(error))) => {
                         self.failed(&mut failures, &chain(&error));
                         sleep(backoff::watching(failures)).await;
@@ -114,6 +125,13 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Whether the server does not know the kind: somebody else may bring it, or may not.
+    fn is_of_nothing(&self, error: &watcher::Error) -> bool {
+        let Subject::Children(kind) = self.subject else { return false };
+        kind.brought_by().is_some()
+            && matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
     }
 
     fn succeeded(&self, failures: &mut u32) {

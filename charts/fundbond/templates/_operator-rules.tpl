@@ -40,6 +40,14 @@
 - apiGroups: [fundbond.dev]
   resources: [gatewayroutes]
   verbs: [create, delete, list, patch, watch]
+# Ways in by the Gateway API, where a FundCluster asks for one.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [create, delete, list, patch, watch]
+# What a Prometheus operator scrapes and warns of, where a FundCluster asks for it.
+- apiGroups: [monitoring.coreos.com]
+  resources: [servicemonitors, prometheusrules]
+  verbs: [create, delete, list, patch, watch]
 # Handed on: one pod of each FundCluster keeps house, by a Lease.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     helm::objects,
     metrics::{grouped_by, known, mistakes},
     programs::{promtool, run},
+    rights::site,
 };
 
 /// One alert, as the file has it.
@@ -20,8 +21,31 @@ pub(crate) struct Alert {
     annotations: Value,
 }
 
-fn file() -> String {
+/// The rules of the chart.
+fn of_the_chart() -> String {
     fs::read_to_string(charts().join("fundbond/files/rules.yaml")).unwrap()
+}
+
+/// The rules of the chart, and those of a FundCluster that asks for its own.
+fn file() -> String {
+    let mut rules: Value = yaml_serde::from_str(&of_the_chart()).unwrap();
+    let own = own_rules();
+    rules["groups"].as_array_mut().unwrap().extend(own["spec"]["groups"].as_array().unwrap().clone());
+    yaml_serde::to_string(&rules).unwrap()
+}
+
+/// The PrometheusRule of FundCluster `funds/desk`.
+fn own_rules() -> Value {
+    let cluster = serde_json::from_value(json!({
+        "apiVersion": "fundbond.dev/v1alpha1", "kind": "FundCluster",
+        "metadata": {"name": "desk", "namespace": "funds"},
+        "spec": {
+            "route": {"value": "desk"}, "redis": {"url": "redis://redis:6379"},
+            "pods": {"maxStreams": 5000}, "monitoring": {"rules": true},
+        },
+    }));
+    let children = fundbond_desired::children(&cluster.unwrap(), &site(), 1);
+    children.iter().find(|child| child.kind() == "PrometheusRule").unwrap().to_value()
 }
 
 /// Every alert.
@@ -76,7 +100,7 @@ fn every_alert_says_what_is_wrong_how_bad_it_is_and_where_to_read_on() {
 fn the_chart_gives_prometheus_the_file_with_the_runbooks_where_they_are() {
     let made = objects("good/everything", "fb", &[]);
     let rule = made.iter().find(|object| object["kind"] == "PrometheusRule").unwrap();
-    let wanted = file().replace("docs/runbooks/", "https://runbooks.example.com/fundbond/");
+    let wanted = of_the_chart().replace("docs/runbooks/", "https://runbooks.example.com/fundbond/");
     assert_eq!(rule["spec"], yaml_serde::from_str::<Value>(&wanted).unwrap());
 }
 
@@ -100,7 +124,10 @@ fn said(arguments: &[&str], file: &Path) -> (bool, String) {
 
 #[test]
 fn promtool_takes_the_rules_and_every_alert_fires_when_it_should_and_only_then() {
-    let (fine, text) = said(&["check", "rules"], &charts().join("fundbond/files/rules.yaml"));
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("rules.yaml");
+    fs::write(&path, file()).unwrap();
+    let (fine, text) = said(&["check", "rules"], &path);
     assert!(fine && text.contains(&format!("{} rules found", alerts().len())), "{text}");
     let (fine, text) = tried(&file());
     assert!(fine, "{text}");

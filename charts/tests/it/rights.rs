@@ -49,6 +49,12 @@ fn reason(rule: &PolicyRule) -> &'static str {
         ("networking.k8s.io", "networkpolicies", true) => "Who may reach pods and proxies.",
         ("policy", "poddisruptionbudgets", true) => "How many may be away when machines are emptied.",
         ("apps", "deployments", true) => "Pods and proxies themselves.",
+        ("gateway.networking.k8s.io", "httproutes", true) => {
+            "Ways in by the Gateway API, where a FundCluster asks for one."
+        }
+        ("monitoring.coreos.com", "servicemonitors", true) => {
+            "What a Prometheus operator scrapes and warns of, where a FundCluster asks for it."
+        }
         ("autoscaling", "horizontalpodautoscalers", true) => {
             "How many pods there are, where a FundCluster leaves that to the load."
         }

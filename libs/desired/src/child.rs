@@ -14,6 +14,8 @@ use k8s_openapi::{
 };
 use serde_json::Value;
 
+use crate::foreign::{HTTPRoute, PrometheusRule, ServiceMonitor};
+
 macro_rules! children {
     ($($kind:ident)*) => {
         /// One object.
@@ -58,7 +60,7 @@ macro_rules! children {
 
 children! {
     ServiceAccount Role RoleBinding ConfigMap Service NetworkPolicy PodDisruptionBudget Deployment
-    HorizontalPodAutoscaler GatewayRoute
+    HorizontalPodAutoscaler GatewayRoute HTTPRoute ServiceMonitor PrometheusRule
 }
 
 impl Child {

@@ -9,7 +9,10 @@
 mod account;
 mod child;
 mod disruption;
+mod exposure;
+mod foreign;
 mod meta;
+mod monitoring;
 mod names;
 mod network;
 mod pods;
@@ -25,6 +28,7 @@ mod workload;
 use fundbond_crds::FundCluster;
 
 pub use child::Child;
+pub use foreign::{HTTPRoute, PrometheusRule, ServiceMonitor};
 pub use names::{cluster_id, proxy_service};
 pub use site::Site;
 
@@ -58,6 +62,10 @@ pub fn children(cluster: &FundCluster, site: &Site, route_generation: i64) -> Ve
     for group in &groups {
         children.extend(scaling::of(cluster, &names, group).map(Child::HorizontalPodAutoscaler));
     }
+    children.extend(monitoring::monitor(cluster, &names).map(Child::ServiceMonitor));
+    children.extend(monitoring::rules(cluster, &names).map(Child::PrometheusRule));
+    // What brings traffic comes last.
+    children.extend(exposure::of(cluster, &names).map(Child::HTTPRoute));
     children.push(Child::GatewayRoute(route::of(cluster, &names, &groups, route_generation)));
     children
 }

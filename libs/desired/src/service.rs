@@ -9,6 +9,7 @@ use k8s_openapi::{
 use crate::{
     ADMIN_OFFSET, Child, POD_PORT, PROXY_PORT,
     meta::{Component, meta, selecting},
+    monitoring,
     names::Names,
     pods::Group,
     probes::{ADMIN, HTTP},
@@ -29,8 +30,11 @@ pub(crate) fn of(cluster: &FundCluster, names: &Names, groups: &[Group]) -> Vec<
     if let Some(spec) = &mut headless.spec {
         spec.cluster_ip = Some("None".to_owned());
     }
-    services.push(headless);
-    services.push(service(cluster, names, names.proxy(), Component::Proxy, None, PROXY_PORT));
+    let mut proxy = service(cluster, names, names.proxy(), Component::Proxy, None, PROXY_PORT);
+    for service in [&mut headless, &mut proxy] {
+        monitoring::mark(&mut service.metadata);
+    }
+    services.extend([headless, proxy]);
     services.into_iter().map(Child::Service).collect()
 }
 

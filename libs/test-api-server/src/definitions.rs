@@ -18,11 +18,49 @@ const USABLE: Duration = Duration::from_mins(1);
 /// Between two questions whether they are usable.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What others bring: group, version, kind. Of their shapes nothing is known here.
+const FOREIGN: [(&str, &str, &str); 3] = [
+    ("gateway.networking.k8s.io", "v1", "HTTPRoute"),
+    ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+    ("monitoring.coreos.com", "v1", "PrometheusRule"),
+];
+
+/// Those of the system.
 pub(crate) async fn install(client: Client) -> Result<()> {
+    let own = FILES.iter().map(|file| yaml_serde::from_str(file).context("a definition"));
+    install_all(client, own.collect::<Result<_>>()?).await
+}
+
+/// Those that others bring.
+pub(crate) async fn install_foreign(client: Client) -> Result<()> {
+    let foreign = FOREIGN.iter().map(|(group, version, kind)| {
+        let singular = kind.to_lowercase();
+        let plural = format!("{singular}s");
+        let shape = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let definition = serde_json::json!({
+            "metadata": {
+                "name": format!("{plural}.{group}"),
+                // The server wants to know that its makers agreed to a group of theirs.
+                "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
+            },
+            "spec": {
+                "group": group, "scope": "Namespaced",
+                "names": {"kind": kind, "plural": plural, "singular": singular},
+                "versions": [{
+                    "name": version, "served": true, "storage": true,
+                    "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": shape}}},
+                }],
+            },
+        });
+        serde_json::from_value(definition).context("a definition")
+    });
+    install_all(client, foreign.collect::<Result<_>>()?).await
+}
+
+async fn install_all(client: Client, definitions: Vec<CustomResourceDefinition>) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let mut names = Vec::new();
-    for file in FILES {
-        let definition: CustomResourceDefinition = yaml_serde::from_str(file).context("a definition")?;
+    for definition in definitions {
         let name = definition.metadata.name.clone().context("a definition has a name")?;
         let mut patch = serde_json::to_value(&definition)?;
         patch["apiVersion"] = "apiextensions.k8s.io/v1".into();

@@ -61,6 +61,7 @@ pub struct ApiServer {
     audit: Option<Audit>,
     namespaces: AtomicU32,
     definitions: OnceCell<()>,
+    foreign_definitions: OnceCell<()>,
     keeper: Mutex<Keeper>,
     /// Removed by the keeper; by this where there was none yet.
     _directory: TempDir,
@@ -129,6 +130,7 @@ impl ApiServer {
             audit,
             namespaces: AtomicU32::new(0),
             definitions: OnceCell::new(),
+            foreign_definitions: OnceCell::new(),
             keeper: Mutex::new(keeper),
             _directory: directory,
             _ports: ports,
@@ -235,6 +237,14 @@ impl ApiServer {
     /// Installs FundCluster and GatewayRoute as `crds/*.yaml` has them, once, and waits until they can be used.
     pub async fn install_definitions(&self) {
         let installed = self.definitions.get_or_try_init(|| definitions::install(self.client())).await;
+        must(installed);
+    }
+
+    /// Installs the kinds of the Gateway API and of the Prometheus operator that the system writes, once, without their shapes,
+    /// and waits until they can be used. Nothing takes them away again.
+    pub async fn install_foreign_definitions(&self) {
+        let installed =
+            self.foreign_definitions.get_or_try_init(|| definitions::install_foreign(self.client())).await;
         must(installed);
     }
 

@@ -66,6 +66,12 @@ impl Reconciler {
                 Some(seen) if seen.is_own() => Err(failure),
                 _ => Err(taken(kind)),
             },
+            Err(Failure::Absent(error)) => Err(match kind.brought_by() {
+                Some(who) => Failure::Refused(format!(
+                    "the cluster has no such kind: install {who}, or do not ask for it"
+                )),
+                None => Failure::Absent(error),
+            }),
             Err(failure) => Err(failure),
         }
     }

@@ -3,6 +3,7 @@
 mod calm;
 mod crashes;
 mod faults;
+mod foreign;
 mod gateways;
 mod many;
 mod outcome;

@@ -13,7 +13,8 @@ use fundbond_crds::FundCluster;
 use fundbond_desired::{Child, Site, children};
 
 /// Every example, by name.
-const EXAMPLES: [&str; 5] = ["minimal", "everything", "client-ip", "consistent-hash", "shard-groups"];
+const EXAMPLES: [&str; 6] =
+    ["minimal", "everything", "client-ip", "consistent-hash", "shard-groups", "others-kinds"];
 
 fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)

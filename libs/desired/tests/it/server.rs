@@ -75,6 +75,7 @@ fn differences(wanted: &Value, live: &Value, at: &str, found: &mut Vec<String>) 
 async fn a_server_takes_every_object_as_it_is_and_the_second_time_nothing_changes() {
     let server = shared();
     server.install_definitions().await;
+    server.install_foreign_definitions().await;
     let client = server.client();
     let mut wrong = Vec::new();
     for name in EXAMPLES {

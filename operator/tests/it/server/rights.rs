@@ -63,10 +63,15 @@ fn flat(rules: &[PolicyRule]) -> BTreeSet<Rule> {
 /// Everything the operator ever does, from the first object to the last: deeds and rights are the same list.
 #[tokio::test]
 async fn the_operator_does_all_it_may_and_may_all_it_does() {
+    shared().install_foreign_definitions().await;
     let desk = Desk::open_idle(shared()).await;
     let user = entitled(&desk, "operator").await;
     let operator = Running::start(&user, &desk.namespace).await;
-    let everything = json!({"pods": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4}}});
+    let everything = json!({
+        "pods": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4}},
+        "exposure": {"httpRoute": {"enabled": true, "parentRefs": [{"name": "public"}]}},
+        "monitoring": {"serviceMonitor": true, "rules": true},
+    });
     desk.create("all", everything).await;
     desk.told("all", "Ready", "False", "PodsStarting").await;
     desk.roll_out("all-pods").await;
