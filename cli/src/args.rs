@@ -1,5 +1,8 @@
 //! The command line: flag, else environment, else default.
 
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -140,6 +140,10 @@ pub enum Error {
         /// What is left of it.
         tasks: Vec<TaskId>,
     },
+    /// The API server of a Kubernetes did not answer.
+    #[cfg(feature = "kubernetes")]
+    #[error(transparent)]
+    Cluster(#[from] crate::cluster::ClusterError),
     /// The asynchronous runtime or the signal handler cannot be set up.
     #[error("cannot set up the {0}")]
     Setup(&'static str, #[source] io::Error),
@@ -205,6 +209,8 @@ impl Error {
             Self::Call { .. } => {
                 "try again with -o json to see the data as it is, or ask the server's logs".to_owned()
             }
+            #[cfg(feature = "kubernetes")]
+            Self::Cluster(error) => error.next(),
             Self::Write(_) | Self::Setup(..) => {
                 "check the limits of this machine (disk, open files)".to_owned()
             }

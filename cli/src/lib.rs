@@ -13,6 +13,8 @@
 pub mod args;
 pub mod body;
 pub mod client;
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
 pub mod commands;
 pub mod error;
 pub mod output;
