@@ -20,7 +20,7 @@ const EXIT_CODES: &str = "Exit codes:
     1  error: a request failed, a task FAILED or was CANCELLED, a line was not priced
     2  usage: the command line is wrong
     3  unchanged: there was nothing to do (the task to cancel had already ended)
-    4  degraded: finished, but the result is incomplete (holdings without a price)
+    4  degraded: finished, but the result is incomplete (holdings without a price), or not all is well (status, doctor)
     5  timeout: --timeout passed first
   130  interrupted; a task that was started goes on";
 
@@ -97,6 +97,18 @@ pub enum Command {
     /// Look at a stream as it is
     #[command(subcommand)]
     Events(Events),
+    /// Show how FundClusters stand: who needs somebody first
+    ///
+    /// Exit code 0: all are ready; 4: one is not.
+    #[cfg(feature = "kubernetes")]
+    Status(cluster::StatusArgs),
+    /// Wait until a FundCluster is ready, or as asked for
+    ///
+    /// Only what is said about the spec of now counts. Exit code 0: it is; 5: --timeout passed first; 1: it is in vain, for
+    /// nothing gets better without somebody's help (Stalled: InvalidSpec, RouteConflict, Refused, PodsFailing), the
+    /// FundCluster is paused, or it was deleted.
+    #[cfg(feature = "kubernetes")]
+    Wait(cluster::WaitArgs),
 }
 
 /// Bond mathematics.

@@ -35,12 +35,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// One question. The API server itself gives up on a list after a minute.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// A connection on which nothing came for so long is cut: longer than a watch is quiet, which the server ends after
-/// [`WATCH_SECONDS`].
-const SILENCE: Duration = Duration::from_secs(230);
-
-/// The server ends a watch after so many seconds, and it is begun again where it was.
-pub const WATCH_SECONDS: u32 = 200;
+/// A connection on which nothing came for so long is cut: longer than a watch is quiet, which the server ends after 290 s.
+const SILENCE: Duration = Duration::from_mins(5);
 
 /// So many objects of a list come at once.
 const PAGE: u32 = 500;
@@ -140,6 +136,11 @@ impl Cluster {
     /// How this program reaches the same server.
     pub fn program(&self) -> String {
         format!("fundctl{}", self.flags)
+    }
+
+    /// The options that lead to it, each behind a space.
+    pub fn flags(&self) -> String {
+        self.flags.clone()
     }
 
     /// The FundClusters, as they are: with fields that this version does not know, and without a look at any.

@@ -2,7 +2,11 @@
 
 mod bonds;
 mod events;
+#[cfg(feature = "kubernetes")]
+mod status;
 mod task;
+#[cfg(feature = "kubernetes")]
+mod wait;
 
 use std::{io, time::Duration};
 
@@ -20,6 +24,10 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Bonds(args::Bonds::Price { file }) => bonds::price(&file),
         Command::Task(args) => online(task::run(global, args)),
         Command::Events(args::Events::Tail(args)) => online(events::tail(global, args)),
+        #[cfg(feature = "kubernetes")]
+        Command::Status(args) => online(status::run(global, args)),
+        #[cfg(feature = "kubernetes")]
+        Command::Wait(args) => online(wait::run(global, args)),
     }
 }
 
@@ -34,6 +42,13 @@ fn online(command: impl Future<Output = Result<Exit, Error>>) -> Result<Exit, Er
 
 fn client(global: &args::Global) -> Client {
     Client::new(global.server.clone(), global.cluster.clone())
+}
+
+/// A message beside the data.
+fn say(message: &str) {
+    use io::Write as _;
+    // A lost message is no reason to fail a command whose data was written.
+    let _ = writeln!(io::stderr(), "{message}");
 }
 
 /// Why a command stopped before its end.

@@ -144,6 +144,17 @@ pub enum Error {
     #[cfg(feature = "kubernetes")]
     #[error(transparent)]
     Cluster(#[from] crate::cluster::ClusterError),
+    /// What was asked for is not so, or not yet.
+    #[cfg(feature = "kubernetes")]
+    #[error("{what}")]
+    NotSo {
+        /// What is so instead, on which object.
+        what: String,
+        /// What to do next.
+        next: String,
+        /// What a script is told.
+        exit: Exit,
+    },
     /// The asynchronous runtime or the signal handler cannot be set up.
     #[error("cannot set up the {0}")]
     Setup(&'static str, #[source] io::Error),
@@ -169,6 +180,8 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
+            #[cfg(feature = "kubernetes")]
+            Self::NotSo { exit, .. } => *exit,
             Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::BrokenPipe,
             _ => Exit::Error,
         }
@@ -211,6 +224,8 @@ impl Error {
             }
             #[cfg(feature = "kubernetes")]
             Self::Cluster(error) => error.next(),
+            #[cfg(feature = "kubernetes")]
+            Self::NotSo { next, .. } => next.clone(),
             Self::Write(_) | Self::Setup(..) => {
                 "check the limits of this machine (disk, open files)".to_owned()
             }

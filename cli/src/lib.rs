@@ -19,7 +19,14 @@ pub mod commands;
 pub mod error;
 pub mod output;
 pub mod render;
+#[cfg(feature = "kubernetes")]
+pub mod status;
 pub mod stream;
+#[cfg(feature = "kubernetes")]
+pub mod wait;
 pub mod watch;
+
+#[cfg(test)]
+mod golden;
 
 pub use error::{Error, Exit};

@@ -51,6 +51,34 @@ fn laid_out(mut table: Table, right: &[usize], rows: impl IntoIterator<Item = Ve
     lines.join("\n")
 }
 
+/// `text` in lines of at most `width` columns (one line, where there is no width), each `indent` columns from the margin. A
+/// word that is longer has a line of its own.
+#[cfg(feature = "kubernetes")]
+pub fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent));
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    let margin = " ".repeat(indent);
+    lines.iter().map(|line| format!("{margin}{line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// How many columns standard output has; none where it is no terminal, for files and programs have room.
+#[cfg(feature = "kubernetes")]
+pub fn width() -> Option<usize> {
+    use io::IsTerminal as _;
+    let stdout = io::stdout();
+    let (width, _) = terminal_size::terminal_size_of(&stdout).filter(|_| stdout.is_terminal())?;
+    Some(usize::from(width.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! `task start|watch|list|cancel`.
 
 use std::{
-    io::{self, Write},
+    io::{self, Write as _},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use fundbond_protocol::{
     api::{Accepted, MAX_PAGE, OpenStream, StreamState, TaskView},
 };
 
-use super::{Stop, client, stop};
+use super::{Stop, client, say, stop};
 use crate::{
     args::{Format, Global, ListArgs, StartArgs, Task, WatchArgs},
     body::{self, Extra},
@@ -218,10 +218,4 @@ async fn cancel(global: &Global, task: &TaskId) -> Result<Exit, Error> {
         return Ok(Exit::Unchanged);
     }
     Ok(Exit::Ok)
-}
-
-/// A message beside the data.
-fn say(message: &str) {
-    // A lost message is no reason to fail a command whose data was written.
-    let _ = writeln!(io::stderr(), "{message}");
 }

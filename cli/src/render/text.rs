@@ -34,32 +34,32 @@ impl Style {
     }
 
     /// Recedes.
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.paint(text, Ansi::new().dimmed())
     }
 
     /// Stands out.
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.paint(text, Ansi::new().bold())
     }
 
     /// Went well.
-    pub(super) fn good(self, text: &str) -> String {
+    pub(crate) fn good(self, text: &str) -> String {
         self.paint(text, Ansi::new().green().bold())
     }
 
     /// Went wrong.
-    pub(super) fn bad(self, text: &str) -> String {
+    pub(crate) fn bad(self, text: &str) -> String {
         self.paint(text, Ansi::new().red().bold())
     }
 
     /// Wants attention.
-    pub(super) fn warn(self, text: &str) -> String {
+    pub(crate) fn warn(self, text: &str) -> String {
         self.paint(text, Ansi::new().yellow())
     }
 
     /// Moves on.
-    pub(super) fn step(self, text: &str) -> String {
+    pub(crate) fn step(self, text: &str) -> String {
         self.paint(text, Ansi::new().cyan())
     }
 }
