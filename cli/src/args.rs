@@ -109,6 +109,19 @@ pub enum Command {
     /// FundCluster is paused, or it was deleted.
     #[cfg(feature = "kubernetes")]
     Wait(cluster::WaitArgs),
+    /// Tell where a request would go, and why: which cluster, which pod, by what strategy
+    ///
+    /// Nothing is sent but questions to the admin ports of gateway and cluster proxy. Without an option that leads to
+    /// Kubernetes they are asked directly, as `cargo xtask up` starts them. Exit code 0: a pod would take it; 1: it is
+    /// refused; 4: nobody is ready for it, or the way could not be followed to its end.
+    #[cfg(feature = "kubernetes")]
+    Route(cluster::RouteArgs),
+    /// Look for what is wrong, from the API server to the last pod, and say what to do
+    ///
+    /// Looks at FundClusters of all namespaces, or at those of --namespace. What may not be looked at is said. Exit code 0:
+    /// all is well; 4: something is not, or could not be looked at; 1: there is no API server to ask.
+    #[cfg(feature = "kubernetes")]
+    Doctor(cluster::DoctorArgs),
 }
 
 /// Bond mathematics.

@@ -12,9 +12,10 @@ use fundbond_crds::FundCluster;
 use http::{Request, Response};
 use k8s_openapi::{
     api::{
-        core::v1::Event,
+        core::v1::{Event, Secret},
         discovery::v1::{Endpoint, EndpointSlice},
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::version::Info,
 };
 use kube::{
@@ -246,6 +247,59 @@ impl Cluster {
             question: Box::new(question),
             source: source.into(),
         })
+    }
+
+    /// The definition of that name, where there is one.
+    ///
+    /// # Errors
+    /// Those of every question.
+    pub async fn definition(&self, name: &str) -> Result<Option<CustomResourceDefinition>, ClusterError> {
+        let resource = ApiResource::erase::<CustomResourceDefinition>(&());
+        let question = self.question("get", &resource, &Scope::All).named(name);
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        self.ask(question, api.get_opt(name)).await
+    }
+
+    /// Whether there is such a Secret. What is in it is not asked for.
+    ///
+    /// # Errors
+    /// Those of every question.
+    pub async fn has_secret(&self, namespace: &str, name: &str) -> Result<bool, ClusterError> {
+        let place = Scope::Namespace(namespace.to_owned());
+        let question = self.question("get", &ApiResource::erase::<Secret>(&()), &place).named(name);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        Ok(self.ask(question, api.get_metadata_opt(name)).await?.is_some())
+    }
+
+    /// A page of the admin port of a pod, through the API server.
+    ///
+    /// # Errors
+    /// Those of every question.
+    pub async fn admin_of_pod(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: i32,
+        page: &str,
+    ) -> Result<String, ClusterError> {
+        let question = Question::of("get", "", "pods/proxy", Some(namespace.to_owned())).named(pod);
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{page}");
+        Ok(self.text(question, &path).await?.1)
+    }
+
+    /// A page of the admin port of one of the pods behind a Service, through the API server.
+    ///
+    /// # Errors
+    /// Those of every question.
+    pub async fn admin_of_service(
+        &self,
+        namespace: &str,
+        service: &str,
+        page: &str,
+    ) -> Result<String, ClusterError> {
+        let question = Question::of("get", "", "services/proxy", Some(namespace.to_owned())).named(service);
+        let path = format!("/api/v1/namespaces/{namespace}/services/{service}:admin/proxy{page}");
+        Ok(self.text(question, &path).await?.1)
     }
 
     /// Which version the server has, and what time it is there.

@@ -1,7 +1,11 @@
 //! One function a command; this file wires them to the process: runtime, signals, time limits.
 
 mod bonds;
+#[cfg(feature = "kubernetes")]
+mod doctor;
 mod events;
+#[cfg(feature = "kubernetes")]
+mod route;
 #[cfg(feature = "kubernetes")]
 mod status;
 mod task;
@@ -28,6 +32,10 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Status(args) => online(status::run(global, args)),
         #[cfg(feature = "kubernetes")]
         Command::Wait(args) => online(wait::run(global, args)),
+        #[cfg(feature = "kubernetes")]
+        Command::Route(args) => online(route::run(global, args)),
+        #[cfg(feature = "kubernetes")]
+        Command::Doctor(args) => online(doctor::run(global, args)),
     }
 }
 

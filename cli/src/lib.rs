@@ -10,15 +10,23 @@
 //! This crate never decides whether a task is valid (the server does), never keeps state between two
 //! runs, and never ends a task because its watcher went away. Pricing never touches the network.
 
+#[cfg(feature = "kubernetes")]
+pub mod admin;
 pub mod args;
 pub mod body;
 pub mod client;
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
 pub mod commands;
+#[cfg(feature = "kubernetes")]
+pub mod doctor;
 pub mod error;
 pub mod output;
 pub mod render;
+#[cfg(feature = "kubernetes")]
+pub mod report;
+#[cfg(feature = "kubernetes")]
+pub mod route;
 #[cfg(feature = "kubernetes")]
 pub mod status;
 pub mod stream;

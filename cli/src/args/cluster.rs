@@ -1,11 +1,12 @@
 //! Options of the commands that speak to a Kubernetes API server.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
+use http::{HeaderName, HeaderValue, Method};
 
 use super::parse_duration;
-use crate::wait::Goal;
+use crate::{client::ServerUrl, wait::Goal};
 
 /// Which Kubernetes, and where in it.
 #[derive(Clone, Debug, Default, Args)]
@@ -62,4 +63,85 @@ pub struct WaitArgs {
     /// Which Kubernetes.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Namespace of operator and gateway [default: looked for in all]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub system_namespace: Option<String>,
+    /// Which Kubernetes; without --namespace FundClusters of all namespaces are looked at.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Arguments of `route`.
+#[derive(Debug, Args)]
+pub struct RouteArgs {
+    /// The user: the value of user-id, and of the header that the route hashes by
+    #[arg(long, value_name = "ID")]
+    pub user: Option<String>,
+    /// Method of the request
+    #[arg(long, default_value = "GET")]
+    pub method: Method,
+    /// Path of the request [default: one that the route takes]
+    #[arg(long, value_name = "PATH", value_parser = parse_path)]
+    pub path: Option<String>,
+    /// Address of the client; needed where the route goes by it
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip: Option<IpAddr>,
+    /// One more header of the request, as NAME=VALUE; may be repeated
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
+    pub headers: Vec<(String, String)>,
+    /// Ask this admin server alone [default: the gateway of --server, whose admin port is 10,000 above its own, and whoever
+    /// comes next]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["kubernetes", "gateway", "namespace", "context", "kubeconfig"])]
+    pub admin: Option<ServerUrl>,
+    /// Ask through the API server of Kubernetes; so do --namespace, --context, --kubeconfig and --gateway
+    #[arg(long)]
+    pub kubernetes: bool,
+    /// Service with the admin port of the gateway, as NAMESPACE/NAME [default: the only one there is]
+    #[arg(long, value_name = "SERVICE", value_parser = parse_place)]
+    pub gateway: Option<(String, String)>,
+    /// Which Kubernetes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+impl RouteArgs {
+    /// Whether the API server is asked.
+    pub fn is_kubernetes(&self) -> bool {
+        let ClusterArgs { namespace, context, kubeconfig } = &self.cluster;
+        self.kubernetes
+            || self.gateway.is_some()
+            || namespace.is_some()
+            || context.is_some()
+            || kubeconfig.is_some()
+    }
+}
+
+fn parse_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a path that begins with /".to_owned())
+    }
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let wrong = || "expected NAME=VALUE, for example operation-type=write".to_owned();
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    let name: HeaderName = name.parse().map_err(|_| wrong())?;
+    HeaderValue::from_str(value).map_err(|_| wrong())?;
+    Ok((name.to_string(), value.to_owned()))
+}
+
+fn parse_place(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("expected NAMESPACE/NAME".to_owned()),
+    }
 }

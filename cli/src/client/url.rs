@@ -37,6 +37,14 @@ impl ServerUrl {
         format!("{}{path}", self.0)
     }
 
+    /// The address of the admin port of a process of ours that listens there: 10,000 above; none where that is no port.
+    #[cfg(feature = "kubernetes")]
+    pub fn admin(&self) -> Option<Self> {
+        let uri: Uri = self.0.parse().ok()?;
+        let port = uri.port_u16().unwrap_or(80).checked_add(10_000)?;
+        Some(Self(format!("http://{}:{port}", uri.host()?)))
+    }
+
     /// The address as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -78,7 +78,11 @@ pub fn page(
         let _ = writeln!(page, "{name:<13}{}", printable(&value));
     }
     page.push('\n');
-    page.push_str(&section("CONDITION", "STATUS", conditions(it, now), width, style));
+    if it.conditions.is_empty() {
+        page.push_str("no conditions\n");
+    } else {
+        page.push_str(&section("CONDITION", "STATUS", conditions(it, now), width, style));
+    }
     page.push('\n');
     if events.is_empty() {
         page.push_str("no events in the last hour or so\n");
@@ -139,7 +143,8 @@ fn conditions(it: &Standing, now: Timestamp) -> Vec<Row> {
                 condition.reason.clone(),
                 age(Some(condition.last_transition_time.0), now),
             ],
-            message: condition.message.clone(),
+            // What the head of the page says is not said again.
+            message: if condition.message == it.message { String::new() } else { condition.message.clone() },
             attention,
         }
     });
@@ -162,9 +167,15 @@ fn happening(event: &Happened, now: Timestamp) -> Row {
 
 /// Lines with their messages below them, for a message seldom fits beside.
 fn section(first: &str, second: &str, rows: Vec<Row>, width: Option<usize>, style: Style) -> String {
-    let third = if rows.iter().any(|row| !row.cells[2].is_empty()) { "REASON" } else { "" };
-    let cells = rows.iter().map(|row| row.cells.iter().map(|cell| printable(cell).into_owned()).collect());
-    let plain = output::table(&[first, second, third, "SINCE"], &[], cells);
+    let has_third = rows.iter().any(|row| !row.cells[2].is_empty());
+    let of = |cells: [&str; 4]| -> Vec<String> {
+        let shown = cells.iter().enumerate().filter(|(index, _)| has_third || *index != 2);
+        shown.map(|(_, cell)| printable(cell).into_owned()).collect()
+    };
+    let titles = of([first, second, "REASON", "SINCE"]);
+    let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+    let cells = rows.iter().map(|row| of(row.cells.each_ref().map(String::as_str)));
+    let plain = output::table(&titles, &[], cells);
     let mut lines = plain.lines();
     let mut text = String::new();
     let _ = writeln!(text, "{}", style.dim(lines.next().unwrap_or_default()));

@@ -39,6 +39,9 @@ pub(super) struct Question {
     user_id: Option<String>,
     /// The address of the client.
     ip: Option<String>,
+    /// More headers, one a line, as `name: value`.
+    #[serde(default)]
+    headers: String,
 }
 
 fn get_method() -> String {
@@ -136,6 +139,13 @@ fn ask<'a>(question: &'a Question, routes: &'a [Arc<Route>]) -> Result<Asked<'a>
             headers.insert(hashing.header.clone(), value.clone());
         }
         headers.insert(HeaderName::from_static(headers::USER_ID), value);
+    }
+    for line in question.headers.lines() {
+        let (name, value) = line.split_once(':').ok_or("headers must be lines of `name: value`")?;
+        let name: HeaderName =
+            name.trim().parse().map_err(|_| format!("headers: {name:?} is not the name of a header"))?;
+        // As in a request: what is there twice may be refused.
+        headers.append(name, header_value("headers", value.trim())?);
     }
     let ip = question.ip.as_ref().map(|ip| ip.parse().map_err(|_| format!("ip {ip:?} is not an IP address")));
     let ip = ip.transpose()?;

@@ -128,6 +128,10 @@ async fn a_user_is_explained_by_the_header_and_by_who_is_full() {
     assert_eq!(why(&told)[0], "GET is no write, and only writes are hashed: it goes round");
     let told = explain(&gateway, "method=POST").await;
     assert_eq!(why(&told)[0], "the request has no header user-id: it goes round");
+    let told = explain(&gateway, "headers=user-id:%20u-1%0Aoperation-type:%20write").await;
+    assert_eq!((order(&told), &told["key"]["value"]), (ranking, &"u-1".into()), "it says that it writes");
+    let asked = get(gateway.admin, "/explain?headers=user-id", &[]).await;
+    assert_eq!((asked.status, asked.body.as_str()), (400, "headers must be lines of `name: value`\n"));
 }
 
 #[tokio::test]
