@@ -122,6 +122,13 @@ pub enum Command {
     /// all is well; 4: something is not, or could not be looked at; 1: there is no API server to ask.
     #[cfg(feature = "kubernetes")]
     Doctor(cluster::DoctorArgs),
+    /// Make a zip with what somebody else needs to understand a trouble
+    ///
+    /// Objects, events, logs, admin pages and what `doctor` finds; no Secrets, and what looks like a password, a token or a
+    /// key elsewhere is taken out. manifest.json in it says what is there, what is not, and why. Exit code 0: all was taken;
+    /// 4: something could not be.
+    #[cfg(feature = "kubernetes")]
+    Report(cluster::ReportArgs),
 }
 
 /// Bond mathematics.

@@ -5,6 +5,8 @@ mod bonds;
 mod doctor;
 mod events;
 #[cfg(feature = "kubernetes")]
+mod report;
+#[cfg(feature = "kubernetes")]
 mod route;
 #[cfg(feature = "kubernetes")]
 mod status;
@@ -36,6 +38,8 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Route(args) => online(route::run(global, args)),
         #[cfg(feature = "kubernetes")]
         Command::Doctor(args) => online(doctor::run(global, args)),
+        #[cfg(feature = "kubernetes")]
+        Command::Report(args) => online(report::run(global, args)),
     }
 }
 

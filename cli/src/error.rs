@@ -144,6 +144,10 @@ pub enum Error {
     #[cfg(feature = "kubernetes")]
     #[error(transparent)]
     Cluster(#[from] crate::cluster::ClusterError),
+    /// A report could not be written.
+    #[cfg(feature = "kubernetes")]
+    #[error(transparent)]
+    Report(#[from] crate::report::ArchiveError),
     /// What was asked for is not so, or not yet.
     #[cfg(feature = "kubernetes")]
     #[error("{what}")]
@@ -224,6 +228,8 @@ impl Error {
             }
             #[cfg(feature = "kubernetes")]
             Self::Cluster(error) => error.next(),
+            #[cfg(feature = "kubernetes")]
+            Self::Report(_) => "name another file with --file, in a folder that you may write to".to_owned(),
             #[cfg(feature = "kubernetes")]
             Self::NotSo { next, .. } => next.clone(),
             Self::Write(_) | Self::Setup(..) => {

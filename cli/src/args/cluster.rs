@@ -145,3 +145,23 @@ fn parse_place(text: &str) -> Result<(String, String), String> {
         _ => Err("expected NAMESPACE/NAME".to_owned()),
     }
 }
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The zip to make; one that is there already is left alone [default: fundbond-report-<time>.zip in this folder]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Only log lines of this long ago and later (30m, 2h) [default: the last 2,000 lines of each container]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub since: Option<Duration>,
+    /// Put others in place of the ids of users: the same one throughout the report
+    #[arg(long)]
+    pub redact_users: bool,
+    /// Namespace of operator and gateway [default: looked for in all]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub system_namespace: Option<String>,
+    /// Which Kubernetes; without --namespace FundClusters of all namespaces are taken.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}

@@ -31,7 +31,12 @@ impl From<Output> for Run {
 /// The command with `arguments`, in an environment that says nothing.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fundctl"));
-    command.args(arguments).env_remove("FUND_SERVER").env_remove("FUND_CLUSTER").kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_remove("FUND_SERVER")
+        .env_remove("FUND_CLUSTER")
+        .env_remove("KUBECONFIG")
+        .kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

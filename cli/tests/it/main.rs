@@ -4,7 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod bonds;
+mod doctor;
 mod fundctl;
+mod kubernetes;
+mod report;
+mod route;
 mod server;
+mod status;
 mod stream;
 mod task;
+mod wait;
