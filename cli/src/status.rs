@@ -162,20 +162,16 @@ impl Standing {
             };
             return (Ready::Unknown, "NotObserved".to_owned(), message);
         }
-        match self.condition(condition::READY) {
-            Some(ready) => {
-                let is = match ready.status.as_str() {
-                    "True" => Ready::True,
-                    "False" => Ready::False,
-                    _ => Ready::Unknown,
-                };
-                (is, ready.reason.clone(), ready.message.clone())
-            }
-            None => {
-                let message = "its status does not say whether it is ready".to_owned();
-                (Ready::Unknown, "NotSaid".to_owned(), message)
-            }
-        }
+        let Some(ready) = self.condition(condition::READY) else {
+            let message = "its status does not say whether it is ready".to_owned();
+            return (Ready::Unknown, "NotSaid".to_owned(), message);
+        };
+        let is = match ready.status.as_str() {
+            "True" => Ready::True,
+            "False" => Ready::False,
+            _ => Ready::Unknown,
+        };
+        (is, ready.reason.clone(), ready.message.clone())
     }
 
     /// Whether its status is about its spec of now.
@@ -231,13 +227,13 @@ pub fn age(then: Option<Timestamp>, now: Timestamp) -> String {
         if small == 0 { format!("{large}{unit}") } else { format!("{large}{unit}{small}{of}") }
     };
     match seconds {
-        ..120 => format!("{seconds}s"),
-        ..600 => two(minutes, "m", seconds % 60, "s"),
-        ..10_800 => format!("{minutes}m"),
-        ..28_800 => two(hours, "h", minutes % 60, "m"),
-        ..172_800 => format!("{hours}h"),
-        ..691_200 => two(days, "d", hours % 24, "h"),
-        ..63_072_000 => format!("{days}d"),
+        0..120 => format!("{seconds}s"),
+        120..600 => two(minutes, "m", seconds % 60, "s"),
+        600..10_800 => format!("{minutes}m"),
+        10_800..28_800 => two(hours, "h", minutes % 60, "m"),
+        28_800..172_800 => format!("{hours}h"),
+        172_800..691_200 => two(days, "d", hours % 24, "h"),
+        691_200..63_072_000 => format!("{days}d"),
         _ => two(days / 365, "y", days % 365, "d"),
     }
 }

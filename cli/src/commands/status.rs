@@ -21,13 +21,11 @@ const TOLD: usize = 5;
 /// Shows one, or all.
 pub(super) async fn run(global: Global, args: StatusArgs) -> Result<Exit, Error> {
     let cluster = Cluster::connect(&args.cluster).await?;
-    match &args.name {
-        Some(name) => one(&global, &cluster, name).await,
-        None => {
-            let scope = if args.all_namespaces { Scope::All } else { cluster.here() };
-            all(&global, &cluster, &scope).await
-        }
+    if let Some(name) = &args.name {
+        return one(&global, &cluster, name).await;
     }
+    let scope = if args.all_namespaces { Scope::All } else { cluster.here() };
+    all(&global, &cluster, &scope).await
 }
 
 #[derive(Serialize)]
@@ -70,7 +68,7 @@ async fn all(global: &Global, cluster: &Cluster, scope: &Scope) -> Result<Exit, 
             match scope {
                 Scope::All => say("there are no FundClusters"),
                 Scope::Namespace(_) => {
-                    say(&format!("there are no FundClusters {}; {elsewhere}", scope.words()))
+                    say(&format!("there are no FundClusters {}; {elsewhere}", scope.words()));
                 }
             }
         }

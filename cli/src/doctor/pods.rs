@@ -82,16 +82,15 @@ fn trouble(seen: &Seen, pod: &Pod) -> Option<Trouble> {
         let (what, log) = waits(container).or_else(|| was_killed(container).map(|what| (what, false)))?;
         Some((container.image.clone(), what, log))
     });
-    let (about, what, log) = match found {
-        Some(found) => found,
-        None => {
-            let scheduled = status.conditions.iter().flatten().find(|it| it.type_ == "PodScheduled")?;
-            if scheduled.status != "False" {
-                return None;
-            }
-            let message = scheduled.message.clone().unwrap_or_default();
-            (message.clone(), format!("has no machine to run on: {message}"), false)
+    let (about, what, log) = if let Some(found) = found {
+        found
+    } else {
+        let scheduled = status.conditions.iter().flatten().find(|it| it.type_ == "PodScheduled")?;
+        if scheduled.status != "False" {
+            return None;
         }
+        let message = scheduled.message.clone().unwrap_or_default();
+        (message.clone(), format!("has no machine to run on: {message}"), false)
     };
     let next = if log {
         format!("{} logs {name} -n {namespace} --previous --tail=20", seen.kubectl)

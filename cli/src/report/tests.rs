@@ -1,6 +1,6 @@
 //! What must not leave the machine does not, and what is needed stays.
 
-use std::{fs, io::Read as _};
+use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _};
 
 use serde_json::json;
 
@@ -114,7 +114,6 @@ fn an_archive_is_for_its_owner_and_never_half() {
     assert_eq!(archive.taken()[0], Taken { file: "a/b.txt".into(), what: "a text".into(), bytes: 5 });
     assert!(matches!(Archive::create(&path), Err(ArchiveError::Open { .. })), "what is there is left alone");
     archive.finish().unwrap();
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let mut zip = zip::ZipArchive::new(fs::File::open(&path).unwrap()).unwrap();
     let mut text = String::new();

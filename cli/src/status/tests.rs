@@ -1,5 +1,6 @@
 //! What a person reads at 80 columns.
 
+use k8s_openapi::api::core::v1::Event;
 use serde_json::{Value, json};
 
 use super::*;
@@ -125,7 +126,6 @@ fn a_page_tells_everything_about_one() {
         });
         serde_json::from_value::<Event>(event).unwrap()
     };
-    use k8s_openapi::api::core::v1::Event;
     let events = happened(vec![
         event("AllReady", "Normal", "2026-11-22T09:00:00.000000Z", 1, "3 of 3 pods are ready"),
         event("PodsMissing", "Warning", "2026-11-22T11:52:30.000000Z", 3, "2 of 3 pods are ready"),

@@ -125,7 +125,7 @@ async fn a_report_has_what_is_needed_and_nothing_that_is_secret() {
     }
     let of = |name: &str| {
         let found = files.iter().find(|(known, _)| known == name);
-        found.map(|(_, text)| text.as_str()).unwrap_or_else(|| panic!("{name} is in {files:#?}"))
+        found.map_or_else(|| panic!("{name} is in {files:#?}"), |(_, text)| text.as_str())
     };
     let log = of("logs/funds/desk-pods-1/pod-service.log");
     assert!(

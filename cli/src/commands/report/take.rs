@@ -155,7 +155,7 @@ impl<'a> Taking<'a> {
     async fn about_ours(
         &mut self,
         resource: &ApiResource,
-        is_about: fn(&DynamicObject) -> Option<String>,
+        is_about: fn(&DynamicObject) -> String,
     ) -> Result<(), ArchiveError> {
         let namespaces: BTreeSet<String> = self.ours.iter().map(|(namespace, _)| namespace.clone()).collect();
         let mut objects = Vec::new();
@@ -165,9 +165,11 @@ impl<'a> Taking<'a> {
             match self.cluster.list_as(&scope, resource, "").await {
                 Ok(found) => {
                     asked = true;
-                    objects.extend(found.into_iter().filter(|object| {
-                        is_about(object).is_some_and(|name| self.ours.contains(&(namespace.clone(), name)))
-                    }));
+                    objects.extend(
+                        found
+                            .into_iter()
+                            .filter(|object| self.ours.contains(&(namespace.clone(), is_about(object)))),
+                    );
                 }
                 Err(error) => self.lacks(&format!("{} of {namespace}", resource.plural), error.to_string()),
             }
@@ -281,12 +283,12 @@ fn admin_port(pod: &DynamicObject) -> Option<i32> {
     i32::try_from(port).ok()
 }
 
-fn event_is_about(event: &DynamicObject) -> Option<String> {
-    event.data.pointer("/involvedObject/name").and_then(Value::as_str).map(str::to_owned)
+fn event_is_about(event: &DynamicObject) -> String {
+    event.data.pointer("/involvedObject/name").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The Lease of a FundCluster's housekeeper, or that of an operator, which is called as its Deployment is or was told.
-fn lease_is_of(lease: &DynamicObject) -> Option<String> {
+fn lease_is_of(lease: &DynamicObject) -> String {
     let name = lease.name_any();
-    Some(name.strip_suffix("-housekeeper").map_or(name.clone(), str::to_owned))
+    name.strip_suffix("-housekeeper").map_or(name.clone(), str::to_owned)
 }
