@@ -56,11 +56,18 @@ pub struct Global {
     pub output: Format,
 }
 
+/// How this program was called: as a plugin of `kubectl`, or by its own name.
+pub fn called() -> &'static str {
+    let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let is_plugin = path.file_stem().is_some_and(|name| name == "kubectl-fund");
+    if is_plugin { "kubectl fund" } else { "fundctl" }
+}
+
 impl Global {
     /// How this program is called to reach the same server and cluster again: what every suggested command
     /// begins with.
     pub fn program(&self) -> String {
-        let mut program = "fundctl".to_owned();
+        let mut program = called().to_owned();
         if self.server.as_str() != DEFAULT_SERVER {
             program = format!("{program} --server {}", self.server);
         }

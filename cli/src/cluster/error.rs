@@ -8,6 +8,8 @@ use kube::{
     core::Status,
 };
 
+use crate::args::called;
+
 /// What was asked, in the words of rights: a verb, a resource and a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -178,7 +180,7 @@ fn list(known: &[String]) -> String {
 
 fn object(question: &Question) -> String {
     // `fundclusters.fundbond.dev` is a FundCluster to people.
-    let kind = match question.resource.split_once('.').map_or(question.resource.as_str(), |(kind, _)| kind) {
+    let kind = match question.resource.split(['.', '/']).next().unwrap_or_default() {
         "fundclusters" => "FundCluster".to_owned(),
         plural => plural.trim_end_matches('s').to_owned(),
     };
@@ -246,7 +248,7 @@ impl ClusterError {
                     .to_owned()
             }
             Self::NotFound { question, flags } if question.resource.starts_with("fundclusters.") => {
-                format!("fundctl{flags} status -A shows those there are")
+                format!("{}{flags} status -A shows those there are", called())
             }
             Self::NotFound { question, flags } => {
                 let place =

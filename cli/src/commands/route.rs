@@ -201,8 +201,10 @@ async fn gateway(cluster: &Cluster, args: &RouteArgs) -> Result<(String, String)
         [one] => Ok(one.clone()),
         [] => Err(Error::NotSo {
             what: "there is no Service of a gateway with a port `admin` in any namespace".to_owned(),
-            next: "name it with --gateway NAMESPACE/SERVICE; `fundctl doctor` tells what is installed"
-                .to_owned(),
+            next: format!(
+                "name it with --gateway NAMESPACE/SERVICE; `{} doctor` tells what is installed",
+                cluster.program()
+            ),
             exit: Exit::Error,
         }),
         many => {

@@ -1,10 +1,12 @@
-//! The real binary against a scripted server.
+//! The real binary against a scripted server, and against API servers.
 
 // Clippy knows test functions, and takes their helpers for product code.
 #![allow(clippy::unwrap_used)]
 
 mod bonds;
+mod cluster;
 mod doctor;
+mod documents;
 mod fundctl;
 mod kubernetes;
 mod report;

@@ -114,3 +114,20 @@ async fn what_is_wrong_with_a_kubeconfig_is_told() {
     let run = fundctl(&["status", "--kubeconfig", "/nonexistent/config"]).await;
     assert!(run.err.starts_with("error: cannot use /nonexistent/config: "), "{run:?}");
 }
+
+#[tokio::test]
+async fn a_plugin_of_kubectl_calls_itself_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("kubectl-fund");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fundctl"), &plugin).unwrap();
+    let server = shared();
+    server.install_definitions().await;
+    let file = text(&server.admin().kubeconfig());
+    let mut command = tokio::process::Command::new(plugin);
+    command.args(["status", "dezk", "-n", "funds", "--kubeconfig", &file]);
+    let said = String::from_utf8(command.output().await.unwrap().stderr).unwrap();
+    assert!(
+        said.ends_with(&format!("next: kubectl fund --kubeconfig {file} status -A shows those there are\n")),
+        "{said}"
+    );
+}

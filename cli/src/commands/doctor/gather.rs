@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use fundbond_crds::labels;
+use futures::future::join_all;
 use jiff::{Timestamp, fmt::rfc2822};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
 use kube::{Resource, ResourceExt as _, api::DynamicObject};
@@ -157,17 +158,20 @@ async fn secrets(cluster: &Cluster, seen: &mut Seen) {
 async fn tables(cluster: &Cluster, seen: &mut Seen) {
     let Ok(pods) = &seen.pods else { return };
     let ready: Vec<_> = pods.iter().filter(|pod| is(*pod, "gateway") && is_ready(pod)).collect();
-    for pod in ready.into_iter().take(GATEWAYS_ASKED) {
-        let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-        let page = cluster.admin_of_pod(&namespace, &name, admin_port(pod), "/routes").await;
-        let table = look(page).and_then(|text| {
-            serde_json::from_str::<RouteTable>(&text).map_err(|error| Blind {
-                why: format!("its /routes is not that of a gateway: {error}"),
-                next: format!("{} describe pod {name} -n {namespace}", cluster.kubectl()),
-            })
-        });
-        seen.tables.insert((namespace, name), table);
-    }
+    let asked = ready.into_iter().take(GATEWAYS_ASKED).map(|pod| table(cluster, pod));
+    seen.tables = join_all(asked).await.into_iter().collect();
+}
+
+async fn table(cluster: &Cluster, pod: &Pod) -> (Place, Look<RouteTable>) {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let page = cluster.admin_of_pod(&namespace, &name, admin_port(pod), "/routes").await;
+    let table = look(page).and_then(|text| {
+        serde_json::from_str::<RouteTable>(&text).map_err(|error| Blind {
+            why: format!("its /routes is not that of a gateway: {error}"),
+            next: format!("{} describe pod {name} -n {namespace}", cluster.kubectl()),
+        })
+    });
+    ((namespace, name), table)
 }
 
 fn is(object: &impl kube::ResourceExt, program: &str) -> bool {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use fundbond_crds::{FundCluster, GatewayRoute, labels};
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -37,6 +38,9 @@ const LOG_BYTES: u32 = 8 * 1024 * 1024;
 
 /// Pods whose logs and admin pages are taken. More of them say the same.
 const PODS: usize = 100;
+
+/// So many pods are asked at once: one that does not answer costs half a minute.
+const AT_ONCE: usize = 8;
 
 /// Pages of the admin port, and their names in the report. Who has no such page answers 404, which is nothing missing.
 const PAGES: [(&str, &str); 2] = [("/routes", "routes.json"), ("/metrics", "metrics.txt")];
@@ -86,9 +90,13 @@ impl<'a> Taking<'a> {
             let what = format!("logs and admin pages of {} more pods", pods.len() - PODS);
             self.lacks(&what, format!("at most {PODS} are taken; -n takes one namespace"));
         }
-        for pod in pods.iter().take(PODS) {
-            self.logs(pod, since).await?;
-            self.pages(pod).await?;
+        let cluster = self.cluster;
+        let mut all =
+            stream::iter(pods.iter().take(PODS).map(|pod| pieces(cluster, pod, since))).buffered(AT_ONCE);
+        while let Some(pieces) = all.next().await {
+            for piece in pieces {
+                self.put(piece)?;
+            }
         }
         Ok(())
     }
@@ -193,65 +201,84 @@ impl<'a> Taking<'a> {
         self.add(&format!("objects/{plural}.yaml"), &what, &text)
     }
 
-    /// The last lines of each container, and of the one before it where it was started again.
-    async fn logs(&mut self, pod: &DynamicObject, since: Option<Duration>) -> Result<(), ArchiveError> {
-        for container in containers(pod) {
-            self.log(pod, &container.name, since, false).await?;
-            if container.restarts > 0 {
-                self.log(pod, &container.name, since, true).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn log(
-        &mut self,
-        pod: &DynamicObject,
-        container: &str,
-        since: Option<Duration>,
-        previous: bool,
-    ) -> Result<(), ArchiveError> {
-        let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-        let since =
-            since.map_or_else(String::new, |since| format!("&sinceSeconds={}", since.as_secs().max(1)));
-        let before = if previous { "&previous=true" } else { "" };
-        let path = format!(
-            "/api/v1/namespaces/{namespace}/pods/{name}/log?container={container}&timestamps=true&tailLines={LINES}\
-             &limitBytes={LOG_BYTES}{since}{before}"
-        );
-        let question = Question::of("get", "", "pods/log", Some(namespace.clone())).named(&name);
-        let before = if previous { ".previous" } else { "" };
-        let what = format!("log of {container}{before} of {namespace}/{name}");
-        match self.cluster.text(question, &path).await {
-            Ok((_, text)) => {
+    /// Puts in what came of one question.
+    fn put(&mut self, piece: Piece) -> Result<(), ArchiveError> {
+        match piece.text {
+            Ok(text) => {
                 let text = self.redactor.text(&text);
-                let file = format!("logs/{namespace}/{name}/{container}{before}.log");
-                self.add(&file, &format!("at most {LINES} lines"), &text)
+                self.add(&piece.file, &piece.what, &text)
             }
-            Err(error) => {
-                self.lacks(&what, error.to_string());
+            Err(why) => {
+                self.lacks(&piece.what, why);
                 Ok(())
             }
         }
     }
+}
 
-    /// Pages of its admin port.
-    async fn pages(&mut self, pod: &DynamicObject) -> Result<(), ArchiveError> {
-        let Some(port) = admin_port(pod) else { return Ok(()) };
-        let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-        for (page, file) in PAGES {
-            match self.cluster.admin_of_pod(&namespace, &name, port, page).await {
-                Ok(text) => {
-                    let text = self.redactor.text(&text);
-                    self.add(&format!("admin/{namespace}/{name}/{file}"), page, &text)?;
-                }
-                // It is no gateway, and has no routes.
-                Err(ClusterError::NotFound { .. }) if page == "/routes" => {}
-                Err(error) => self.lacks(&format!("{page} of {namespace}/{name}"), error.to_string()),
-            }
+/// Something of a pod that was asked for.
+struct Piece {
+    file: String,
+    what: String,
+    /// It, or why it is not there.
+    text: Result<String, String>,
+}
+
+/// The logs and the admin pages of a pod.
+async fn pieces(cluster: &Cluster, pod: &DynamicObject, since: Option<Duration>) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for container in containers(pod) {
+        pieces.push(log(cluster, pod, &container.name, since, false).await);
+        if container.restarts > 0 {
+            pieces.push(log(cluster, pod, &container.name, since, true).await);
         }
-        Ok(())
     }
+    pieces.extend(pages(cluster, pod).await);
+    pieces
+}
+
+/// The last lines of a container, or of the one before it.
+async fn log(
+    cluster: &Cluster,
+    pod: &DynamicObject,
+    container: &str,
+    since: Option<Duration>,
+    previous: bool,
+) -> Piece {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let since = since.map_or_else(String::new, |since| format!("&sinceSeconds={}", since.as_secs().max(1)));
+    let (asked, before) = if previous { ("&previous=true", ".previous") } else { ("", "") };
+    let path = format!(
+        "/api/v1/namespaces/{namespace}/pods/{name}/log?container={container}&timestamps=true&tailLines={LINES}\
+         &limitBytes={LOG_BYTES}{since}{asked}"
+    );
+    let question = Question::of("get", "", "pods/log", Some(namespace.clone())).named(&name);
+    let text = cluster.text(question, &path).await.map(|(_, text)| text);
+    Piece {
+        file: format!("logs/{namespace}/{name}/{container}{before}.log"),
+        what: format!("log of {container}{before} of {namespace}/{name}, at most {LINES} lines"),
+        text: text.map_err(|error| error.to_string()),
+    }
+}
+
+/// Pages of its admin port.
+async fn pages(cluster: &Cluster, pod: &DynamicObject) -> Vec<Piece> {
+    let Some(port) = admin_port(pod) else { return Vec::new() };
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let mut pieces = Vec::new();
+    for (page, file) in PAGES {
+        let text = match cluster.admin_of_pod(&namespace, &name, port, page).await {
+            // It is no gateway, and has no routes.
+            Err(ClusterError::NotFound { .. }) if page == "/routes" => continue,
+            text => text.map_err(|error| error.to_string()),
+        };
+        pieces.push(Piece {
+            file: format!("admin/{namespace}/{name}/{file}"),
+            what: format!("{page} of {namespace}/{name}"),
+            text,
+        });
+    }
+    pieces
 }
 
 fn pretty(value: &Value) -> String {
