@@ -11,7 +11,7 @@ use crate::{client::ServerUrl, wait::Goal};
 /// Which Kubernetes, and where in it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
-    /// Namespace of the FundClusters [default: that of the context]
+    /// Namespace of the FundClusters [default: that of the context; for route, doctor and report all]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// Context of the kubeconfig [default: its current one]
@@ -68,6 +68,9 @@ pub struct WaitArgs {
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// FundClusters of all namespaces, as without --namespace
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
     /// Namespace of operator and gateway [default: looked for in all]
     #[arg(long, value_name = "NAMESPACE")]
     pub system_namespace: Option<String>,
@@ -158,6 +161,9 @@ pub struct ReportArgs {
     /// Put others in place of the ids of users: the same one throughout the report
     #[arg(long)]
     pub redact_users: bool,
+    /// FundClusters of all namespaces, as without --namespace
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
     /// Namespace of operator and gateway [default: looked for in all]
     #[arg(long, value_name = "NAMESPACE")]
     pub system_namespace: Option<String>,

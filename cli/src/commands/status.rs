@@ -41,7 +41,7 @@ async fn one(global: &Global, cluster: &Cluster, name: &str) -> Result<Exit, Err
     let events = match cluster.events_about("FundCluster", name).await {
         Ok(events) => status::happened(events),
         Err(error) => {
-            say(&format!("without events: {error}; next: {}", error.next()));
+            say(&format!("without events: {}; next: {}", printable(&error.to_string()), error.next()));
             Vec::new()
         }
     };

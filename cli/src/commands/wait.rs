@@ -97,7 +97,7 @@ async fn follow(
                 failures += 1;
                 // One lost connection is nothing to speak of.
                 if failures == 2 {
-                    say(&format!("{error}; trying again"));
+                    say(&format!("{}; trying again", printable(&error.to_string())));
                 }
                 let pause = PAUSES.get(failures - 1).or(PAUSES.last()).copied().unwrap_or_default();
                 tokio::time::sleep(pause).await;

@@ -113,6 +113,14 @@ async fn an_empty_server_lacks_everything_and_a_whole_one_nothing() {
     let found = findings(&run);
     assert!(run.code == Some(0) && found.iter().all(|it| it["level"] == "ok"), "{found:#?}");
 
+    let narrow = ["doctor", "-n", "funds", "--system-namespace", "fundbond", "--kubeconfig", &file];
+    let run = fundctl(&narrow).await;
+    assert_eq!((run.code, run.err.as_str()), (Some(0), "all is well\n"), "{run:?}");
+    assert!(run.out.contains("fundbond/fundbond-gateway: 1 of 1 pods are ready"), "{run:?}");
+    let elsewhere = ["doctor", "-n", "fundbond", "--system-namespace", "fundbond", "--kubeconfig", &file];
+    let run = fundctl(&elsewhere).await;
+    assert!(run.code == Some(0) && run.out.contains("there are no FundClusters"), "{run:?}");
+
     // Whose field was taken out, is another definition.
     let change = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/paused"}]);
     patch_definition(&client, &change).await;
