@@ -1,6 +1,8 @@
 //! What gateways and cluster proxies say on their admin ports, as far as it is read here. What else they say is passed over: a
 //! gateway may be newer than this program.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `/routes`: the table that is applied.
@@ -11,6 +13,8 @@ pub struct RouteTable {
     pub generation: u64,
     /// Why the last change was refused, where it was.
     pub last_error: Option<String>,
+    /// GatewayRoutes that are not applied as they are: why, by `namespace/name`.
+    pub refused: BTreeMap<String, String>,
     /// The routes.
     pub routes: Vec<TableRoute>,
 }

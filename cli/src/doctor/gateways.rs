@@ -65,7 +65,14 @@ fn tables(seen: &Seen) -> Vec<Finding> {
         };
         asked += 1;
         let log = format!("{} logs {} -n {}", seen.kubectl, pod.1, pod.0);
-        if let Some(error) = &table.last_error {
+        let refused = table.refused.iter().map(|(route, why)| {
+            let what = format!("refuses the route of {route}: {why}");
+            let finding = Finding::new(Level::Warn, "tables", object.clone(), what, log.clone());
+            finding.see("FundbondRoutesRefused")
+        });
+        found.extend(refused);
+        // Where routes are refused by name, the last error is one of them.
+        if let Some(error) = table.last_error.as_ref().filter(|_| table.refused.is_empty()) {
             let what = format!("refused a change of its routes: {error}");
             let finding = Finding::new(Level::Warn, "tables", object.clone(), what, log.clone());
             found.push(finding.see("FundbondRoutesRefused"));
@@ -78,6 +85,7 @@ fn tables(seen: &Seen) -> Vec<Finding> {
                 !table.routes.iter().any(|known| known.value == matching.value && same(&known.header))
             })
             .map(|route| shown(&place(route)))
+            .filter(|route| !table.refused.contains_key(route))
             .collect();
         if !missing.is_empty() {
             let what = format!(

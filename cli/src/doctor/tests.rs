@@ -215,7 +215,12 @@ fn every_trouble_is_told_with_what_to_do() {
     seen.slices = Ok(vec![slice("desk-proxy", &[true]), slice("desk-pods", &[false, false])]);
     let mut refusing = table(&["desk"]);
     refusing.last_error = Some("funds/calm: timeouts.idle must be above zero".to_owned());
-    seen.tables = BTreeMap::from([(("fundbond".to_owned(), "fundbond-gateway-1".to_owned()), Ok(refusing))]);
+    let naming = RouteTable {
+        refused: BTreeMap::from([("funds/calm".to_owned(), "timeouts.idle must be above zero".to_owned())]),
+        ..refusing.clone()
+    };
+    let gateway = |number| ("fundbond".to_owned(), format!("fundbond-gateway-{number}"));
+    seen.tables = BTreeMap::from([(gateway(1), Ok(refusing)), (gateway(2), Ok(naming))]);
     let crashing = json!({"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}},
                           "lastState": {"terminated": {"exitCode": 64, "reason": "Error"}}});
     let pulling = json!({"image": "registry.example.com/pod-service:9",
