@@ -1,6 +1,8 @@
 //! Which requests a cluster takes, and which of its pods a request goes to. A user says it in a FundCluster; a
 //! GatewayRoute carries it on to gateways and proxies.
 
+mod spec;
+
 use std::time::Duration;
 
 use fundbond_protocol::headers;

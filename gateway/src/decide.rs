@@ -10,18 +10,17 @@ use std::{
 
 use fundbond_protocol::headers;
 use fundbond_routing::spec::{LimitsSpec, RateLimitSpec};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName};
 
 use crate::route_file::{Address, RouteTimeouts};
 
 mod picker;
 mod signals;
-mod strategy;
 
+pub use fundbond_routing::strategy::{Aim, Group, Groups, Hashing, Rejected, RequestHead, Strategy};
+pub(crate) use fundbond_routing::strategy::{is_write, user};
 pub use picker::{Choice, Picker};
 pub use signals::{Endpoints, Signals};
-pub use strategy::{Aim, Group, Groups, Hashing, Rejected, Strategy};
-pub(crate) use strategy::{is_write, user};
 
 /// The routes of one applied file, validated.
 #[derive(Clone, Debug)]
@@ -97,19 +96,6 @@ pub struct Target {
     pub address: Address,
     /// Where `/readyz` is.
     pub admin: Address,
-}
-
-/// What of a request decides.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestHead<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The path, as it was sent.
-    pub path: &'a str,
-    /// The query, without its question mark.
-    pub query: Option<&'a str>,
-    /// The headers.
-    pub headers: &'a HeaderMap,
 }
 
 /// What to do with a request.
@@ -372,5 +358,7 @@ pub fn strip_segments(path: &str, segments: usize) -> &str {
     rest
 }
 
+#[cfg(test)]
+mod strategy_tests;
 #[cfg(test)]
 mod tests;

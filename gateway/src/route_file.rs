@@ -3,15 +3,14 @@
 use std::{collections::HashSet, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use fundbond_protocol::{ClusterId, FieldProblem};
-use fundbond_routing::spec::{
-    EndpointSpec, LimitsSpec, RateLimitSpec, RouteFile, RouteSpec, Span, TimeoutsSpec,
+use fundbond_routing::{
+    spec::{EndpointSpec, LimitsSpec, RateLimitSpec, RouteFile, RouteSpec, Span, TimeoutsSpec},
+    strategy::{Problems, Strategy},
 };
 use fundbond_service_runtime::admin::PORT_OFFSET;
 use http::HeaderName;
 
 use crate::decide::{Route, RouteTable, Target};
-
-mod strategy;
 
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -142,23 +141,6 @@ pub(crate) fn one(spec: RouteSpec) -> Result<Route, RouteFileError> {
     }
 }
 
-#[derive(Default)]
-struct Problems(Vec<FieldProblem>);
-
-impl Problems {
-    fn add(&mut self, field: String, message: impl Into<String>) {
-        self.0.push(FieldProblem { field, message: message.into() });
-    }
-
-    fn keep<T, E: fmt::Display>(
-        &mut self,
-        field: impl FnOnce() -> String,
-        result: Result<T, E>,
-    ) -> Option<T> {
-        result.map_err(|error| self.add(field(), error.to_string())).ok()
-    }
-}
-
 fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
     let RouteSpec { name, matching, strategy, timeouts, rate_limit, limits, endpoints } = spec;
     let header = HeaderName::try_from(matching.header.as_str())
@@ -173,7 +155,8 @@ fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
     check_limits(rate_limit, limits, problems, at);
     let groups: Vec<Option<String>> = endpoints.iter().map(|endpoint| endpoint.group.clone()).collect();
     let endpoints = self::endpoints(endpoints, problems, at);
-    let strategy = strategy::strategy(strategy, &endpoints, &groups, problems, at);
+    let names: Vec<&str> = endpoints.iter().map(|endpoint| &*endpoint.name).collect();
+    let strategy = Strategy::build(strategy, &names, &groups, problems, at);
     Some(Route {
         name: name?.as_str().into(),
         origin: None,

@@ -1,4 +1,4 @@
-use http::{HeaderValue, header::HeaderMap};
+use http::{HeaderValue, Method, header::HeaderMap};
 use proptest::{prelude::*, strategy::Strategy};
 
 use super::*;

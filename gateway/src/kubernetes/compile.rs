@@ -2,16 +2,9 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
-use fundbond_crds::{
-    GatewayRouteSpec, gateway_route,
-    routing::{self, ShardGroups},
-};
-use fundbond_routing::{
-    LoadBound,
-    spec::{
-        ConsistentHashSpec, EndpointSpec, LimitsSpec, MatchSpec, RouteSpec, ShardGroupSpec, ShardGroupsSpec,
-        StrategyKind, StrategySpec, TimeoutsSpec, UsersSpec,
-    },
+use fundbond_crds::{GatewayRouteSpec, gateway_route, routing::Routing};
+use fundbond_routing::spec::{
+    EndpointSpec, LimitsSpec, MatchSpec, RouteSpec, StrategyKind, StrategySpec, TimeoutsSpec,
 };
 
 use super::slices::Slice;
@@ -92,39 +85,7 @@ fn timeouts(spec: &gateway_route::Timeouts) -> TimeoutsSpec {
     }
 }
 
-fn strategy(routing: &routing::Routing) -> Result<StrategySpec, RouteFileError> {
-    let consistent_hash = routing.consistent_hash.as_ref().map(consistent_hash).transpose()?;
-    Ok(StrategySpec {
-        kind: routing.strategy,
-        consistent_hash,
-        shard_groups: routing.shard_groups.as_ref().map(shard_groups),
-    })
-}
-
-fn consistent_hash(spec: &routing::ConsistentHash) -> Result<ConsistentHashSpec, RouteFileError> {
-    let load_bound = LoadBound::new(spec.load_bound);
-    Ok(ConsistentHashSpec {
-        header: spec.header.clone(),
-        applies_to: spec.applies_to,
-        load_bound: load_bound
-            .map_err(|error| RouteFileError::Shape(format!("routing.consistentHash.loadBound: {error}")))?,
-    })
-}
-
-fn shard_groups(spec: &ShardGroups) -> ShardGroupsSpec {
-    // The schema has no negative users.
-    let user = |user: i64| u64::try_from(user).unwrap_or_default();
-    ShardGroupsSpec {
-        by: spec.by,
-        groups: spec
-            .groups
-            .iter()
-            .map(|group| ShardGroupSpec {
-                name: group.name.clone(),
-                users: group.users.map(|users| UsersSpec { from: user(users.from), to: user(users.to) }),
-            })
-            .collect(),
-        allow_gaps: spec.allow_gaps,
-        fallback: spec.fallback,
-    }
+fn strategy(routing: &Routing) -> Result<StrategySpec, RouteFileError> {
+    let spec = routing.to_spec();
+    spec.map_err(|error| RouteFileError::Shape(format!("routing.consistentHash.loadBound: {error}")))
 }

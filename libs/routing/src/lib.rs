@@ -2,13 +2,14 @@
 //! endpoints are ready, how much runs there and what time it is; a strategy answers with an index.
 //!
 //! Flow: a [`spec::RouteFile`] (what operators write and the `GatewayRoute` resource carries) is validated
-//! by the gateway into its own table; each route owns the state of one strategy ([`RoundRobin`],
+//! by the gateway into its own table; each route has a [`strategy`] and owns the state of one ([`RoundRobin`],
 //! [`LeastStreams`], [`Rendezvous`] with or without a [`LoadBound`], [`ShardTable`]), its [`RetryBudget`] and, where asked for, a [`RateLimiter`]; each endpoint has a
 //! [`Breaker`].
 //!
 //! This crate never does IO, never reads a clock, never spawns and never draws random numbers of its own.
 
 pub mod spec;
+pub mod strategy;
 
 mod breaker;
 mod hash;

@@ -1,16 +1,34 @@
 //! What of a request the strategy of its route looks at. Everything that can be known before a request comes is known:
 //! hashes of names, tables of users, who is in which group.
+//!
+//! The hops decide by this, and whoever says beforehand what they will decide asks the same code.
 
 use std::{net::IpAddr, sync::Arc};
 
 use fundbond_protocol::{headers, users};
-use fundbond_routing::{
+use http::{HeaderMap, HeaderName, Method};
+
+use crate::{
     KeyHash, LoadBound, Rendezvous, ShardTable,
     spec::{AppliesTo, Fallback, StrategyKind},
 };
-use http::{HeaderName, Method};
 
-use super::RequestHead;
+mod build;
+
+pub use build::Problems;
+
+/// What of a request decides.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path, as it was sent.
+    pub path: &'a str,
+    /// The query, without its question mark.
+    pub query: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+}
 
 /// How one of the endpoints of a route is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +120,7 @@ impl Strategy {
     }
 
     /// Whether it remembers the same turns as `other`, whatever else differs.
-    pub(super) fn turns_as(&self, other: &Self) -> bool {
+    pub fn turns_as(&self, other: &Self) -> bool {
         self.kind() == other.kind()
             && self
                 .groups()
@@ -121,12 +139,22 @@ impl Strategy {
         }
     }
 
-    /// What of a request, whose path is the one that endpoints see, decides.
-    pub(super) fn aim(
-        &self,
-        head: &RequestHead<'_>,
-        client: impl FnOnce() -> IpAddr,
-    ) -> Result<Aim, Rejected> {
+    /// Where a request with this aim goes while every endpoint is ready and none has too much: none where any of several
+    /// will do.
+    pub fn home(&self, aim: Aim) -> Option<usize> {
+        match (self, aim) {
+            (Self::ClientIp(rendezvous), Aim::Key(key)) => rendezvous.pick(key, |_| true),
+            (Self::ConsistentHash(hashing), Aim::Key(key)) => hashing.rendezvous.pick(key, |_| true),
+            _ => None,
+        }
+    }
+
+    /// What of a request, whose path is the one that endpoints see, decides. Who the client is, is asked only where the
+    /// strategy wants to know.
+    ///
+    /// # Errors
+    /// The user is in no group, and such users are refused.
+    pub fn aim(&self, head: &RequestHead<'_>, client: impl FnOnce() -> IpAddr) -> Result<Aim, Rejected> {
         Ok(match self {
             Self::RoundRobin | Self::LeastStreams => Aim::Any,
             Self::ClientIp(_) => Aim::Key(key_of(client())),
@@ -149,12 +177,12 @@ impl Strategy {
 
 impl Hashing {
     /// Whether it goes by the header of every request that has it.
-    pub(crate) fn hashes_all(&self) -> bool {
+    pub fn hashes_all(&self) -> bool {
         self.applies_to == AppliesTo::All
     }
 
     /// The value that a request is hashed by, if it is.
-    pub(crate) fn key<'a>(&self, head: &RequestHead<'a>) -> Option<&'a [u8]> {
+    pub fn key<'a>(&self, head: &RequestHead<'a>) -> Option<&'a [u8]> {
         let applies = self.hashes_all() || is_write(head);
         applies
             .then(|| if self.header == headers::USER_ID { user(head) } else { named(head, &self.header) })?
@@ -162,8 +190,8 @@ impl Hashing {
 }
 
 impl Groups {
-    /// The endpoints of `group`.
-    pub(super) fn members(&self, group: usize) -> &[usize] {
+    /// The endpoints of `group`, by their place in the route.
+    pub fn members(&self, group: usize) -> &[usize] {
         self.groups.get(group).map_or(&[], |group| &group.endpoints)
     }
 }
@@ -177,7 +205,7 @@ fn key_of(client: IpAddr) -> KeyHash {
 }
 
 /// Whether a request changes something, as far as its head says.
-pub(crate) fn is_write(head: &RequestHead<'_>) -> bool {
+pub fn is_write(head: &RequestHead<'_>) -> bool {
     matches!(*head.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
         || head
             .headers
@@ -187,7 +215,7 @@ pub(crate) fn is_write(head: &RequestHead<'_>) -> bool {
 
 /// The user that a request is for: its header says so, else its path. A browser's `EventSource` can set no header, and the
 /// path of a user's stream names the user.
-pub(crate) fn user<'a>(head: &RequestHead<'a>) -> Option<&'a [u8]> {
+pub fn user<'a>(head: &RequestHead<'a>) -> Option<&'a [u8]> {
     let header = named(head, &const { HeaderName::from_static(headers::USER_ID) });
     header.or_else(|| users::user_in_path(head.path).map(str::as_bytes))
 }
@@ -196,6 +224,3 @@ pub(crate) fn user<'a>(head: &RequestHead<'a>) -> Option<&'a [u8]> {
 fn named<'a>(head: &RequestHead<'a>, header: &HeaderName) -> Option<&'a [u8]> {
     head.headers.get(header).map(http::HeaderValue::as_bytes).filter(|value| !value.is_empty())
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,13 +1,13 @@
-use std::{collections::HashSet, time::Duration};
+//! Strategies as the hops go by them: from the text of a route file to the endpoint of a request.
 
-use http::{HeaderMap, HeaderValue};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
+
+use fundbond_routing::KeyHash;
+use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    decide::{Choice, Decision, Endpoints, Picker, RouteTable, Signals},
-    route_file,
-};
+use crate::route_file;
 
 /// Breakers that are closed admit at any time.
 const NOW: Duration = Duration::ZERO;

@@ -1,22 +1,53 @@
 //! The strategy of a route, and what endpoints say about it.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt};
 
-use fundbond_protocol::ClusterId;
-use fundbond_routing::{
+use fundbond_protocol::{ClusterId, FieldProblem};
+use http::HeaderName;
+
+use super::{Group, Groups, Hashing, Strategy};
+use crate::{
     Rendezvous, ShardError, ShardTable,
     spec::{ConsistentHashSpec, ShardBy, ShardGroupSpec, ShardGroupsSpec, StrategyKind, StrategySpec},
 };
-use http::HeaderName;
 
-use super::Problems;
-use crate::decide::{Group, Groups, Hashing, Strategy, Target};
+/// What is wrong with a route, field by field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(pub Vec<FieldProblem>);
 
-/// The strategy of a route with these endpoints, of which each says its group in `groups`. What is wrong is added to
-/// `problems`.
-pub(super) fn strategy(
+impl Problems {
+    /// One more.
+    pub fn add(&mut self, field: String, message: impl Into<String>) {
+        self.0.push(FieldProblem { field, message: message.into() });
+    }
+
+    /// What `result` holds; where it holds an error, one problem more.
+    pub fn keep<T, E: fmt::Display>(
+        &mut self,
+        field: impl FnOnce() -> String,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|error| self.add(field(), error.to_string())).ok()
+    }
+}
+
+impl Strategy {
+    /// The strategy of a route to endpoints with these `names`, of which each says its group in `groups`. What is wrong is
+    /// added to `problems`, each with its field below `at`.
+    pub fn build(
+        spec: StrategySpec,
+        names: &[&str],
+        groups: &[Option<String>],
+        problems: &mut Problems,
+        at: &str,
+    ) -> Option<Self> {
+        build(spec, names, groups, problems, at)
+    }
+}
+
+fn build(
     spec: StrategySpec,
-    endpoints: &[Target],
+    names: &[&str],
     groups: &[Option<String>],
     problems: &mut Problems,
     at: &str,
@@ -36,10 +67,10 @@ pub(super) fn strategy(
     match kind {
         StrategyKind::RoundRobin => Some(Strategy::RoundRobin),
         StrategyKind::LeastStreams => Some(Strategy::LeastStreams),
-        StrategyKind::ClientIp => Some(Strategy::ClientIp(rendezvous(kind, endpoints, problems, at))),
+        StrategyKind::ClientIp => Some(Strategy::ClientIp(rendezvous(kind, names, problems, at))),
         StrategyKind::ConsistentHash => {
             let spec = consistent_hash.unwrap_or_default();
-            let rendezvous = rendezvous(kind, endpoints, problems, at);
+            let rendezvous = rendezvous(kind, names, problems, at);
             hashing(&spec, rendezvous, problems, at).map(Strategy::ConsistentHash)
         }
         StrategyKind::ShardGroups => {
@@ -60,19 +91,18 @@ fn misplaced(field: String, kind: StrategyKind, problems: &mut Problems) {
 }
 
 /// Endpoints are known by their names, which therefore differ: of two with one name the second would get nothing.
-fn rendezvous(kind: StrategyKind, endpoints: &[Target], problems: &mut Problems, at: &str) -> Rendezvous {
-    let mut names = HashSet::new();
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        if !names.insert(&endpoint.name) {
+fn rendezvous(kind: StrategyKind, names: &[&str], problems: &mut Problems, at: &str) -> Rendezvous {
+    let mut known = HashSet::new();
+    for (index, name) in names.iter().enumerate() {
+        if !known.insert(name) {
             let message = format!(
-                "{:?} names two endpoints: strategy.kind {} knows them by their names, give each its own",
-                endpoint.name,
+                "{name:?} names two endpoints: strategy.kind {} knows them by their names, give each its own",
                 kind.as_str()
             );
             problems.add(format!("{at}.endpoints[{index}].name"), message);
         }
     }
-    Rendezvous::new(endpoints.iter().map(|endpoint| &*endpoint.name))
+    Rendezvous::new(names.iter().copied())
 }
 
 fn hashing(
