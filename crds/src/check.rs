@@ -1,8 +1,9 @@
 //! What an API server would say to an object, without one.
 //!
 //! First the shape: types, bounds, fields that nobody knows. Where that is right, defaults are filled in and the rules
-//! between fields are asked, as a server does it.
+//! between fields are asked, as a server does it. What a server does not say: what to write instead.
 
+mod fix;
 mod unknown;
 
 use fundbond_protocol::FieldProblem;
@@ -41,6 +42,11 @@ impl Checker {
             problems.extend(self.rules(&object, old));
         }
         problems
+    }
+
+    /// What to do about a problem that [`check`](Self::check) found with `object`.
+    pub fn fix(&self, object: &Value, problem: &FieldProblem) -> String {
+        fix::of(&self.schema, object, problem)
     }
 
     fn rules(&self, object: &Value, old: Option<&Value>) -> Vec<FieldProblem> {

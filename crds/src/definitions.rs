@@ -14,15 +14,15 @@ const HEAD: &str = "# Made from crds/src by `cargo xtask reference`; not to be e
 /// first a letter; the longest addition has 16 (`-pods-` and a shard group), and the rest is for additions to come.
 const NAME: (&str, &str) = (
     "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 40",
-    "metadata.name must begin with a letter, have only small letters, digits and '-', and at most 40 characters: its \
-     Services and Pods are called after it",
+    "metadata.name must begin with a letter, have only small letters, digits and '-', and at most 40 characters, \
+     for its Services and Pods are called after it: choose another name",
 );
 
 /// Two FundClusters `desk` and `desk-proxy` would both have a ServiceAccount `desk-proxy`.
 const OWN_NAMES: (&str, &str) = (
     "!self.metadata.name.matches('.-(pods|proxy|live|housekeeper)(-|$)')",
-    "metadata.name must not have pods, proxy, live or housekeeper behind a '-': what belongs to another FundCluster is \
-     called so",
+    "metadata.name must not have pods, proxy, live or housekeeper behind a '-', for what belongs to another FundCluster is \
+     called so: choose another name",
 );
 
 /// The definition of FundClusters.

@@ -121,10 +121,10 @@ impl Default for ConsistentHash {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
     crate::rules::rule("self.groups.all(a, self.groups.filter(b, b.name == a.name).size() == 1)", "routing.shardGroups.groups must have different names", ".groups"),
-    crate::rules::rule("self.by != 'Range' || self.groups.all(g, has(g.users))", "routing.shardGroups by Range: each group needs users, with from and to", ".groups"),
-    crate::rules::rule("self.by != 'Modulo' || self.groups.all(g, !has(g.users))", "routing.shardGroups by Modulo: users are dealt out in turn, so no group may say which are its own", ".groups"),
+    crate::rules::rule("self.by != 'Range' || self.groups.all(g, has(g.users))", "routing.shardGroups.groups by Range need users each: give each group users, with from and to", ".groups"),
+    crate::rules::rule("self.by != 'Modulo' || self.groups.all(g, !has(g.users))", "routing.shardGroups.groups by Modulo must not have users, for users are dealt out in turn: take users out, or deal them out by Range", ".groups"),
     crate::rules::rule("self.by != 'Range' || !self.groups.all(g, has(g.users)) || self.groups.map(g, g.users.from).isSorted()", "routing.shardGroups.groups must be in the order of their users: sort them by users.from", ".groups"),
-    crate::rules::rule("self.by != 'Range' || !self.groups.all(g, has(g.users)) || self.groups.all(a, self.groups.filter(b, a.users.from <= b.users.to && b.users.from <= a.users.to).size() == 1)", "routing.shardGroups.groups overlap: each user belongs to one group (from and to are both inclusive)", ".groups"),
+    crate::rules::rule("self.by != 'Range' || !self.groups.all(g, has(g.users)) || self.groups.all(a, self.groups.filter(b, a.users.from <= b.users.to && b.users.from <= a.users.to).size() == 1)", "routing.shardGroups.groups overlap, but each user belongs to one group: move from or to (both are inclusive)", ".groups"),
     crate::rules::rule("self.by != 'Range' || self.allowGaps || !self.groups.all(g, has(g.users)) || self.groups.all(a, a.users.to >= self.groups[size(self.groups) - 1].users.to || self.groups.exists(b, b.users.from == a.users.to + 1))", "routing.shardGroups.groups leave users out between them: close the gap, or set allowGaps and choose a fallback", ".groups")
 ]))]
 #[serde(rename_all = "camelCase")]

@@ -4,7 +4,7 @@ use fundbond_protocol::FieldProblem;
 use serde_json::{Map, Value};
 
 /// What every object has beside its own fields.
-const OF_EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
+pub(super) const OF_EVERY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// The fields of `object` that nobody will read: a server drops them without a word, unless it is asked not to.
 pub(super) fn fields(schema: &Value, object: &Value) -> Vec<FieldProblem> {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 /// When a pod counts as dead, and how what it leaves is cleared away.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    crate::rules::rule("duration(self.renewDeadline) < duration(self.leaseDuration)", "housekeeping.renewDeadline must be shorter than leaseDuration: a leader stops before another begins", ".renewDeadline"),
-    crate::rules::rule("duration(self.retryPeriod) < duration(self.renewDeadline)", "housekeeping.retryPeriod must be shorter than renewDeadline: a leader needs more than one attempt", ".retryPeriod"),
-    crate::rules::rule("duration(self.healthInterval) + duration(self.healthInterval) + duration(self.healthInterval) <= duration(self.nodeTimeout)", "housekeeping.healthInterval must be at most a third of nodeTimeout: two lost words are no death", ".healthInterval")
+    crate::rules::rule("duration(self.renewDeadline) < duration(self.leaseDuration)", "housekeeping.renewDeadline must be shorter than leaseDuration, for a leader stops before another begins: shorten the one or lengthen the other", ".renewDeadline"),
+    crate::rules::rule("duration(self.retryPeriod) < duration(self.renewDeadline)", "housekeeping.retryPeriod must be shorter than renewDeadline, for a leader needs more than one attempt: shorten the one or lengthen the other", ".retryPeriod"),
+    crate::rules::rule("duration(self.healthInterval) + duration(self.healthInterval) + duration(self.healthInterval) <= duration(self.nodeTimeout)", "housekeeping.healthInterval must be at most a third of nodeTimeout, for two lost words are no death: shorten the one or lengthen the other", ".healthInterval")
 ]))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Housekeeping {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// The pods.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    crate::rules::rule("duration(self.drain.gracePeriod) < duration(self.terminationGracePeriod)", "pods.drain.gracePeriod must be shorter than pods.terminationGracePeriod: a pod that is killed while it drains breaks its streams off", ".drain.gracePeriod")
+    crate::rules::rule("duration(self.drain.gracePeriod) < duration(self.terminationGracePeriod)", "pods.drain.gracePeriod must be shorter than pods.terminationGracePeriod, or a pod is killed while its streams move: shorten the one or lengthen the other", ".drain.gracePeriod")
 ]))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Pods {
@@ -136,7 +136,7 @@ pub struct Heartbeat {
     /// Between two. Gateways cut a stream that is silent for three.
     #[schemars(extend("example" = "10s"))]
     #[schemars(extend("x-kubernetes-validations" = [
-    crate::rules::rule("duration(self) >= duration('1s') && duration(self) <= duration('15s')", "pods.heartbeat.interval must be from 1s to 15s: a gateway cuts a stream that is silent for 45s", "")
+    crate::rules::rule("duration(self) >= duration('1s') && duration(self) <= duration('15s')", "pods.heartbeat.interval must be from 1s to 15s, for a gateway cuts a stream that is silent for 45s", "")
 ]))]
     pub interval: Span,
 }
