@@ -2,6 +2,8 @@
 
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
+#[cfg(feature = "kubernetes")]
+pub mod manifest;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use fundbond_protocol::{ClusterId, ConnectionId, Status, TaskId, api::MAX_TASK_IDS};
 use jiff::SignedDuration;
 
-use crate::client::ServerUrl;
+use crate::{client::ServerUrl, program};
 
 /// Where `cargo xtask up` puts the gateway.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8000";
@@ -17,10 +19,13 @@ pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8000";
 /// What the end of a run means to a script; shown under `--help`.
 const EXIT_CODES: &str = "Exit codes:
     0  done
-    1  error: a request failed, a task FAILED or was CANCELLED, a line was not priced
+    1  error: a request failed, a task FAILED or was CANCELLED, a line was not
+       priced, a server would refuse an object (lint, render, diff)
     2  usage: the command line is wrong
-    3  unchanged: there was nothing to do (the task to cancel had already ended)
-    4  degraded: finished, but the result is incomplete (holdings without a price), or not all is well (status, doctor)
+    3  unchanged: there was nothing to do (the task to cancel had already
+       ended, a change that changes nothing)
+    4  degraded: finished, but the result is incomplete (holdings without a
+       price, what a mesh cannot do), or not all is well (status, doctor)
     5  timeout: --timeout passed first
   130  interrupted; a task that was started goes on";
 
@@ -56,18 +61,11 @@ pub struct Global {
     pub output: Format,
 }
 
-/// How this program was called: as a plugin of `kubectl`, or by its own name.
-pub fn called() -> &'static str {
-    let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    let is_plugin = path.file_stem().is_some_and(|name| name == "kubectl-fund");
-    if is_plugin { "kubectl fund" } else { "fundctl" }
-}
-
 impl Global {
     /// How this program is called to reach the same server and cluster again: what every suggested command
     /// begins with.
     pub fn program(&self) -> String {
-        let mut program = called().to_owned();
+        let mut program = program::name().to_owned();
         if self.server.as_str() != DEFAULT_SERVER {
             program = format!("{program} --server {}", self.server);
         }
@@ -104,6 +102,25 @@ pub enum Command {
     /// Look at a stream as it is
     #[command(subcommand)]
     Events(Events),
+    /// Find what an API server would refuse in manifests, and what a person would regret
+    ///
+    /// No server is asked. Exit code 0: nothing, or warnings without --strict; 1: something.
+    #[cfg(feature = "kubernetes")]
+    Lint(manifest::LintArgs),
+    /// Write every object that a FundCluster becomes, without a cluster
+    ///
+    /// Before kubectl diff -f - it shows what applying would change. Exit code 4: a mesh cannot do all that is asked for;
+    /// standard error says what.
+    #[cfg(feature = "kubernetes")]
+    Render(manifest::RenderArgs),
+    /// Show what a change does before it is made: which objects, which pods, which users
+    ///
+    /// Where users go is asked of the code that gateways decide by. Exit code 0: something changes; 3: nothing does.
+    #[cfg(feature = "kubernetes")]
+    Diff(manifest::DiffArgs),
+    /// Write the script that makes a shell complete commands and names
+    #[cfg(feature = "kubernetes")]
+    Completion(manifest::CompletionArgs),
     /// Show how FundClusters stand: who needs somebody first
     ///
     /// Exit code 0: all are ready; 4: one is not.

@@ -115,7 +115,7 @@ impl Cluster {
 
     /// How this program reaches the same server.
     pub fn program(&self) -> String {
-        format!("{}{}", crate::args::called(), self.flags)
+        format!("{}{}", crate::program::name(), self.flags)
     }
 
     /// The options that lead to it, each behind a space.

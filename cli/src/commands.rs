@@ -2,8 +2,16 @@
 
 mod bonds;
 #[cfg(feature = "kubernetes")]
+mod completion;
+#[cfg(feature = "kubernetes")]
+mod diff;
+#[cfg(feature = "kubernetes")]
 mod doctor;
 mod events;
+#[cfg(feature = "kubernetes")]
+mod lint;
+#[cfg(feature = "kubernetes")]
+mod render;
 #[cfg(feature = "kubernetes")]
 mod report;
 #[cfg(feature = "kubernetes")]
@@ -30,6 +38,15 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Bonds(args::Bonds::Price { file }) => bonds::price(&file),
         Command::Task(args) => online(task::run(global, args)),
         Command::Events(args::Events::Tail(args)) => online(events::tail(global, args)),
+        // Files are read, and nobody is spoken to.
+        #[cfg(feature = "kubernetes")]
+        Command::Lint(args) => lint::run(&global, &args),
+        #[cfg(feature = "kubernetes")]
+        Command::Render(args) => render::run(&global, &args),
+        #[cfg(feature = "kubernetes")]
+        Command::Diff(args) => diff::run(&global, &args),
+        #[cfg(feature = "kubernetes")]
+        Command::Completion(args) => completion::run(&args),
         #[cfg(feature = "kubernetes")]
         Command::Status(args) => online(status::run(global, args)),
         #[cfg(feature = "kubernetes")]
@@ -43,7 +60,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
     }
 }
 
-fn online(command: impl Future<Output = Result<Exit, Error>>) -> Result<Exit, Error> {
+fn online<T>(command: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     // One thread: a command waits for a server and for nothing else.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -140,6 +140,10 @@ pub enum Error {
         /// What is left of it.
         tasks: Vec<TaskId>,
     },
+    /// Manifests cannot be worked with.
+    #[cfg(feature = "manifests")]
+    #[error(transparent)]
+    Manifest(#[from] crate::manifest::ManifestError),
     /// The API server of a Kubernetes did not answer.
     #[cfg(feature = "kubernetes")]
     #[error(transparent)]
@@ -207,7 +211,9 @@ impl Error {
             return next;
         }
         match self {
-            Self::Usage(_) => "see fundctl --help".to_owned(),
+            Self::Usage(_) => format!("see {program} --help"),
+            #[cfg(feature = "manifests")]
+            Self::Manifest(error) => error.next(program),
             Self::Read { .. } => "check the path and its permissions; - is standard input".to_owned(),
             Self::Body { .. } | Self::Id { .. } | Self::Portfolio { .. } => {
                 "correct it and start the task again".to_owned()

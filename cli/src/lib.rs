@@ -7,6 +7,8 @@
 //! Data goes to standard output and everything said about it to standard error. Everything a server sent is
 //! data: it is made printable before it reaches a terminal.
 //!
+//! What is about FundClusters goes another way: files are judged, rendered and compared without a server (`manifest`).
+//!
 //! This crate never decides whether a task is valid (the server does), never keeps state between two
 //! runs, and never ends a task because its watcher went away. Pricing never touches the network.
 
@@ -19,9 +21,14 @@ pub mod client;
 pub mod cluster;
 pub mod commands;
 #[cfg(feature = "kubernetes")]
+pub mod completion;
+#[cfg(feature = "kubernetes")]
 pub mod doctor;
 pub mod error;
+#[cfg(feature = "manifests")]
+pub mod manifest;
 pub mod output;
+pub mod program;
 pub mod render;
 #[cfg(feature = "kubernetes")]
 pub mod report;

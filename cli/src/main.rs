@@ -1,12 +1,13 @@
-//! Parse, run, report, exit.
+//! Answer a shell, or parse, run, report, exit.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use fundbond_cli::{args::Cli, commands, error};
+use clap::FromArgMatches as _;
+use fundbond_cli::{args::Cli, commands, completion, error, program};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    completion::answer_if_asked();
+    let cli = Cli::from_arg_matches(&program::command().get_matches()).unwrap_or_else(|error| error.exit());
     let program = cli.global.program();
     match commands::run(cli) {
         Ok(exit) => exit.into(),

@@ -3,16 +3,17 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::parse_duration;
-use crate::{client::ServerUrl, wait::Goal};
+use crate::{client::ServerUrl, completion, wait::Goal};
 
 /// Which Kubernetes, and where in it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
     /// Namespace of the FundClusters [default: that of the context; for route, doctor and report all]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", add = ArgValueCandidates::new(completion::namespaces))]
     pub namespace: Option<String>,
     /// Context of the kubeconfig [default: its current one]
     #[arg(long, value_name = "NAME")]
@@ -35,7 +36,7 @@ impl ClusterArgs {
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// The one to show everything of [default: a line for each]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(completion::fund_clusters))]
     pub name: Option<String>,
     /// FundClusters of all namespaces
     #[arg(short = 'A', long, conflicts_with_all = ["namespace", "name"])]
@@ -49,7 +50,7 @@ pub struct StatusArgs {
 #[derive(Debug, Args)]
 pub struct WaitArgs {
     /// The FundCluster
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(completion::fund_clusters))]
     pub name: String,
     /// What is waited for: condition=NAME, condition=NAME=False (or Unknown), deleted
     #[arg(long = "for", default_value = "condition=Ready", value_name = "GOAL")]

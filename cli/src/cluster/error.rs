@@ -8,7 +8,7 @@ use kube::{
     core::Status,
 };
 
-use crate::args::called;
+use crate::program;
 
 /// What was asked, in the words of rights: a verb, a resource and a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,7 +248,7 @@ impl ClusterError {
                     .to_owned()
             }
             Self::NotFound { question, flags } if question.resource.starts_with("fundclusters.") => {
-                format!("{}{flags} status -A shows those there are", called())
+                format!("{}{flags} status -A shows those there are", program::name())
             }
             Self::NotFound { question, flags } => {
                 let place =

@@ -5,10 +5,14 @@
 
 mod bonds;
 mod cluster;
+mod completion;
 mod doctor;
 mod documents;
 mod fundctl;
+mod golden;
 mod kubernetes;
+mod live_diff;
+mod manifests;
 mod report;
 mod route;
 mod server;
