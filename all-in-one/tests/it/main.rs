@@ -11,6 +11,7 @@ mod housekeeping;
 mod logs;
 mod on_redis;
 mod outage;
+mod predicts;
 mod program;
 mod promises;
 mod pubsub;
