@@ -24,8 +24,3 @@ pub use diff::{
 };
 pub use document::{Document, File};
 pub use error::ManifestError;
-
-/// What an operator is told when it starts: where images come from that a FundCluster does not name.
-pub fn site(registry: &str, tag: &str) -> fundbond_desired::Site {
-    fundbond_desired::Site { registry: registry.to_owned(), version: tag.to_owned() }
-}

@@ -122,6 +122,10 @@ impl Source {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        allow(unused_variables, reason = "only an API server tells all there is")
+    )]
     async fn watch(self, gateway: Arc<Gateway>, health: Health) {
         match self {
             Self::File(file) => file.watch(gateway).await,

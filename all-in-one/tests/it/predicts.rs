@@ -140,15 +140,12 @@ impl Hop {
         assert!(went.iter().all(|name| members.contains(name)), "{went:?} {members:?}");
         went.sort();
         went.dedup();
-        match expected {
-            Some(place) => {
-                assert_eq!(went.len(), members.len(), "everybody has a turn: {went:?} {members:?}");
-                place
-            }
-            None => {
-                assert_eq!(went.len(), 1, "a key has one place: {went:?}");
-                Place::Pod(went.remove(0))
-            }
+        if let Some(place) = expected {
+            assert_eq!(went.len(), members.len(), "everybody has a turn: {went:?} {members:?}");
+            place
+        } else {
+            assert_eq!(went.len(), 1, "a key has one place: {went:?}");
+            Place::Pod(went.remove(0))
         }
     }
 }
@@ -171,7 +168,7 @@ fn exactly_the_users_move_who_were_said_to() {
                 let read =
                     |file: &File| lint::lint(std::slice::from_ref(file), "funds").clusters.remove(0).cluster;
                 let question = Question {
-                    site: fundbond_cli::manifest::site("registry", "1"),
+                    site: fundbond_desired::Site::default(),
                     users: users.clone(),
                     reads,
                     before: Vec::new(),

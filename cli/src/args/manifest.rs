@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use fundbond_desired::Site;
+use ipnet::IpNet;
 
 use super::cluster::ClusterArgs;
 use crate::manifest::{Endpoints, Users};
@@ -41,6 +43,20 @@ pub struct SiteArgs {
     /// Their tag
     #[arg(long, env = "FUND_IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"), value_name = "TAG")]
     pub tag: String,
+    /// Networks of gateways' addresses, as the operator is told them
+    #[arg(long, env = "FUND_GATEWAY_NETWORKS", value_delimiter = ',', value_name = "NETWORKS")]
+    pub gateway_networks: Vec<IpNet>,
+}
+
+impl SiteArgs {
+    /// The same, as objects are made by it.
+    pub fn site(&self) -> Site {
+        Site {
+            registry: self.registry.clone(),
+            version: self.tag.clone(),
+            gateway_networks: self.gateway_networks.clone(),
+        }
+    }
 }
 
 /// Arguments of `lint`.

@@ -16,7 +16,7 @@ use crate::{
     cluster::Cluster,
     error::{Error, Exit},
     manifest::{
-        self, File, ManifestError,
+        File, ManifestError,
         diff::{self, Difference, Question},
         file::{one, read},
         lint::{self, Severity},
@@ -47,7 +47,7 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
 
 fn question(args: &DiffArgs) -> Result<Question, Error> {
     Ok(Question {
-        site: manifest::site(&args.site.registry, &args.site.tag),
+        site: args.site.site(),
         users: args.users.all()?,
         reads: args.reads,
         before: args.endpoints.clone(),

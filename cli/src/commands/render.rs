@@ -13,7 +13,6 @@ use crate::{
     },
     error::{Error, Exit},
     manifest::{
-        self,
         file::read,
         lint,
         mesh::{self, Attached, Mesh},
@@ -48,11 +47,7 @@ fn one(cluster: &FundCluster, args: &RenderArgs) -> Result<Mesh, Error> {
     let attached = |target| Attached::of(cluster, args.gateway.as_deref(), &args.hostnames, target);
     Ok(match args.target {
         Target::Kubernetes => {
-            let objects = render::objects(
-                cluster,
-                &manifest::site(&args.site.registry, &args.site.tag),
-                args.route_generation,
-            );
+            let objects = render::objects(cluster, &args.site.site(), args.route_generation);
             Mesh { objects, ..Mesh::default() }
         }
         Target::Istio => mesh::istio(cluster, &attached("istio")?),

@@ -76,7 +76,7 @@ impl Attached {
 /// The Services of the pods, each with its shard group.
 fn services(cluster: &FundCluster) -> Vec<(Option<String>, String)> {
     // Images do not matter here.
-    let site = Site { registry: String::new(), version: String::new() };
+    let site = Site::default();
     let children = fundbond_desired::children(cluster, &site, 1);
     let route = children.into_iter().find_map(|child| match child {
         Child::GatewayRoute(route) => Some(route),

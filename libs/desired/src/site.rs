@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 /// Where images come from, and who is believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
     /// In front of a program's name, for example `ghcr.io/fundbond`.
     pub registry: String,

@@ -32,7 +32,7 @@ pub(super) async fn read(
 /// The pods of each group that takes requests, as the proxy knows them.
 fn endpoints(cluster: &FundCluster, slices: &[EndpointSlice]) -> Vec<Endpoints> {
     // Images do not matter for names.
-    let site = Site { registry: String::new(), version: String::new() };
+    let site = Site::default();
     let children = fundbond_desired::children(cluster, &site, 1);
     let pods = children.into_iter().find_map(|child| match child {
         Child::GatewayRoute(route) => Some(route.spec.pods),

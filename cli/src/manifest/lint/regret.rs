@@ -161,7 +161,7 @@ fn variables(cluster: &FundCluster, regrets: &mut Vec<Regret>) {
 fn own_variables(cluster: &FundCluster) -> Vec<String> {
     let mut without = cluster.clone();
     without.spec.pods.env.clear();
-    let site = Site { registry: String::new(), version: String::new() };
+    let site = Site::default();
     let children = fundbond_desired::children(&without, &site, 1);
     let mut names = Vec::new();
     for child in &children {

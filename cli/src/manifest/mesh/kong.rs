@@ -134,7 +134,7 @@ fn policy(cluster: &FundCluster, balance: &Balance) -> Value {
 
 /// A Service of its own, for the operator's would have to be changed; it selects the same pods.
 fn service_of(cluster: &FundCluster, service: &str, balance: &Balance) -> Value {
-    let site = Site { registry: String::new(), version: String::new() };
+    let site = Site::default();
     let theirs = fundbond_desired::children(cluster, &site, 1).into_iter().find_map(|child| match child {
         Child::Service(one) if one.metadata.name.as_deref() == Some(service) => one.spec?.selector,
         _ => None,
