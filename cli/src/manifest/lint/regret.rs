@@ -50,7 +50,6 @@ pub(super) fn of(document: &Document, cluster: &FundCluster) -> Vec<Regret> {
     replicas(document, cluster, &mut regrets);
     variables(cluster, &mut regrets);
     autoscaling(cluster, &mut regrets);
-    not_made(cluster, &mut regrets);
     regrets
 }
 
@@ -191,20 +190,5 @@ fn autoscaling(cluster: &FundCluster, regrets: &mut Vec<Regret>) {
         let reason = "pods that ask for no cpu have no share of it in use: the autoscaler does nothing";
         let fix = "add it, for example `requests: {cpu: 250m, memory: 256Mi}`";
         regrets.push(regret("spec.pods.resources.requests.cpu", reason, fix));
-    }
-}
-
-/// What this version's operator makes nothing of.
-fn not_made(cluster: &FundCluster, regrets: &mut Vec<Regret>) {
-    let spec = &cluster.spec;
-    for (asked, kind, field) in [
-        (spec.monitoring.service_monitor, "ServiceMonitor", "spec.monitoring.serviceMonitor"),
-        (spec.monitoring.rules, "PrometheusRule", "spec.monitoring.rules"),
-        (spec.exposure.http_route.enabled, "HTTPRoute", "spec.exposure.httpRoute.enabled"),
-    ] {
-        if asked && !Child::KINDS.contains(&kind) {
-            let reason = format!("the operator of this version writes no {kind}");
-            regrets.push(regret(field, reason, "take it out, and write that object yourself"));
-        }
     }
 }
