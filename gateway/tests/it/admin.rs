@@ -15,6 +15,7 @@ async fn the_applied_table_is_shown_with_what_probes_say() {
         "generation": 7,
         "reloadFailures": 0,
         "lastError": null,
+        "refused": {},
         "routes": [{
             "name": "a",
             "header": "x-cluster-route",
