@@ -145,7 +145,7 @@ pub enum Command {
     /// Looks at FundClusters of all namespaces, or at those of --namespace. What may not be looked at is said. Exit code 0:
     /// all is well; 4: something is not, or could not be looked at; 1: there is no API server to ask.
     #[cfg(feature = "kubernetes")]
-    Doctor(cluster::DoctorArgs),
+    Doctor(cluster::SightArgs),
     /// Make a zip with what somebody else needs to understand a trouble
     ///
     /// Objects, events, logs, admin pages and what `doctor` finds; no Secrets, and what looks like a password, a token or a

@@ -311,8 +311,8 @@ pub fn call_name(method: &Method, path: &str) -> String {
     format!("{method} {}", path.split('?').next().unwrap_or_default())
 }
 
-/// The innermost error: what the operating system said, without the wrapping of three libraries.
-fn root_cause(error: &(dyn StdError + 'static)) -> String {
+/// The innermost error: what the operating system or TLS said, without the wrapping of libraries.
+pub(crate) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

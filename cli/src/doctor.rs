@@ -35,9 +35,6 @@ pub use text::{summary, text};
 
 use crate::{admin::RouteTable, status::Standing};
 
-/// The label of the Service that an EndpointSlice belongs to.
-const SERVICE: &str = "kubernetes.io/service-name";
-
 /// A namespace and a name.
 pub type Place = (String, String);
 

@@ -47,16 +47,7 @@ impl FromStr for Goal {
             }
         };
         // `kubectl wait` takes names of conditions in any case; a name of ours is spelled as it is.
-        let names = [
-            condition::READY,
-            condition::PROGRESSING,
-            condition::DEGRADED,
-            condition::PAUSED,
-            condition::ROUTES_PROGRAMMED,
-            condition::RECONCILING,
-            condition::STALLED,
-        ];
-        let about = names.into_iter().find(|name| name.eq_ignore_ascii_case(about)).unwrap_or(about);
+        let about = condition::ALL.into_iter().find(|name| name.eq_ignore_ascii_case(about)).unwrap_or(about);
         if about.is_empty() { Err(NoGoal) } else { Ok(Self::Condition { about: about.to_owned(), is }) }
     }
 }

@@ -83,6 +83,11 @@ fn problem(error: &ValidationError<'_>) -> FieldProblem {
     }
 }
 
+/// `spec.routing.shardGroups.groups[0].name` as its parts.
+pub fn parts(field: &str) -> impl Iterator<Item = &str> {
+    field.split(['.', '[']).map(|part| part.trim_end_matches(']')).filter(|part| !part.is_empty())
+}
+
 /// `/spec/routing/shardGroups/groups/0/name` as people write it: `spec.routing.shardGroups.groups[0].name`.
 fn field(pointer: &str) -> String {
     let mut field = String::new();

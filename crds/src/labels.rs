@@ -20,5 +20,17 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const OPERATOR: &str = "fundbond-operator";
 /// The shard group of pods.
 pub const SHARD_GROUP: &str = "fundbond.dev/shard-group";
+/// On an EndpointSlice: the Service that it belongs to. Kubernetes says so.
+pub const SERVICE: &str = "kubernetes.io/service-name";
 /// A digest of the settings that a process reads once, on pod templates: where it changes, pods roll.
 pub const CONFIG_HASH: &str = "fundbond.dev/config-hash";
+
+/// What selects everything of the product.
+pub fn of_the_product() -> String {
+    format!("{PART_OF}={FUNDBOND}")
+}
+
+/// What selects everything of the FundClusters of that name.
+pub fn of_cluster(name: &str) -> String {
+    format!("{},{INSTANCE}={name}", of_the_product())
+}

@@ -180,10 +180,7 @@ impl KubernetesSource {
             Role::Gateway => labels::PROXY,
             Role::ClusterProxy => labels::PODS,
         };
-        let mut selector = vec![
-            format!("{}={}", labels::PART_OF, labels::FUNDBOND),
-            format!("{}={component}", labels::COMPONENT),
-        ];
+        let mut selector = vec![labels::of_the_product(), format!("{}={component}", labels::COMPONENT)];
         selector.extend(self.routes.name.iter().map(|name| format!("{}={name}", labels::INSTANCE)));
         let selector = selector.join(",");
         let mut number = 0;

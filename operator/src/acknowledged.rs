@@ -1,7 +1,7 @@
 //! Which gateways have which generation of a route. Decides, and asks nobody.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -141,8 +141,8 @@ fn difference(before: &[Gateway], after: &[Gateway]) -> Touched {
 }
 
 fn changed<V: PartialEq>(
-    before: &std::collections::BTreeMap<String, V>,
-    after: &std::collections::BTreeMap<String, V>,
+    before: &BTreeMap<String, V>,
+    after: &BTreeMap<String, V>,
     touched: &mut BTreeSet<Key>,
 ) {
     let new = after.iter().filter(|(object, value)| before.get(*object) != Some(value));

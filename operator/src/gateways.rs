@@ -1,7 +1,7 @@
 //! Asks gateways which routes they have applied.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use fundbond_crds::labels;
 use fundbond_lease::names::Namespace;
 use fundbond_protocol::api::{APPLIED_ROUTES_PATH, AppliedRoutes};
 use fundbond_service_runtime::exit::chain;
@@ -163,7 +164,7 @@ impl HttpGateways {
         if memory.looked.is_none_or(|looked| looked.elapsed() >= LOOK_ANEW) {
             memory.places = self.places().await?;
             memory.looked = Some(Instant::now());
-            let there: std::collections::HashSet<_> = memory.places.iter().cloned().collect();
+            let there: HashSet<_> = memory.places.iter().cloned().collect();
             memory.said.retain(|place, _| there.contains(place));
         }
         let Memory { places, said, .. } = &*memory;
@@ -193,7 +194,7 @@ impl HttpGateways {
 
     /// Where gateways are that are ready, each once.
     async fn places(&self) -> Result<Vec<Place>, Unseen> {
-        let selected = ListParams::default().labels(&format!("kubernetes.io/service-name={}", self.service));
+        let selected = ListParams::default().labels(&format!("{}={}", labels::SERVICE, self.service));
         let found = timeout(LIMIT, self.slices.list(&selected)).await;
         let found = found.map_err(|_| kube::Error::Service("no answer in time".into()))??;
         let mut places: Vec<_> = found.items.iter().flat_map(places_of).collect();

@@ -112,23 +112,12 @@ pub(crate) fn status(
 pub(crate) fn differs(before: Option<&FundClusterStatus>, after: &FundClusterStatus) -> bool {
     let Some(before) = before else { return true };
     let mut before = before.clone();
-    before.conditions.retain(|condition| OWN.contains(&condition.type_.as_str()));
+    before.conditions.retain(|said| condition::ALL.contains(&said.type_.as_str()));
     before.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     let mut after = after.clone();
     after.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     before != after
 }
-
-/// The conditions that the operator says.
-const OWN: [&str; 7] = [
-    condition::READY,
-    condition::PROGRESSING,
-    condition::DEGRADED,
-    condition::PAUSED,
-    condition::ROUTES_PROGRAMMED,
-    condition::RECONCILING,
-    condition::STALLED,
-];
 
 fn counts(seen: &[Seen]) -> PodCounts {
     let mut counts = PodCounts::default();

@@ -66,9 +66,9 @@ pub struct WaitArgs {
     pub cluster: ClusterArgs,
 }
 
-/// Arguments of `doctor`.
+/// What `doctor` looks at, and `report` takes.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub struct SightArgs {
     /// FundClusters of all namespaces, as without --namespace
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub all_namespaces: bool,
@@ -162,13 +162,7 @@ pub struct ReportArgs {
     /// Put others in place of the ids of users: the same one throughout the report
     #[arg(long)]
     pub redact_users: bool,
-    /// FundClusters of all namespaces, as without --namespace
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    pub all_namespaces: bool,
-    /// Namespace of operator and gateway [default: looked for in all]
-    #[arg(long, value_name = "NAMESPACE")]
-    pub system_namespace: Option<String>,
-    /// Which Kubernetes; without --namespace FundClusters of all namespaces are taken.
+    /// What is taken.
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub sight: SightArgs,
 }

@@ -1,6 +1,6 @@
 //! Why an API server did not answer, and what to do about it.
 
-use std::{error::Error as StdError, fmt, io, time::Duration};
+use std::{error::Error as StdError, fmt, time::Duration};
 
 use fundbond_crds::GROUP;
 use kube::{
@@ -8,7 +8,7 @@ use kube::{
     core::Status,
 };
 
-use crate::program;
+use crate::{client::root_cause, program};
 
 /// What was asked, in the words of rights: a verb, a resource and a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,19 +261,6 @@ impl ClusterError {
                     .to_owned()
             }
         }
-    }
-}
-
-/// The innermost error: what the operating system or TLS said, without the wrapping of libraries.
-fn root_cause(error: &(dyn StdError + 'static)) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
-        Some(io::ErrorKind::ConnectionReset) => "connection reset".to_owned(),
-        _ => cause.to_string(),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::fmt::Debug;
 
+use fundbond_crds::labels;
 use http::{Request, Response};
 use k8s_openapi::{
     api::{
         core::v1::{Event, Secret},
-        discovery::v1::{Endpoint, EndpointSlice},
+        discovery::v1::EndpointSlice,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::version::Info,
@@ -42,19 +43,12 @@ impl Cluster {
         self.ask(question, api.get(name)).await
     }
 
-    /// The endpoints of the Services of a FundCluster of [`Cluster::namespace`], ready or not.
+    /// The endpoints of the Services of a FundCluster, ready or not, Service by Service.
     ///
     /// # Errors
     /// Those of every question.
-    pub async fn endpoints(&self, cluster: &str) -> Result<Vec<Endpoint>, ClusterError> {
-        let labels = format!(
-            "{}={},{}={cluster}",
-            fundbond_crds::labels::PART_OF,
-            fundbond_crds::labels::FUNDBOND,
-            fundbond_crds::labels::INSTANCE
-        );
-        let slices: Vec<EndpointSlice> = self.list(&self.here(), &labels).await?;
-        Ok(slices.into_iter().flat_map(|slice| slice.endpoints).collect())
+    pub async fn slices(&self, scope: &Scope, cluster: &str) -> Result<Vec<EndpointSlice>, ClusterError> {
+        self.list(scope, &labels::of_cluster(cluster)).await
     }
 
     /// The events about an object of [`Cluster::namespace`].

@@ -8,7 +8,7 @@ pub(super) use gather::{Sight, gather};
 
 use super::say;
 use crate::{
-    args::{Format, Global, cluster::DoctorArgs},
+    args::{Format, Global, cluster::SightArgs},
     cluster::Cluster,
     doctor::{self, Level},
     error::{Error, Exit},
@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// Looks, and tells what is wrong.
-pub(super) async fn run(global: Global, args: DoctorArgs) -> Result<Exit, Error> {
+pub(super) async fn run(global: Global, args: SightArgs) -> Result<Exit, Error> {
     let cluster = Cluster::connect(&args.cluster).await?;
-    let sight = Sight::new(args.cluster.namespace.as_deref(), args.system_namespace.as_deref());
+    let sight = Sight::of(&args);
     let seen = gather(&cluster, &sight).await;
     let findings = doctor::findings(&seen);
     let mut out = io::stdout().lock();

@@ -30,9 +30,9 @@ struct Made<'a> {
 
 /// Takes what may be taken, and says where it is.
 pub(super) async fn run(global: Global, args: ReportArgs) -> Result<Exit, Error> {
-    let cluster = Cluster::connect(&args.cluster).await?;
+    let cluster = Cluster::connect(&args.sight.cluster).await?;
     let now = Timestamp::now();
-    let sight = Sight::new(args.cluster.namespace.as_deref(), args.system_namespace.as_deref());
+    let sight = Sight::of(&args.sight);
     // A server that does not answer leaves no report to be made.
     cluster.version().await?;
     let path = args

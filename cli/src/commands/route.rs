@@ -190,7 +190,7 @@ async fn gateway(cluster: &Cluster, args: &RouteArgs) -> Result<(String, String)
     if let Some(named) = &args.gateway {
         return Ok(named.clone());
     }
-    let labels = format!("{}={},{}=gateway", labels::PART_OF, labels::FUNDBOND, labels::NAME);
+    let labels = format!("{},{}=gateway", labels::of_the_product(), labels::NAME);
     let services: Vec<Service> = cluster.list(&Scope::All, &labels).await?;
     let with_admin = services.iter().filter(|service| {
         let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());

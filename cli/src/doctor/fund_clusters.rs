@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use fundbond_crds::{GatewayRoute, fund_cluster::condition};
+use fundbond_crds::{GatewayRoute, fund_cluster::condition, labels};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
-use super::{Blind, Finding, Level, Place, SERVICE, Seen, label, operator::many, place, shown, standings};
+use super::{Blind, Finding, Level, Place, Seen, label, operator::many, place, shown, standings};
 use crate::status::{Attention, Standing};
 
 /// The reason of those that may not have their route.
@@ -150,9 +150,9 @@ fn deserted(seen: &Seen, route: &GatewayRoute, slices: &[EndpointSlice]) -> Vec<
 }
 
 fn ready_behind(namespace: &str, service: &str, slices: &[EndpointSlice]) -> usize {
-    let own = slices
-        .iter()
-        .filter(|slice| slice.namespace().as_deref() == Some(namespace) && label(*slice, SERVICE) == service);
+    let own = slices.iter().filter(|slice| {
+        slice.namespace().as_deref() == Some(namespace) && label(*slice, labels::SERVICE) == service
+    });
     let endpoints = own.flat_map(|slice| &slice.endpoints);
     // Unknown counts as ready, says the API.
     endpoints.filter(|it| it.conditions.as_ref().and_then(|it| it.ready).unwrap_or(true)).count()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fundbond_crds::check::parts;
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -75,7 +76,7 @@ impl Document {
 
     /// The line of `field`, or of the field above it that is there; from 1.
     pub fn line(&self, field: &str) -> Option<usize> {
-        let path = self.above.iter().map(String::as_str).chain(locate::parts(field)).collect::<Vec<_>>();
+        let path = self.above.iter().map(String::as_str).chain(parts(field)).collect::<Vec<_>>();
         locate::line(&self.text, self.index, &path)
     }
 

@@ -10,11 +10,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 /// By which the refusal is known from what else may go wrong.
 const HERE: &str = "\u{1}here\u{1}";
 
-/// `spec.routing.shardGroups.groups[0].name` as its parts.
-pub(super) fn parts(field: &str) -> impl Iterator<Item = &str> {
-    field.split(['.', '[']).map(|part| part.trim_end_matches(']')).filter(|part| !part.is_empty())
-}
-
 /// The line, from 1, of the field at `path` in a document of `text`; where it is not written, of the nearest above it.
 pub(super) fn line(text: &str, document: usize, path: &[&str]) -> Option<usize> {
     (0..=path.len()).rev().find_map(|depth| {
@@ -133,6 +128,8 @@ impl Visitor<'_> for Key<'_> {
 
 #[cfg(test)]
 mod tests {
+    use fundbond_crds::check::parts;
+
     use super::*;
 
     const TEXT: &str =

@@ -50,10 +50,11 @@ async fn fund_clusters_and_their_endpoints_are_found_by_their_names() {
     assert!(cluster.fund_clusters(&Scope::All).await.unwrap().len() >= 2);
     assert_eq!(cluster.fund_cluster("desk").await.unwrap().namespace(), Some(namespace.clone()));
     let mut addresses: Vec<_> = cluster
-        .endpoints("desk")
+        .slices(&cluster.here(), "desk")
         .await
         .unwrap()
         .into_iter()
+        .flat_map(|slice| slice.endpoints)
         .flat_map(|endpoint| endpoint.addresses)
         .collect();
     addresses.sort();

@@ -3,6 +3,8 @@
 use fundbond_protocol::FieldProblem;
 use serde_json::{Map, Value};
 
+use super::parts;
+
 /// Nearer than this a name was meant and mistyped; clap draws the line at the same place.
 const NEAR: f64 = 0.7;
 
@@ -140,11 +142,6 @@ fn is_rule(schema: &Value, message: &str) -> bool {
         Value::Array(items) => items.iter().any(|below| is_rule(below, message)),
         _ => false,
     }
-}
-
-/// `spec.routing.shardGroups.groups[0].name` as its parts.
-fn parts(field: &str) -> impl Iterator<Item = &str> {
-    field.split(['.', '[']).map(|part| part.trim_end_matches(']')).filter(|part| !part.is_empty())
 }
 
 /// The schema of a field.

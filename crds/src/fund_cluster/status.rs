@@ -20,6 +20,10 @@ pub mod condition {
     pub const RECONCILING: &str = "Reconciling";
     /// As `kstatus` wants it: the operator cannot go on without somebody's help.
     pub const STALLED: &str = "Stalled";
+
+    /// All that the operator says.
+    pub const ALL: [&str; 7] =
+        [READY, PROGRESSING, DEGRADED, PAUSED, ROUTES_PROGRAMMED, RECONCILING, STALLED];
 }
 
 /// What became of a FundCluster.

@@ -2,11 +2,9 @@
 
 use std::net::IpAddr;
 
+use fundbond_crds::labels;
 use k8s_openapi::api::discovery::v1::{EndpointPort, EndpointSlice};
 use serde::{Deserialize, Serialize};
-
-/// The label that names the Service of a slice.
-pub(super) const SERVICE: &str = "kubernetes.io/service-name";
 
 /// The names of the ports for requests and for probes, on every Service of a FundCluster.
 const HTTP: &str = "http";
@@ -35,7 +33,7 @@ impl Slice {
     /// None where nobody can be reached by it: it belongs to no Service, or has no addresses of a kind that is known, or no
     /// port for requests.
     pub(super) fn of(slice: &EndpointSlice) -> Option<Self> {
-        let service = slice.metadata.labels.as_ref()?.get(SERVICE)?.clone();
+        let service = slice.metadata.labels.as_ref()?.get(labels::SERVICE)?.clone();
         let ports = slice.ports.as_deref().unwrap_or_default();
         let number = |port: &EndpointPort| u16::try_from(port.port?).ok().filter(|port| *port != 0);
         let named = |name| ports.iter().find(|port| port.name.as_deref() == Some(name));
@@ -70,7 +68,7 @@ mod tests {
 
     fn of(more: Value) -> Option<Slice> {
         let mut slice = json!({
-            "metadata": {"labels": {SERVICE: "desk-pods"}}, "addressType": "IPv4",
+            "metadata": {"labels": {labels::SERVICE: "desk-pods"}}, "addressType": "IPv4",
             "ports": [{"name": "admin", "port": 19090}, {"name": "http", "port": 9090}],
             "endpoints": [
                 {"addresses": ["10.0.0.2"], "conditions": {"ready": true}, "targetRef": {"name": "pod-b"}},

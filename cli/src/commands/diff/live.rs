@@ -10,9 +10,6 @@ use crate::{
     manifest::{Endpoints, diff::endpoints::Known},
 };
 
-/// The label by which a slice says whose it is.
-const SERVICE: &str = "kubernetes.io/service-name";
-
 /// The FundCluster `name` of `namespace`, and its pods.
 pub(super) async fn read(
     server: &Cluster,
@@ -23,8 +20,7 @@ pub(super) async fn read(
     // Whatever others have written there is not compared.
     let mut cluster = FundCluster::new(name, object.spec);
     cluster.metadata.namespace = Some(namespace.to_owned());
-    let labels = format!("{}={},{}={name}", labels::PART_OF, labels::FUNDBOND, labels::INSTANCE);
-    let slices = server.list::<EndpointSlice>(&Scope::Namespace(namespace.to_owned()), &labels).await?;
+    let slices = server.slices(&Scope::Namespace(namespace.to_owned()), name).await?;
     let endpoints = endpoints(&cluster, &slices);
     Ok((cluster, endpoints))
 }
@@ -41,7 +37,7 @@ fn endpoints(cluster: &FundCluster, slices: &[EndpointSlice]) -> Vec<Endpoints> 
     let mut found = Vec::new();
     for pods in pods.unwrap_or_default() {
         let its_own = slices.iter().filter(|slice| {
-            let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE));
+            let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(labels::SERVICE));
             service == Some(&pods.service.name)
         });
         let ready = its_own.flat_map(|slice| &slice.endpoints).filter(|endpoint| {

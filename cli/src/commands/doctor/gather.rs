@@ -1,6 +1,9 @@
 //! Looks at everything, as far as the rights go. What cannot be looked at is said, and the rest is looked at all the same.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 use fundbond_crds::labels;
 use futures::future::join_all;
@@ -11,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     admin::RouteTable,
+    args::cluster::SightArgs,
     cluster::{Cluster, ClusterError, Scope},
     doctor::{self, Blind, Look, Place, Seen, Version},
 };
@@ -32,11 +36,9 @@ pub(crate) struct Sight {
 
 impl Sight {
     /// By the options of a command.
-    pub(crate) fn new(namespace: Option<&str>, system: Option<&str>) -> Self {
-        let scope = |namespace: Option<&str>| {
-            namespace.map_or(Scope::All, |namespace| Scope::Namespace(namespace.to_owned()))
-        };
-        Self { clusters: scope(namespace), system: scope(system) }
+    pub(crate) fn of(args: &SightArgs) -> Self {
+        let scope = |namespace: &Option<String>| namespace.clone().map_or(Scope::All, Scope::Namespace);
+        Self { clusters: scope(&args.cluster.namespace), system: scope(&args.system_namespace) }
     }
 
     /// Whether something of the product is of interest: it is the system's own, or of a FundCluster that is.
@@ -91,7 +93,7 @@ pub(crate) async fn gather(cluster: &Cluster, sight: &Sight) -> Seen {
     seen.clusters = look(cluster.fund_clusters(&sight.clusters).await);
     secrets(cluster, &mut seen).await;
     seen.routes = look(cluster.list(&sight.clusters, "").await);
-    let ours = format!("{}={}", labels::PART_OF, labels::FUNDBOND);
+    let ours = labels::of_the_product();
     seen.slices = look(cluster.list(&sight.clusters, &ours).await);
     seen.pods = of_the_product(cluster, sight).await;
     seen.autoscalers = look(cluster.list(&sight.clusters, &ours).await);
@@ -112,7 +114,7 @@ async fn of_the_product<K>(cluster: &Cluster, sight: &Sight) -> Look<Vec<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let ours = format!("{}={}", labels::PART_OF, labels::FUNDBOND);
+    let ours = labels::of_the_product();
     let mut scopes = vec![&sight.system];
     if sight.system != Scope::All && sight.clusters != sight.system {
         scopes.push(&sight.clusters);
@@ -122,7 +124,7 @@ where
     for scope in scopes {
         all.extend(look(cluster.list_as(scope, &resource, &ours).await)?);
     }
-    let mut known = std::collections::BTreeSet::new();
+    let mut known = BTreeSet::new();
     let own = all.into_iter().filter(|object| sight.has(object) && known.insert(object.uid()));
     let typed: Result<Vec<K>, _> = own.map(DynamicObject::try_parse).collect();
     typed.map_err(|error| Blind {
@@ -147,7 +149,7 @@ async fn leases(cluster: &Cluster, seen: &mut Seen) {
 
 async fn secrets(cluster: &Cluster, seen: &mut Seen) {
     let Ok(clusters) = &seen.clusters else { return };
-    let named: std::collections::BTreeSet<Place> = clusters.iter().filter_map(doctor::secret_of).collect();
+    let named: BTreeSet<Place> = clusters.iter().filter_map(doctor::secret_of).collect();
     for (namespace, name) in named {
         let is_there = look(cluster.has_secret(&namespace, &name).await);
         seen.secrets.insert((namespace, name), is_there);

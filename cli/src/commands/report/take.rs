@@ -69,7 +69,7 @@ impl<'a> Taking<'a> {
         for resource in clusters {
             self.objects(&resource, "").await?;
         }
-        let ours = format!("{}={}", labels::PART_OF, labels::FUNDBOND);
+        let ours = labels::of_the_product();
         for resource in [
             ApiResource::erase::<Deployment>(&()),
             ApiResource::erase::<ReplicaSet>(&()),
