@@ -28,7 +28,7 @@ const PAGE_SIZE: u32 = 500;
 
 /// How long to wait after a failure at first, and at most: a server that comes back is found soon, and not run over.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the API server says.
 pub(super) enum Told {
