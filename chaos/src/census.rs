@@ -109,7 +109,7 @@ mod tests {
             let facts = whats.iter().map(|what| Fact { at: Duration::ZERO, what: what.clone() });
             !open_streams(&facts.collect::<Vec<_>>()).is_empty()
         };
-        assert!(!open(&[What::Opened { page: page(0), status: 200 }]));
+        assert!(!open(&[What::Opened { page: page(0), status: 200, by: None }]));
         assert!(open(&[saw(0)]));
         assert!(!open(&[saw(0), ended(0)]));
         assert!(open(&[saw(0), saw(1), ended(0)]));

@@ -156,7 +156,7 @@ pub fn excerpt<'a>(facts: &'a [Fact], violation: &Violation) -> Vec<&'a Fact> {
 /// What is wrong by itself.
 fn bare(fact: &Fact) -> Option<Violation> {
     let (rule, connection) = match &fact.what {
-        What::Opened { page, status } if ![200, 204].contains(status) => (Rule::NeverRefused, Some(page)),
+        What::Opened { page, status, .. } if ![200, 204].contains(status) => (Rule::NeverRefused, Some(page)),
         What::Ended { page, how: Ending::Silent } => (Rule::NeverSilent, Some(page)),
         What::Died { .. } => (Rule::NobodyDies, None),
         What::Line { .. } => (Rule::LogsAreClean, None),

@@ -46,6 +46,9 @@ pub enum What {
         page: Page,
         /// The status.
         status: u16,
+        /// The pod that answers, where the gateways say which.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// No answer came, as while a gateway is down.
     Unanswered {
@@ -342,7 +345,8 @@ impl fmt::Display for What {
         match self {
             Self::Asks { page, last } if last.is_empty() => write!(f, "{page} asks, from the start"),
             Self::Asks { page, last } => write!(f, "{page} asks, after {last}"),
-            Self::Opened { page, status } => write!(f, "{page} is answered {status}"),
+            Self::Opened { page, status, by: None } => write!(f, "{page} is answered {status}"),
+            Self::Opened { page, status, by: Some(by) } => write!(f, "{page} is answered {status} by {by}"),
             Self::Unanswered { page, why } => write!(f, "{page} gets no answer: {why}"),
             Self::Saw { page, frame } => write!(f, "{page} sees {frame}"),
             Self::Ended { page, how } => write!(f, "{page} ends: {how:?}"),

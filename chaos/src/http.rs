@@ -1,7 +1,7 @@
 //! The requests of clients, each over a connection of its own: a connection that is kept may be one to a gateway that
 //! has died since.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fundbond_protocol::headers;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::error::ChaosError;
 
-/// The cluster of all pods.
+/// The cluster of all pods of a run.
 pub const CLUSTER: &str = "cluster1";
 
 /// How long an answer may take: the gateway says itself after a minute that it got none.
@@ -27,15 +27,21 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(70);
 pub struct Http {
     pool: Pool<HttpConnector, Full<Bytes>>,
     server: SocketAddr,
+    cluster: Arc<str>,
 }
 
 impl Http {
-    /// A client of this server.
+    /// A client of this server, for [`CLUSTER`].
     pub fn new(server: SocketAddr) -> Self {
+        Self::of_cluster(server, CLUSTER)
+    }
+
+    /// A client of this server, whose requests are for the cluster with this route value.
+    pub fn of_cluster(server: SocketAddr, cluster: &str) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let pool = Pool::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { pool, server }
+        Self { pool, server, cluster: cluster.into() }
     }
 
     /// Opens a stream as an `EventSource` does, after `last`.
@@ -69,7 +75,7 @@ impl Http {
 
     fn request(&self, method: Method, path: &str) -> http::request::Builder {
         let uri = format!("http://{}{path}", self.server);
-        Request::builder().method(method).uri(uri).header(headers::X_CLUSTER_ROUTE, CLUSTER)
+        Request::builder().method(method).uri(uri).header(headers::X_CLUSTER_ROUTE, &*self.cluster)
     }
 
     /// The head of the answer, or why there is none.

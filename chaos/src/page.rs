@@ -8,6 +8,7 @@ use fundbond_protocol::{
     LastEventId, Status, TaskEvent,
     api::{FUND_EVENTS_PATH, MAX_TASK_IDS},
     event::MAX_EVENT_BYTES,
+    headers,
     sse::{Event, Item, Parser},
     users::SSE_CONNECT_PATH,
 };
@@ -109,7 +110,10 @@ impl Source<'_> {
             Err(why) => self.say(What::Unanswered { page, why }),
             Ok(response) => {
                 let status = response.status().as_u16();
-                self.say(What::Opened { page: page.clone(), status });
+                let by = response.headers().get(headers::X_ROUTED_TO).and_then(|by| by.to_str().ok());
+                // The cluster, a slash and the pod.
+                let by = by.and_then(|by| Some(by.split_once('/')?.1.to_owned()));
+                self.say(What::Opened { page: page.clone(), status, by });
                 match status {
                     204 if LastEventId::parse(&self.last) == LastEventId::Replaced => {
                         return Ok(ControlFlow::Break(Farewell::Replaced));

@@ -164,7 +164,10 @@ async fn alive(site: &Site) -> Result<BTreeSet<String>, ChaosError> {
 }
 
 /// Asks what became of every task that was accepted.
-async fn states(office: &Office) -> Result<(), ChaosError> {
+///
+/// # Errors
+/// Where a request cannot be made.
+pub async fn states(office: &Office) -> Result<(), ChaosError> {
     /// A gateway answers within a minute whatever happens; this is for one that was struck just now.
     const TRIES: usize = 5;
 

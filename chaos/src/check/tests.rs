@@ -57,7 +57,7 @@ fn fact(line: &str) -> What {
     };
     match word {
         "asks" => What::Asks { page, last: rest.to_owned() },
-        "opened" => What::Opened { page, status: rest.parse().unwrap() },
+        "opened" => What::Opened { page, status: rest.parse().unwrap(), by: None },
         "connected" => frame(Some("CONNECTED"), rest, None, Vec::new()),
         "heartbeat" => frame(Some("HEARTBEAT"), rest, None, Vec::new()),
         "id" => frame(None, rest, None, Vec::new()),
