@@ -45,8 +45,8 @@ pub fn run(chore: &Chore) -> Result<()> {
 }
 
 fn up(nginx: bool) -> Result<()> {
-    let docker = Docker::ready()?;
-    images::build(&docker, nginx)?;
+    let docker = Docker::ready_for_compose()?;
+    images::build(&docker, images::Others::with_nginx(nginx))?;
     say::section("compose: up");
     let mut command = docker.compose(&workspace()?);
     if nginx {
@@ -60,7 +60,7 @@ fn up(nginx: bool) -> Result<()> {
 
 fn down(volumes: bool) -> Result<()> {
     if daemon::answers()? {
-        let docker = Docker::found()?;
+        let docker = Docker::with_compose()?;
         let mut command = docker.compose(&workspace()?);
         command.args(["--profile", "*", "down", "--remove-orphans"]);
         if volumes {
@@ -78,7 +78,7 @@ fn status() -> Result<()> {
         say::line("no Docker daemon runs");
         return Ok(());
     }
-    process::run(Docker::found()?.compose(&workspace()?).args(["--profile", "*", "ps", "--all"]))
+    process::run(Docker::with_compose()?.compose(&workspace()?).args(["--profile", "*", "ps", "--all"]))
 }
 
 fn workspace() -> Result<PathBuf> {

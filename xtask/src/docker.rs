@@ -1,4 +1,5 @@
-//! Docker with its Compose plugin: found, started or built where that is ours to do, or asked for with the fix.
+//! Docker, and its Compose plugin where that is wanted: found, started or built where that is ours to do, or asked for with
+//! the fix.
 
 pub mod daemon;
 
@@ -21,15 +22,21 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// A Docker that answers, with `docker compose`.
+    /// A Docker that answers.
     pub fn ready() -> Result<Self> {
         tools::docker_client()?;
         daemon::start()?;
-        Self::found()
+        Ok(Self { config: None })
     }
 
-    /// The same, without starting a daemon.
-    pub fn found() -> Result<Self> {
+    /// The same, with `docker compose`.
+    pub fn ready_for_compose() -> Result<Self> {
+        Self::ready()?;
+        Self::with_compose()
+    }
+
+    /// One with `docker compose`, whether or not a daemon runs.
+    pub fn with_compose() -> Result<Self> {
         tools::docker_client()?;
         if process::output(Command::new("docker").args(["compose", "version"])).is_ok() {
             return Ok(Self { config: None });

@@ -5,7 +5,7 @@
 //! its files come from differs. Redis and nginx are this machine's own programs with the libraries they load.
 
 use crate::docker::Docker;
-use crate::{cache, process, say, tools};
+use crate::{kubernetes, process, say, tools};
 use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 use std::fs::{self, File};
@@ -29,18 +29,37 @@ pub struct Images {
     pub sizes: Vec<(String, u64)>,
 }
 
+/// Programs of others that have an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Redis.
+    Redis,
+    /// Redis, and the nginx that may stand before the gateway.
+    RedisAndNginx,
+    /// Redis, and what a cluster needs for autoscaling.
+    OfCluster,
+}
+
 /// Builds every image, and nginx's where it is asked for.
 pub fn run(nginx: bool) -> Result<()> {
-    build(&Docker::ready()?, nginx).map(drop)
+    build(&Docker::ready()?, Others::with_nginx(nginx)).map(drop)
+}
+
+impl Others {
+    /// Redis, and nginx where it is asked for.
+    pub fn with_nginx(nginx: bool) -> Self {
+        if nginx { Self::RedisAndNginx } else { Self::Redis }
+    }
 }
 
 /// Builds the images for `docker`.
-pub fn build(docker: &Docker, nginx: bool) -> Result<Images> {
+pub fn build(docker: &Docker, others: Others) -> Result<Images> {
     let start = Instant::now();
     say::section("images");
-    let workspace = MetadataCommand::new().no_deps().exec()?.workspace_root.into_std_path_buf();
+    let metadata = MetadataCommand::new().no_deps().exec()?;
+    let workspace = metadata.workspace_root.into_std_path_buf();
     let compiler = process::output(Command::new("rustc").args(["--version", "--verbose"]))?;
-    let place = cache::root()?.join("images").join(cache::key(&[&compiler, &workspace.to_string_lossy()]));
+    let place = metadata.target_directory.into_std_path_buf().join("images");
     fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
     // Two runs would lay out their files in the same folder.
     let lock = File::create(place.join("lock")).context("cannot create the lock of the images")?;
@@ -62,11 +81,19 @@ pub fn build(docker: &Docker, nginx: bool) -> Result<Images> {
         fs::create_dir_all(results.join("volume").join("data"))?;
         builder.collect(results, &["redis-server", "redis-cli"])
     })?);
-    if nginx {
+    if others == Others::RedisAndNginx {
         tools::nginx()?;
         sizes.push(
             builder.image("nginx.Dockerfile", "nginx", |results| builder.collect(results, &["nginx"]))?,
         );
+    }
+    if others == Others::OfCluster {
+        let program = kubernetes::metrics_server()?;
+        sizes.push(builder.image("metrics-server.Dockerfile", "metrics-server", |results| {
+            let to = results.join("metrics-server");
+            fs::copy(&program, &to).with_context(|| format!("cannot copy to {}", to.display()))?;
+            Ok(())
+        })?);
     }
     for (image, bytes) in &sizes {
         say::line(&format!("{image:<32} {:>6.1} MB", *bytes as f64 / 1e6));

@@ -33,35 +33,50 @@ struct Release {
     version_packages: &'static [&'static str],
     /// One variable that is the whole version, for programs of others.
     version_variable: Option<&'static str>,
+    /// A program of our own around the module, where its own would bring more than is wanted.
+    main: Option<&'static str>,
+}
+
+impl Release {
+    /// A module whose programs are built as they are.
+    const fn of(module: &'static str, version: &'static str) -> Self {
+        Self { module, version, siblings: None, version_packages: &[], version_variable: None, main: None }
+    }
 }
 
 const KUBERNETES: Release = Release {
-    module: "k8s.io/kubernetes",
-    version: "v1.36.4",
     siblings: Some("v0.36.4"),
     version_packages: &["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"],
-    version_variable: None,
+    ..Release::of("k8s.io/kubernetes", KUBERNETES_VERSION)
 };
 
+/// The Kubernetes that the tests run on.
+pub const KUBERNETES_VERSION: &str = "v1.36.4";
+
 /// Kubernetes 1.36 asks for 3.6 or newer.
-const ETCD: Release = Release {
-    module: "go.etcd.io/etcd/server/v3",
-    version: "v3.6.14",
-    siblings: None,
-    version_packages: &[],
-    version_variable: None,
-};
+const ETCD: Release = Release::of("go.etcd.io/etcd/server/v3", "v3.6.14");
 
 /// What it says of a wrong values file, and what it warns of, changes with its release, so one is pinned.
 const HELM_RELEASE: Release = Release {
-    module: "helm.sh/helm/v4",
-    version: "v4.2.4",
-    siblings: None,
-    version_packages: &[],
     version_variable: Some("helm.sh/helm/v4/internal/version.version"),
+    ..Release::of("helm.sh/helm/v4", "v4.2.4")
 };
 
+/// Names inside a cluster. Only what kubeadm's configuration of it asks for: the whole of it would fetch the libraries of
+/// three clouds.
+const COREDNS: Release = Release {
+    main: Some(include_str!("../../docker/node/coredns.go")),
+    ..Release::of("github.com/coredns/coredns", "v1.14.7")
+};
+
+/// Its configuration and what it does on nodes are the same for years; any 0.2x or newer serves.
+const KIND_RELEASE: Release = Release::of("sigs.k8s.io/kind", "v0.33.0");
+
+/// Autoscalers ask it how busy pods are. Modules of 0.8 do not verify.
+const METRICS_SERVER: Release = Release::of("sigs.k8s.io/metrics-server", "v0.9.0");
+
 /// A program, and the package that is compiled to it.
+#[derive(Clone, Copy)]
 struct Program {
     name: &'static str,
     package: &'static str,
@@ -83,6 +98,44 @@ const API_SERVER: [Program; 2] = [
 const HELM_PROGRAM: [Program; 1] =
     [Program { name: "helm", package: "helm.sh/helm/v4/cmd/helm", release: &HELM_RELEASE, probe: "version" }];
 
+/// A program of Kubernetes that says its version when it is asked for it.
+const fn of_kubernetes(name: &'static str, package: &'static str) -> Program {
+    Program { name, package, release: &KUBERNETES, probe: "--version" }
+}
+
+/// Everything that a node runs, beside [`API_SERVER`].
+const NODE: [Program; 7] = [
+    of_kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    of_kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    of_kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+    of_kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+    Program {
+        name: "kubeadm",
+        package: "k8s.io/kubernetes/cmd/kubeadm",
+        release: &KUBERNETES,
+        probe: "version",
+    },
+    KUBECTL[0],
+    Program { name: "coredns", package: ".", release: &COREDNS, probe: "-version" },
+];
+
+const KUBECTL: [Program; 1] = [Program {
+    name: "kubectl",
+    package: "k8s.io/kubernetes/cmd/kubectl",
+    release: &KUBERNETES,
+    probe: "options",
+}];
+
+const KIND_PROGRAM: [Program; 1] =
+    [Program { name: "kind", package: "sigs.k8s.io/kind", release: &KIND_RELEASE, probe: "version" }];
+
+const METRICS_SERVER_PROGRAM: [Program; 1] = [Program {
+    name: "metrics-server",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    release: &METRICS_SERVER,
+    probe: "--version",
+}];
+
 /// What to expect, from a build with nothing in any cache.
 const API_SERVER_COST: &str = "about ten minutes on two cores, 4 GB while it lasts, 130 MB afterwards";
 
@@ -103,10 +156,7 @@ pub fn helm() -> Result<PathBuf> {
         ));
     }
     let fix = format!("or put Helm {} on the path", HELM_RELEASE.version);
-    let directory = built("helm", &HELM_PROGRAM, HELM_COST, &fix)?;
-    has(&directory, &HELM_PROGRAM)
-        .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
-    Ok(directory.join("helm"))
+    Ok(whole(built("helm", &HELM_PROGRAM, HELM_COST, &fix)?, &HELM_PROGRAM)?.join("helm"))
 }
 
 /// A directory with everything a Kubernetes API server is.
@@ -115,10 +165,61 @@ pub fn api_server() -> Result<PathBuf> {
         return absolute(&directory);
     }
     let fix = format!("or set {ASSETS} to a directory with `etcd` and `kube-apiserver`");
-    let directory = built("api-server", &API_SERVER, API_SERVER_COST, &fix)?;
-    has(&directory, &API_SERVER)
-        .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
+    let directory = whole(built("api-server", &API_SERVER, API_SERVER_COST, &fix)?, &API_SERVER)?;
     say::line(&format!("{ASSETS}={}", directory.display()));
+    Ok(directory)
+}
+
+/// A directory with everything that a node is made of, `etcd` and `kube-apiserver` aside.
+pub fn node_programs() -> Result<PathBuf> {
+    let cost = "about six minutes on two cores, 5 GB while it lasts, 400 MB afterwards";
+    let fix = "or name a node image of kind's in FUNDBOND_NODE_IMAGE";
+    whole(built("node", &NODE, cost, fix)?, &NODE)
+}
+
+/// kind: the one on the path, else our own in the cache.
+pub fn kind() -> Result<PathBuf> {
+    if process::exists("kind", "version")? {
+        return Ok("kind".into());
+    }
+    let cost = "about a minute on two cores, 700 MB while it lasts, 10 MB afterwards";
+    let fix = "or put kind on the path (kind.sigs.k8s.io)";
+    Ok(whole(built("kind", &KIND_PROGRAM, cost, fix)?, &KIND_PROGRAM)?.join("kind"))
+}
+
+/// kubectl: the one on the path if it is of an age with the cluster's servers, else the one that the nodes have.
+pub fn kubectl() -> Result<PathBuf> {
+    if process::exists("kubectl", "options")? {
+        let said =
+            process::output(Command::new("kubectl").args(["version", "--client", "--output", "json"]))?;
+        let said: serde_json::Value = serde_json::from_str(&said).context("`kubectl version`")?;
+        let found = said["clientVersion"]["gitVersion"].as_str().unwrap_or_default();
+        if speaks_to(found, KUBERNETES_VERSION) {
+            return Ok("kubectl".into());
+        }
+        say::line(&format!("`kubectl` is {found}, which is not made for servers of {KUBERNETES_VERSION}"));
+    }
+    Ok(node_programs()?.join("kubectl"))
+}
+
+/// Whether a client and a server of these versions work together: their minor versions are one apart at most.
+fn speaks_to(client: &str, server: &str) -> bool {
+    let minor = |version: &str| version.trim_start_matches("v1.").split('.').next()?.parse::<u32>().ok();
+    minor(client).zip(minor(server)).is_some_and(|(client, server)| client.abs_diff(server) <= 1)
+}
+
+/// The metrics server, which is static and goes into an image.
+pub fn metrics_server() -> Result<PathBuf> {
+    let cost = "about three minutes on two cores, 2 GB while it lasts, 60 MB afterwards";
+    let fix = "which only this chore does";
+    let directory = built("metrics-server", &METRICS_SERVER_PROGRAM, cost, fix)?;
+    Ok(whole(directory, &METRICS_SERVER_PROGRAM)?.join("metrics-server"))
+}
+
+/// A directory of the cache whose programs all run.
+fn whole(directory: PathBuf, programs: &[Program]) -> Result<PathBuf> {
+    has(&directory, programs)
+        .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
     Ok(directory)
 }
 
@@ -198,6 +299,18 @@ mod tests {
             std::fs::write(directory.path().join(program.name), "no program").unwrap();
         }
         refused("does not run");
+    }
+
+    #[test]
+    fn the_metrics_server_of_the_dockerfile_is_the_one_that_is_built_here() {
+        let dockerfile = include_str!("../../docker/metrics-server.Dockerfile");
+        assert!(dockerfile.contains(&format!("metrics-server@{}", METRICS_SERVER.version)));
+    }
+
+    #[test]
+    fn a_client_is_of_an_age_with_its_server() {
+        assert!(speaks_to("v1.35.0", "v1.36.4") && speaks_to("v1.37.0-rc.1", "v1.36.4"));
+        assert!(!speaks_to("v1.32.4-dispatcher", "v1.36.4") && !speaks_to("", "v1.36.4"));
     }
 
     #[test]

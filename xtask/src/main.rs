@@ -62,6 +62,11 @@ enum Chore {
         #[arg(long)]
         nginx: bool,
     },
+    /// Bring up, load, show or remove a real Kubernetes in Docker (kind), with this checkout's images in it.
+    #[command(subcommand)]
+    Cluster(xtask::cluster::Chore),
+    /// Run the end-to-end tests on such a cluster, and write target/e2e-report.md.
+    E2e(xtask::e2e::Arguments),
     /// Run the system of docker-compose.yaml with such images.
     #[command(subcommand)]
     Compose(xtask::compose::Chore),
@@ -80,6 +85,8 @@ fn main() -> ExitCode {
         Chore::SeededBugs => xtask::seeded_bugs::run(),
         Chore::Mutants(arguments) => xtask::mutants::run(&arguments),
         Chore::Images { nginx } => xtask::images::run(nginx),
+        Chore::E2e(arguments) => xtask::e2e::run(&arguments),
+        Chore::Cluster(chore) => xtask::cluster::run(&chore),
         Chore::Compose(chore) => xtask::compose::run(&chore),
     };
     match result {

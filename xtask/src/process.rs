@@ -4,6 +4,7 @@ use crate::say;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -107,6 +108,16 @@ pub fn exists(program: &str, probe: &str) -> Result<bool> {
     }
 }
 
+/// Where a program is: a bare name is looked for on the path.
+pub fn find(program: &Path) -> Result<PathBuf> {
+    if program.components().count() > 1 {
+        return std::path::absolute(program).with_context(|| format!("cannot find {}", program.display()));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
+    found.with_context(|| format!("no {} on the path", program.display()))
+}
+
 /// The cargo that runs this chore, with the arguments of one sub-command.
 ///
 /// In CI the lock file is law. The variables cargo set for this crate are taken out: build scripts of other crates
@@ -185,6 +196,13 @@ mod tests {
             output_within(Command::new("echo").arg("done"), Duration::from_secs(30)).unwrap(),
             "done\n"
         );
+    }
+
+    #[test]
+    fn a_program_is_found_where_a_shell_finds_it() {
+        assert!(find(Path::new("sh")).unwrap().is_absolute());
+        assert!(find(Path::new("no-such-program-anywhere")).is_err());
+        assert!(find(Path::new("./here")).unwrap().ends_with("here"));
     }
 
     #[test]

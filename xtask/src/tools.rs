@@ -129,6 +129,17 @@ pub fn docker_daemon() -> Result<()> {
     found_or_installed("iptables", &["iptables"], fix)
 }
 
+/// What makes the root file system of a node.
+pub fn debootstrap() -> Result<()> {
+    let fix = "no `debootstrap`: install it, for example with `apt-get install debootstrap`";
+    found_or_installed("debootstrap", &["debootstrap"], fix)
+}
+
+/// What edits JSON in shell scripts.
+pub fn jq() -> Result<()> {
+    found_or_installed("jq", &["jq"], "no `jq`: install it, for example with `apt-get install jq`")
+}
+
 /// nginx, whose image is made from it.
 pub fn nginx() -> Result<()> {
     if process::exists("nginx", "-v")? {

@@ -41,8 +41,8 @@ pub(super) fn run() -> Result<()> {
 }
 
 fn build_and_show() -> Result<()> {
-    let docker = Docker::ready()?;
-    let built = images::build(&docker, true)?;
+    let docker = Docker::ready_for_compose()?;
+    let built = images::build(&docker, images::Others::RedisAndNginx)?;
     let mut system =
         System { docker, workspace: workspace()?, programs: built.programs, server: String::new() };
     say::section("compose test");

@@ -5,6 +5,8 @@
 //! makes networks of its own, published ports are passed on by Docker's proxy process, and containers reach nothing
 //! outside. Its images stay in the cache.
 
+mod runtime;
+
 use crate::{cache, process, say, tools};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -29,11 +31,16 @@ pub fn start() -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let log = folder.join("log");
     say::line(&format!(
-        "no Docker daemon runs: starting one, which `cargo xtask compose down` ends; its log is {}",
+        "no Docker daemon runs: starting one, which the chore that ends what runs in it ends too; its log is {}",
         log.display()
     ));
     let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
-    let mut child = Command::new("dockerd")
+    let mut dockerd = Command::new("dockerd");
+    if let Some(runtime) = runtime::ours(&folder)? {
+        dockerd.args(["--default-runtime", runtime::NAME, "--add-runtime"]);
+        dockerd.arg(format!("{}={}", runtime::NAME, runtime.display()));
+    }
+    let mut child = dockerd
         .arg("--data-root")
         .arg(folder.join("data"))
         .arg("--pidfile")
@@ -49,9 +56,15 @@ pub fn start() -> Result<()> {
     wait(&mut child).with_context(|| format!("dockerd does not start; its last words: {}", last_words(&log)))
 }
 
-/// Ends the daemon that [`start`] started, if one runs.
+/// Ends the daemon that [`start`] started, if one runs and nothing runs in it.
 pub fn stop() -> Result<()> {
     let Some(pid) = our_pid(&folder()?)? else { return Ok(()) };
+    let running = process::output(Command::new("docker").args(["ps", "--format", "{{.Names}}"]))?;
+    if !running.trim().is_empty() {
+        let names: Vec<&str> = running.split_whitespace().collect();
+        say::line(&format!("the Docker daemon (process {pid}) stays: {} run in it", names.join(", ")));
+        return Ok(());
+    }
     say::line(&format!("stopping the Docker daemon that a chore started (process {pid})"));
     process::output(Command::new("kill").args(["-TERM", &pid]))?;
     let start = Instant::now();

@@ -77,11 +77,20 @@ impl Workshop {
         let began = Instant::now();
         let module = self.module(release)?;
         let packages: Vec<&str> = programs.iter().map(|program| program.package).collect();
-        let wanted = packages.iter().map(|package| format!("{package}@{}", release.version));
         let mut fetched = Counter::new("modules fetched");
-        process::run_reading(self.go(&module).arg("get").args(wanted), |line| match line {
+        let mut fetch = self.go(&module);
+        if let Some(main) = release.main {
+            fs::write(module.join("main.go"), main).context("cannot write main.go")?;
+            // What it imports, in the release that go.mod names.
+            fetch.args(["mod", "tidy"]);
+        } else {
+            let wanted = packages.iter().map(|package| format!("{package}@{}", release.version));
+            fetch.arg("get").args(wanted);
+        }
+        process::run_reading(&mut fetch, |line| match line {
             _ if line.starts_with("go: downloading ") => fetched.one(),
             _ if line.starts_with("go: added ") || line.starts_with("go: upgraded ") => {}
+            _ if line.starts_with("go: finding module ") || line.starts_with("go: found ") => {}
             _ => say::line(line),
         })?;
         let all = process::output(self.go(&module).args(["list", "-deps"]).args(&packages))?;

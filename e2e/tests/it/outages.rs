@@ -1,0 +1,231 @@
+//! Parts of the machine room go and come back.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use fundbond_chaos::plan::FaultKind;
+use fundbond_crds::FundCluster;
+use fundbond_e2e::{
+    Clients, Namespace, Stage, Trial, eventually,
+    fund_clusters::{self, sum},
+    program, release, steps, until,
+};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Node, Pod},
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+/// From the API server's return until the operator follows again.
+const BACK_WITHIN: Duration = Duration::from_secs(10);
+
+/// The admin port of operators.
+const OPERATOR_ADMIN: u16 = 18_080;
+
+/// How long what is away stays away: in the field minutes, and in CI just long enough to be noticed.
+fn away(trial: &Trial) -> Duration {
+    Duration::from_secs(if trial.stage.full { 150 } else { 40 })
+}
+
+/// A FundCluster of three pods; its route value.
+async fn three_pods(namespace: &Namespace<'_>) -> Result<String> {
+    let more = json!({"pods": {"replicas": 3, "taskConcurrency": 64}});
+    namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
+    Ok(fund_clusters::route(namespace, "c"))
+}
+
+/// Clients whose tasks last longer than an outage.
+fn through(trial: &Trial, route: &str) -> Result<Clients> {
+    let seconds = u32::try_from(away(trial).as_secs())? + 60;
+    Clients::come(route, steps(route, 60, seconds / 2, Duration::from_secs(2))?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_control_plane_streams_and_routing_go_on() -> Result<()> {
+    Trial::alone(async |trial| {
+        trial
+            .with_namespace(async |namespace| {
+                let route = three_pods(namespace).await?;
+                let clients = through(trial, &route)?;
+                clients.until_under_way(Duration::from_secs(30)).await?;
+                let node = "fundbond-control-plane";
+                program::output(&mut Stage::docker(&["pause", node])).await?;
+                // Streams are opened meanwhile, too.
+                let more =
+                    Clients::come(&route, steps(&format!("{route}-more"), 20, 10, Duration::from_secs(1))?)?;
+                let begun = Instant::now();
+                let seen = more.whole(Duration::from_mins(1), &trial.results()).await;
+                // sleep-ok: the outage itself
+                sleep(away(trial).saturating_sub(begun.elapsed())).await;
+                program::output(&mut Stage::docker(&["unpause", node])).await?;
+                seen.context("while the control plane was away")?;
+                let took = follows(namespace, 4).await?;
+                trial.figure("followed again after, s", format!("{:.1}", took.as_secs_f64()));
+                ensure!(took <= BACK_WITHIN, "{took:?}");
+                let seen = clients.whole(Duration::from_mins(5), &trial.results()).await?;
+                ensure!(seen.broke == 0, "{} streams broke", seen.broke);
+                seen.report(trial);
+                Ok(())
+            })
+            .await
+    })
+    .await
+}
+
+/// From now until a change of the spec is in the Deployment.
+async fn follows(namespace: &Namespace<'_>, replicas: i32) -> Result<Duration> {
+    let begun = Instant::now();
+    let within = Duration::from_mins(1);
+    let change = json!({"pods": {"replicas": replicas}});
+    eventually("the API server takes a change", within, async || {
+        Ok(namespace.change("c", change.clone()).await.map_err(|error| format!("{error:#}")))
+    })
+    .await?;
+    until("the operator has followed", within, async || {
+        let spec = namespace.api::<Deployment>().get("c-pods").await?.spec;
+        let is = spec.and_then(|spec| spec.replicas);
+        Ok((is != Some(replicas)).then(|| format!("replicas are {is:?}")))
+    })
+    .await?;
+    Ok(begun.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_operator_nothing_happens_and_afterwards_nothing_is_written() -> Result<()> {
+    Trial::alone(async |trial| {
+        trial
+            .with_namespace(async |namespace| {
+                let route = three_pods(namespace).await?;
+                let clients = through(trial, &route)?;
+                clients.until_under_way(Duration::from_secs(30)).await?;
+                let house = Namespace { trial, name: release::NAMESPACE.to_owned() };
+                operators(&house, 0).await?;
+                // sleep-ok: the outage itself
+                sleep(away(trial)).await;
+                operators(&house, 2).await?;
+                // One leads within the lease of the one before, and has looked at everything then.
+                let looked = Duration::from_mins(1);
+                let (writes, _) = eventually("an operator has looked", looked, async || {
+                    let mut writes = 0.0;
+                    let mut reconciled = 0.0;
+                    for pod in operator_pods(&house).await? {
+                        let metrics = house.metrics(&pod, OPERATOR_ADMIN).await?;
+                        // Streams that come and go are told in the status; that is no unnecessary write.
+                        writes += ["create", "update", "delete"]
+                            .map(|verb| {
+                                sum(&metrics, &format!(r#"fund_operator_writes_total{{verb="{verb}""#))
+                            })
+                            .iter()
+                            .sum::<f64>();
+                        reconciled += sum(&metrics, "fund_operator_reconcile_seconds_count");
+                    }
+                    Ok(if reconciled > 0.0 { Ok(writes) } else { Err("nobody has".to_owned()) })
+                })
+                .await?;
+                trial.figure("unnecessary writes", writes);
+                ensure!(writes == 0.0, "{writes} writes with nothing to change");
+                let seen = clients.whole(Duration::from_mins(5), &trial.results()).await?;
+                ensure!(seen.broke == 0, "{} streams broke", seen.broke);
+                seen.report(trial);
+                Ok(())
+            })
+            .await
+    })
+    .await
+}
+
+/// So many operators, all of which are ready.
+async fn operators(house: &Namespace<'_>, replicas: i32) -> Result<()> {
+    let api = house.api::<Deployment>();
+    let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    api.patch("fundbond-operator", &PatchParams::default(), &patch).await?;
+    until(&format!("{replicas} operators"), Duration::from_mins(2), async || {
+        let status = api.get("fundbond-operator").await?.status.unwrap_or_default();
+        let pods = operator_pods(house).await?.len();
+        let ready = status.ready_replicas.unwrap_or_default();
+        let right = ready == replicas && i32::try_from(pods)? == replicas;
+        Ok((!right).then(|| format!("{ready} ready, {pods} pods")))
+    })
+    .await?;
+    Ok(())
+}
+
+async fn operator_pods(house: &Namespace<'_>) -> Result<Vec<String>> {
+    let pods = house.list::<Pod>("app.kubernetes.io/component=operator").await?;
+    Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_node_may_stop_and_come_back() -> Result<()> {
+    Trial::alone(async |trial| {
+        trial
+            .with_namespace(async |namespace| {
+                let route = three_pods(namespace).await?;
+                let clients = through(trial, &route)?;
+                clients.until_under_way(Duration::from_secs(30)).await?;
+                let node = worker_without_redis(trial).await?;
+                program::output(&mut Stage::docker(&["stop", "--time", "2", &node])).await?;
+                let begun = Instant::now();
+                // sleep-ok: the outage itself
+                sleep(away(trial)).await;
+                program::output(&mut Stage::docker(&["start", &node])).await?;
+                let nodes: Api<Node> = Api::all(trial.client.clone());
+                let took = until(&format!("{node} is Ready"), Duration::from_mins(3), async || {
+                    let conditions = nodes.get(&node).await?.status.and_then(|status| status.conditions);
+                    let ready = conditions.into_iter().flatten().find(|one| one.type_ == "Ready");
+                    let recent = ready.filter(|ready| ready.status == "True");
+                    Ok(recent.is_none().then(|| "it is not".to_owned()))
+                })
+                .await?;
+                trial.figure("node away, s", format!("{:.0}", begun.elapsed().as_secs_f64()));
+                trial.figure("Ready after, s", format!("{:.0}", took.as_secs_f64()));
+                let seen = clients.whole(Duration::from_mins(6), &trial.results()).await?;
+                seen.report(trial);
+                let generation = namespace.api::<FundCluster>().get("c").await?.metadata.generation;
+                namespace.until_ready("c", generation.unwrap_or_default(), Duration::from_mins(4)).await?;
+                Ok(())
+            })
+            .await
+    })
+    .await
+}
+
+/// A worker on which the release's Redis does not run: there is one, and what it forgets is another test's matter.
+async fn worker_without_redis(trial: &Trial) -> Result<String> {
+    let house = Namespace { trial, name: release::NAMESPACE.to_owned() };
+    let redis = house.list::<Pod>("app.kubernetes.io/component=dev-redis").await?;
+    let redis = redis.into_iter().find_map(|pod| pod.spec?.node_name).context("there is no Redis")?;
+    let nodes: Api<Node> = Api::all(trial.client.clone());
+    let nodes = nodes.list(&ListParams::default()).await?.items.into_iter();
+    let mut names = nodes.filter_map(|node| node.metadata.name);
+    names.find(|name| name.contains("worker") && *name != redis).context("there is no other worker")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_forgets_everything_is_told_to_whoever_missed_something() -> Result<()> {
+    Trial::alone(async |trial| {
+        trial
+            .with_namespace(async |namespace| {
+                let route = three_pods(namespace).await?;
+                let mut clients = Clients::come(&route, steps(&route, 60, 60, Duration::from_secs(1))?)?;
+                clients.until_under_way(Duration::from_secs(30)).await?;
+                let house = Namespace { trial, name: release::NAMESPACE.to_owned() };
+                let redis = house.list::<Pod>("app.kubernetes.io/component=dev-redis").await?;
+                let redis =
+                    redis.into_iter().find_map(|pod| pod.metadata.name).context("there is no Redis")?;
+                clients.breaks(FaultKind::RedisRestart, "the release's Redis");
+                house.api::<Pod>().delete(&redis, &DeleteParams::default().grace_period(0)).await?;
+                let seen = clients.whole(Duration::from_mins(4), &trial.results()).await?;
+                ensure!(seen.resets > 0, "everything was forgotten, and nobody was told");
+                seen.report(trial);
+                Ok(())
+            })
+            .await
+    })
+    .await
+}

@@ -1,0 +1,123 @@
+//! Pods are killed while they hold streams, run tasks and keep house.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use fundbond_e2e::{
+    Clients, Namespace, Trial, eventually,
+    fund_clusters::{self, pod_called},
+    program, release, steps, until,
+};
+use k8s_openapi::api::coordination::v1::Lease;
+use serde_json::json;
+
+/// From the death of whoever keeps house until another one does: the lease lasts 15 s.
+const TAKEOVER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Until nothing is left of a pod that died: 30 s until it counts as dead, the takeover, a round of the sweep, and a margin.
+const SWEPT_WITHIN: Duration = Duration::from_secs(100);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_streams_or_runs_tasks_may_be_killed() -> Result<()> {
+    Trial::beside(async |trial| {
+        trial
+            .with_namespace(async |namespace| {
+                let route = three_pods(namespace).await?;
+                let clients = Clients::come(&route, steps(&route, 30, 30, Duration::from_secs(1))?)?;
+                clients.until_under_way(Duration::from_secs(30)).await?;
+                // Each pod has tasks, and each has streams: two of three are killed.
+                for _ in 0..2 {
+                    let (held, pods) = (clients.held(), namespace.pods_of("c").await?);
+                    // Who was killed a moment ago may still be thought to hold some.
+                    let alive =
+                        held.iter().filter_map(|(id, streams)| Some((pod_called(&pods, id).ok()?, streams)));
+                    let (pod, streams) =
+                        alive.max_by_key(|(_, streams)| **streams).context("nobody holds a stream")?;
+                    trial.figure("killed, with streams", streams);
+                    namespace.kill(pod).await?;
+                }
+                let seen = clients.whole(Duration::from_mins(4), &trial.results()).await?;
+                ensure!(seen.broke > 0, "nobody noticed");
+                seen.report(trial);
+                Ok(())
+            })
+            .await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_keeps_house_may_be_killed_and_nothing_of_it_stays() -> Result<()> {
+    Trial::beside(async |trial| {
+        trial
+            .with_namespace(async |namespace| {
+                let route = three_pods(namespace).await?;
+                let clients = Clients::come(&route, steps(&route, 30, 60, Duration::from_secs(1))?)?;
+                clients.until_under_way(Duration::from_secs(30)).await?;
+                let leader = leader(namespace, None).await?;
+                let pods = namespace.pods_of("c").await?;
+                let pod = pod_called(&pods, &leader)?;
+                ensure!(!keys_about(trial, &leader).await?.is_empty(), "Redis knows nothing of {leader}");
+
+                let begun = tokio::time::Instant::now();
+                namespace.kill(pod).await?;
+                let next = self::leader(namespace, Some(&leader)).await?;
+                let took = begun.elapsed();
+                trial.figure("takeover, s", format!("{:.1}", took.as_secs_f64()));
+                ensure!(took <= TAKEOVER_WITHIN, "{next} took over from {leader} after {took:?}");
+                let swept = until(&format!("nothing is left of {leader}"), SWEPT_WITHIN, async || {
+                    let keys = keys_about(trial, &leader).await?;
+                    Ok((!keys.is_empty()).then(|| keys.join(", ")))
+                })
+                .await?;
+                trial.figure("swept, s after", format!("{:.1}", swept.as_secs_f64()));
+                clients.whole(Duration::from_mins(4), &trial.results()).await?.report(trial);
+                Ok(())
+            })
+            .await
+    })
+    .await
+}
+
+/// A FundCluster of three pods that run everything at once; its route value.
+async fn three_pods(namespace: &Namespace<'_>) -> Result<String> {
+    let more = json!({"pods": {"replicas": 3, "taskConcurrency": 64}});
+    namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
+    Ok(fund_clusters::route(namespace, "c"))
+}
+
+/// What the pod calls itself that keeps house; another one than `before`.
+async fn leader(namespace: &Namespace<'_>, before: Option<&str>) -> Result<String> {
+    let (leader, _) = eventually("somebody keeps house", SWEPT_WITHIN, async || {
+        let lease = namespace.api::<Lease>().get("c-housekeeper").await?;
+        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+        if holder.is_empty() || Some(holder.as_str()) == before {
+            return Ok(Err(format!("the lease is held by {holder:?}")));
+        }
+        Ok(Ok(holder))
+    })
+    .await?;
+    Ok(leader)
+}
+
+/// Keys of Redis with the name of a pod in them.
+async fn keys_about(trial: &Trial, pod: &str) -> Result<Vec<String>> {
+    let redis = format!("deployment/{}-dev-redis", release::NAME);
+    let pattern = format!("*{pod}*");
+    let words = [
+        "exec",
+        "--namespace",
+        release::NAMESPACE,
+        &redis,
+        "--",
+        "redis-cli",
+        "--scan",
+        "--pattern",
+        &pattern,
+    ];
+    let said = program::said(&mut trial.stage.kubectl(&words)).await?;
+    if !said.success {
+        bail!("redis-cli: {}", said.err);
+    }
+    Ok(said.out.lines().map(str::to_owned).collect())
+}
