@@ -277,12 +277,7 @@ impl Core {
 
     /// Looks at one FundCluster after the other.
     async fn work(self: Arc<Self>, leader: Leader, shutdown: Shutdown) {
-        loop {
-            let key = tokio::select! {
-                biased;
-                () = shutdown.begun() => return,
-                key = self.queue.take() => key,
-            };
+        while let Some(key) = self.queue.next(&shutdown).await {
             if leader.leads() && self.cache.is_complete() {
                 self.look(&key).await;
             }

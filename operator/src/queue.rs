@@ -10,8 +10,10 @@ use std::{
     time::Duration,
 };
 
+use fundbond_service_runtime::Shutdown;
 use tokio::{
     sync::Notify,
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 
@@ -97,6 +99,19 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
+    /// The next one for somebody who takes one after the other; none once `shutdown` begins.
+    ///
+    /// Before it others have their turn: a look at what is as it should be waits for nothing, and ten thousand of those in a
+    /// row would keep whoever renews the lease from doing so until it is lost.
+    pub(crate) async fn next(&self, shutdown: &Shutdown) -> Option<K> {
+        yield_now().await;
+        tokio::select! {
+            biased;
+            () = shutdown.begun() => None,
+            key = self.take() => Some(key),
+        }
+    }
+
     /// Somebody is done with it.
     pub(crate) fn done(&self, key: &K) {
         let again = self.state().taken.remove(key).unwrap_or_default();
@@ -176,6 +191,8 @@ impl<K: Clone + Eq + Hash> State<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use futures::FutureExt as _;
 
     use super::*;
@@ -188,6 +205,28 @@ mod tests {
         queue.add("a");
         assert_eq!((queue.take().await, queue.take().await), ("a", "b"));
         assert!(queue.take().now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_two_looks_others_have_their_turn() {
+        let (queue, shutdown) = (Queue::default(), Shutdown::new());
+        (0..3).for_each(|key| queue.add(key));
+        let looked = AtomicUsize::new(0);
+        let looking = async {
+            while let Some(key) = queue.next(&shutdown).await {
+                looked.fetch_add(1, Relaxed);
+                queue.done(&key);
+            }
+        };
+        let other = async {
+            for looks in 0..=3 {
+                assert!(looked.load(Relaxed) <= looks, "{looked:?} looks and no turn between them");
+                yield_now().await;
+            }
+            shutdown.begin();
+        };
+        tokio::join!(looking, other);
+        assert_eq!(looked.into_inner(), 3);
     }
 
     #[tokio::test(start_paused = true)]
