@@ -19,10 +19,12 @@ use crate::{
 
 mod applied;
 mod explain;
+mod page;
 
-/// `/routes`, `/routes/applied` and `/explain`.
+/// `/`, `/routes`, `/routes/applied` and `/explain`.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
+        .route("/", get(page::page))
         .route("/routes", get(routes))
         .route(APPLIED_ROUTES_PATH, get(applied::applied))
         .route("/explain", get(explain::explain))
@@ -141,13 +143,17 @@ fn route_view(route: &Route, timeouts: &Timeouts, endpoints: &[Arc<Endpoint>]) -
 }
 
 async fn routes(State(gateway): State<Arc<Gateway>>) -> Json<TableView> {
+    Json(view(&gateway))
+}
+
+fn view(gateway: &Gateway) -> TableView {
     let live = gateway.live.load_full();
     let routes = live.table.routes().iter().zip(&live.timeouts).zip(&live.endpoints);
-    Json(TableView {
+    TableView {
         generation: live.table.generation(),
         reload_failures: gateway.reload_failures(),
         last_error: gateway.last_error(),
         refused: live.table.refused().clone(),
         routes: routes.map(|((route, timeouts), endpoints)| route_view(route, timeouts, endpoints)).collect(),
-    })
+    }
 }

@@ -14,9 +14,11 @@ use http::{HeaderMap, HeaderName};
 
 use crate::route_file::{Address, RouteTimeouts};
 
+mod carried;
 mod picker;
 mod signals;
 
+pub(crate) use carried::Carried;
 pub use fundbond_routing::strategy::{Aim, Group, Groups, Hashing, Rejected, RequestHead, Strategy};
 pub(crate) use fundbond_routing::strategy::{is_write, user};
 pub use picker::{Choice, Picker};

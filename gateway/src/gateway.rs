@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::{
     config::Config,
-    decide::RouteTable,
+    decide::{Carried, RouteTable},
     limits::{Most, Total},
     live::Live,
     record::Ledger,
@@ -91,8 +91,10 @@ impl Gateway {
 
     /// Takes the routes of `previous` that `live` has not out of the metrics.
     fn forget_removed(&self, previous: &Live, live: &Live) {
-        let names: HashSet<&str> = live.table.routes().iter().map(|route| &*route.name).collect();
-        for (route, state) in previous.table.routes().iter().zip(&previous.states) {
+        let carried = Carried::between(&previous.table, &live.table);
+        let names: HashSet<&str> = carried.new_ones().map(|at| &*live.table.routes()[at].name).collect();
+        for at in carried.left() {
+            let (route, state) = (&previous.table.routes()[at], &previous.states[at]);
             if !names.contains(&*route.name) {
                 // First, so that what ends from now on brings no series back.
                 state.retire();

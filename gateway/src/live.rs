@@ -1,17 +1,18 @@
 //! The applied table with everything that lives beside it: endpoints, their probes, whose turn it is.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map::Entry},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use http::HeaderValue;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     answer::Failure,
     config::{Config, Timeouts},
-    decide::{Aim, Decision, Endpoints, Picker, RequestHead, Route, RouteTable, Target},
+    decide::{Aim, Carried, Decision, Endpoints, Picker, RequestHead, Route, RouteTable, Target},
     endpoint::{Admission, Clock, Endpoint, Load, News},
     limits::{RouteRate, RouteState, whole_seconds},
     probe,
@@ -41,15 +42,24 @@ impl Named {
 pub(crate) struct Live {
     pub(crate) table: RouteTable,
     /// `[route][endpoint]`, in the order of the table.
-    pub(crate) endpoints: Vec<Vec<Arc<Endpoint>>>,
+    pub(crate) endpoints: Vec<Arc<[Arc<Endpoint>]>>,
     pub(crate) timeouts: Vec<Timeouts>,
     pub(crate) states: Vec<Arc<RouteState>>,
     pub(crate) rates: Vec<Option<Arc<RouteRate>>>,
     pub(crate) clock: Clock,
     signals: Endpoints,
     picker: Mutex<Picker>,
-    named: HashMap<Target, Arc<Named>>,
+    named: HashMap<Target, Held>,
     news: News,
+    /// What `/routes/applied` says of this table in short, once somebody asked.
+    pub(crate) applied_tag: OnceLock<HeaderValue>,
+}
+
+/// An endpoint, and how many routes of the table lead to it.
+#[derive(Clone, Debug)]
+struct Held {
+    named: Arc<Named>,
+    routes: usize,
 }
 
 impl Live {
@@ -57,33 +67,51 @@ impl Live {
     pub(crate) fn new(table: RouteTable, previous: Option<&Self>, config: &Config) -> Self {
         let news = previous.map_or_else(News::new, |p| p.news.clone());
         let clock = previous.map_or_else(Clock::start, |p| p.clock);
-        let mut named: HashMap<Target, Arc<Named>> = HashMap::new();
-        let mut endpoints = Vec::with_capacity(table.routes().len());
-        for route in table.routes() {
-            let mut of_route = Vec::with_capacity(route.endpoints.len());
-            for target in &route.endpoints {
-                let one = named.entry(target.clone()).or_insert_with(|| {
-                    let known = previous.and_then(|p| p.named.get(target));
-                    known.cloned().unwrap_or_else(|| {
-                        let endpoint = Endpoint::new(target.clone(), config.breaker, clock, news.clone());
-                        Arc::new(Named::new(endpoint, config))
-                    })
-                });
-                of_route.push(one.endpoint.clone());
+        let carried = previous.map(|p| (p, Carried::between(&p.table, &table)));
+        let same = |place: usize| carried.as_ref().and_then(|(p, carried)| Some((*p, carried.same(place)?)));
+        // Those of all routes of before; who goes is let go of below.
+        let mut named = previous.map_or_else(HashMap::new, |p| p.named.clone());
+        let (mut endpoints, mut signals) = (Vec::new(), Vec::new());
+        for (place, route) in table.routes().iter().enumerate() {
+            if let Some((p, at)) = same(place) {
+                endpoints.push(p.endpoints[at].clone());
+                signals.push(p.signals.0[at].clone());
+                continue;
             }
+            let name = |target: &Target| {
+                let held = named.entry(target.clone()).or_insert_with(|| {
+                    let endpoint = Endpoint::new(target.clone(), config.breaker, clock, news.clone());
+                    Held { named: Arc::new(Named::new(endpoint, config)), routes: 0 }
+                });
+                held.routes += 1;
+                held.named.endpoint.clone()
+            };
+            let of_route: Arc<[Arc<Endpoint>]> = route.endpoints.iter().map(name).collect();
+            signals.push(of_route.iter().map(|endpoint| endpoint.signals().clone()).collect());
             endpoints.push(of_route);
         }
-        let of_route = |route: &Vec<Arc<Endpoint>>| route.iter().map(|e| e.signals().clone()).collect();
-        let signals = Endpoints(endpoints.iter().map(of_route).collect());
+        for target in carried
+            .iter()
+            .flat_map(|(p, carried)| carried.left().map(|at| &p.table.routes()[at]))
+            .flat_map(|route| &route.endpoints)
+        {
+            if let Entry::Occupied(mut held) = named.entry(target.clone()) {
+                held.get_mut().routes -= 1;
+                if held.get().routes == 0 {
+                    held.remove();
+                }
+            }
+        }
         let seed = rand::random();
         let picker = match previous {
             Some(p) => Picker::new(&table, Some((&p.table, &p.picker())), seed),
             None => Picker::new(&table, None, seed),
         };
         let timeouts = table.routes().iter().map(|route| merged(route, &config.timeouts)).collect();
-        let (states, rates) = kept(&table, previous);
-        let picker = Mutex::new(picker);
-        Self { table, endpoints, timeouts, states, rates, clock, signals, picker, named, news }
+        let (states, rates) = kept(&table, carried.as_ref().map(|(p, carried)| (*p, carried)));
+        let (signals, picker) = (Endpoints(signals), Mutex::new(picker));
+        let applied_tag = OnceLock::new();
+        Self { table, endpoints, timeouts, states, rates, clock, signals, picker, named, news, applied_tag }
     }
 
     fn picker(&self) -> MutexGuard<'_, Picker> {
@@ -132,8 +160,9 @@ impl Live {
         let mut names: Vec<String> = self
             .named
             .values()
-            .filter(|p| !p.endpoint.readiness().has_answered())
-            .map(|p| p.endpoint.target.name.to_string())
+            .map(|held| &held.named.endpoint)
+            .filter(|endpoint| !endpoint.readiness().has_answered())
+            .map(|endpoint| endpoint.target.name.to_string())
             .collect();
         names.sort_unstable();
         names
@@ -147,18 +176,15 @@ impl Live {
     /// The first route that `previous` can serve and this table cannot yet, only because nobody asked its
     /// new endpoints so far.
     pub(crate) fn not_made_yet(&self, previous: &Self) -> Option<&Arc<Route>> {
-        let served: HashSet<&str> = previous
-            .table
-            .routes()
-            .iter()
-            .zip(&previous.endpoints)
-            .filter(|(_, endpoints)| endpoints.iter().any(|e| e.is_ready()))
-            .map(|(route, _)| &*route.name)
-            .collect();
+        let served = |name: &str| {
+            let place = previous.table.routes().iter().position(|route| *route.name == *name);
+            let endpoints = place.and_then(|place| previous.endpoints.get(place));
+            endpoints.is_some_and(|endpoints| endpoints.iter().any(|e| e.is_ready()))
+        };
         self.table.routes().iter().zip(&self.endpoints).find_map(|(route, endpoints)| {
-            let waits = served.contains(&*route.name)
-                && !endpoints.iter().any(|e| e.is_ready())
-                && endpoints.iter().any(|e| !e.readiness().was_asked());
+            let waits = !endpoints.iter().any(|e| e.is_ready())
+                && endpoints.iter().any(|e| !e.readiness().was_asked())
+                && served(&route.name);
             waits.then_some(route)
         })
     }
@@ -179,23 +205,27 @@ pub(crate) struct Chosen {
     pub(crate) spilled: bool,
 }
 
-/// What the routes of `table` remember from `previous`: budgets and counts of routes with the same name, and
-/// the buckets of those whose rate limit is the same, too.
-fn kept(table: &RouteTable, previous: Option<&Live>) -> (Vec<Arc<RouteState>>, Vec<Option<Arc<RouteRate>>>) {
-    let known: HashMap<&str, usize> = previous
-        .map(|p| p.table.routes().iter().enumerate().map(|(index, r)| (&*r.name, index)).collect())
-        .unwrap_or_default();
-    let before = |route: &Arc<Route>| previous.zip(known.get(&*route.name).copied());
-    let state = |route: &Arc<Route>| {
-        let state = before(route).and_then(|(p, index)| p.states.get(index).cloned());
+/// What the routes of `table` remember from before: budgets and counts of routes with the same name, and the buckets of
+/// those whose rate limit is the same, too.
+fn kept(
+    table: &RouteTable,
+    previous: Option<(&Live, &Carried<'_>)>,
+) -> (Vec<Arc<RouteState>>, Vec<Option<Arc<RouteRate>>>) {
+    let before = |place: usize, route: &Route| {
+        let (p, carried) = previous?;
+        Some((p, carried.of_name(place, &route.name)?))
+    };
+    let state = |(place, route): (usize, &Arc<Route>)| {
+        let state = before(place, route).and_then(|(p, at)| p.states.get(at).cloned());
         state.unwrap_or_default()
     };
-    let rate = |route: &Arc<Route>| {
+    let rate = |(place, route): (usize, &Arc<Route>)| {
         let spec = route.rate_limit?;
-        let rate = before(route).and_then(|(p, index)| p.rates.get(index).cloned().flatten());
+        let rate = before(place, route).and_then(|(p, at)| p.rates.get(at).cloned().flatten());
         Some(rate.filter(|r| r.spec == spec).unwrap_or_else(|| Arc::new(RouteRate::new(spec))))
     };
-    (table.routes().iter().map(state).collect(), table.routes().iter().map(rate).collect())
+    let routes = || table.routes().iter().enumerate();
+    (routes().map(state).collect(), routes().map(rate).collect())
 }
 
 fn merged(route: &Route, defaults: &Timeouts) -> Timeouts {

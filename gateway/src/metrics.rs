@@ -294,7 +294,7 @@ fn encode_breakers(live: &Live, encoder: &mut DescriptorEncoder) -> Result<(), s
     let about = BREAKER_CHANGES;
     let mut family = encoder.encode_descriptor(about.name, about.help, None, counter_type)?;
     for (route, endpoints) in live.table.routes().iter().zip(&live.endpoints) {
-        for endpoint in endpoints {
+        for endpoint in endpoints.iter() {
             for (state, name) in BREAKER_STATES {
                 let changes = endpoint.breaker_changes(state);
                 if changes > 0 {

@@ -284,7 +284,10 @@ async fn tidy(gateway: Arc<Gateway>) {
     loop {
         ticks.tick().await;
         let live = gateway.live.load_full();
-        live.endpoints.iter().flatten().for_each(|endpoint| endpoint.pool.reap());
+        live.endpoints
+            .iter()
+            .flat_map(|endpoints| endpoints.iter())
+            .for_each(|endpoint| endpoint.pool.reap());
     }
 }
 

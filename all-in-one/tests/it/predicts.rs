@@ -105,7 +105,7 @@ impl Hop {
         for signals in &signals {
             signals.set_ready(true);
         }
-        Self { picker: Picker::new(&table, None, 1), table, signals: Endpoints(vec![signals]) }
+        Self { picker: Picker::new(&table, None, 1), table, signals: Endpoints(vec![signals.into()]) }
     }
 
     /// Where the requests of a user go, as they are decided.

@@ -18,9 +18,9 @@ use crate::{decide::RouteTable, gateway::Gateway};
 /// The routes of the table; nothing but a word where the one who asks has heard of just these.
 pub(super) async fn applied(State(gateway): State<Arc<Gateway>>, asked: HeaderMap) -> Response {
     let live = gateway.live.load_full();
-    let tag = tag(&live.table);
-    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| *known == tag);
-    let headers = [(header::ETAG, tag)];
+    let tag = live.applied_tag.get_or_init(|| tag(&live.table));
+    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag);
+    let headers = [(header::ETAG, tag.clone())];
     if known {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }

@@ -203,7 +203,7 @@ fn explanation(live: &Live, asked: &Asked<'_>) -> Explanation {
     if let Aim::Group(group) = aim {
         told.group = route.strategy.groups().get(group).map(|group| group.name.to_string());
     }
-    let endpoints = live.endpoints.get(index).map_or(&[][..], Vec::as_slice);
+    let endpoints = live.endpoints.get(index).map_or(&[][..], |endpoints| endpoints);
     told.candidates = candidates(live, &route.strategy, aim, endpoints);
     told.why.extend(told.candidates.iter().filter_map(why_passed));
     match live.rehearse(&head, client) {

@@ -1,11 +1,11 @@
 //! Whose turn it is.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use fundbond_routing::{LeastStreams, RoundRobin};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use super::{Aim, Route, RouteTable, Signals, Strategy};
+use super::{Aim, Carried, Route, RouteTable, Signals, Strategy};
 
 /// An endpoint that a request may be sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,17 +42,19 @@ impl Picker {
     /// The picker of `table`; routes that `previous` knows by name keep their turn, so that frequent
     /// edits do not send everything to the first endpoint. The same `seed` draws the same.
     pub fn new(table: &RouteTable, previous: Option<(&RouteTable, &Picker)>, seed: u64) -> Self {
-        let known: HashMap<&str, (&Route, &Turn)> = previous
-            .map(|(old, picker)| {
-                old.routes().iter().zip(&picker.turns).map(|(r, t)| (&*r.name, (&**r, t))).collect()
-            })
-            .unwrap_or_default();
-        let turn = |route: &Route| match known.get(&*route.name) {
-            Some((old, turn)) if old.strategy.turns_as(&route.strategy) => (*turn).clone(),
-            _ => Turn::new(&route.strategy),
+        let carried = previous.map(|(before, picker)| (Carried::between(before, table), before, picker));
+        let turn = |(place, route): (usize, &Arc<Route>)| {
+            let known = carried.as_ref().and_then(|(carried, before, picker)| {
+                let at = carried.of_name(place, &route.name)?;
+                let turn = picker.turns.get(at)?;
+                let turns_as_before = carried.same(place).is_some()
+                    || before.routes().get(at)?.strategy.turns_as(&route.strategy);
+                turns_as_before.then(|| turn.clone())
+            });
+            known.unwrap_or_else(|| Turn::new(&route.strategy))
         };
         Self {
-            turns: table.routes().iter().map(|route| turn(route)).collect(),
+            turns: table.routes().iter().enumerate().map(turn).collect(),
             random: SmallRng::seed_from_u64(seed),
         }
     }

@@ -72,11 +72,11 @@ impl Signals {
 
 /// The signals of every endpoint of a table: `[route][endpoint]`.
 #[derive(Clone, Debug, Default)]
-pub struct Endpoints(pub Vec<Vec<Signals>>);
+pub struct Endpoints(pub Vec<Arc<[Signals]>>);
 
 impl Endpoints {
     pub(super) fn of(&self, route: usize) -> &[Signals] {
-        self.0.get(route).map_or(&[], Vec::as_slice)
+        self.0.get(route).map_or(&[], |of_route| of_route)
     }
 
     /// Until when every endpoint of `route` that is ready, and that `counts`, is left alone by its breaker, if there

@@ -43,7 +43,7 @@ impl World {
 
     fn decide(&mut self, request: &Asked) -> Decision {
         let head = request.head();
-        let endpoints = Endpoints(vec![self.signals.clone()]);
+        let endpoints = Endpoints(vec![self.signals.clone().into()]);
         self.table.pick(&head, request.client, &endpoints, &mut self.picker, NOW)
     }
 
@@ -276,7 +276,7 @@ fn a_decision_about_an_endpoint_allocates_nothing() {
     for strategy in ["{kind: RoundRobin}", "{kind: LeastStreams}", "{kind: ClientIP}", hash, GROUPS, modulo] {
         let grouped = |n| if strategy.contains("ShardGroups") { in_groups(n) } else { none(n) };
         let World { table, signals, mut picker } = World::new(strategy, 200, grouped);
-        let signals = Endpoints(vec![signals]);
+        let signals = Endpoints(vec![signals.into()]);
         let mut picked = 0;
         for user in ["42", "299", "u-1", ""] {
             let asked = post().with("user-id", user);
@@ -329,7 +329,7 @@ proptest! {
         let strategy = &table.routes()[0].strategy;
         let allowed: HashSet<usize> =
             (0..endpoints.len()).filter(|n| endpoints[*n].0 && strategy.allows(aim, *n)).collect();
-        let signals = Endpoints(vec![signals]);
+        let signals = Endpoints(vec![signals.into()]);
         let mut tried = Vec::new();
         while let Some(Choice { endpoint, .. }) = table.choose(0, aim, &signals, &mut picker, NOW, &tried) {
             prop_assert!(!tried.contains(&endpoint));

@@ -292,7 +292,7 @@ impl Book {
             .filter_map(|(key, entry)| Some((key.clone(), entry.wrong.clone()?)))
             .chain(self.unreadable.iter().map(|(key, (_, why))| (key.clone(), why.clone())))
             .collect();
-        let mut taken = Taken::default();
+        let mut taken = Taken::of(routes.len());
         let mut table = Vec::with_capacity(routes.len());
         for (asked, route) in routes {
             match taken.take(&asked.key, route) {
@@ -322,7 +322,6 @@ fn services(role: Role, spec: &GatewayRouteSpec) -> Vec<&str> {
 }
 
 /// What routes that are in the table already have.
-#[derive(Default)]
 struct Taken<'a> {
     values: HashMap<(&'a str, &'a str), &'a Key>,
     names: HashMap<&'a str, &'a Key>,
@@ -330,6 +329,11 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
+    /// For so many routes.
+    fn of(routes: usize) -> Self {
+        Self { values: HashMap::with_capacity(routes), names: HashMap::with_capacity(routes), default: None }
+    }
+
     fn take(&mut self, key: &'a Key, route: &'a Route) -> Result<(), RouteFileError> {
         let older = |older: &Key, what: String| {
             Err(RouteFileError::Shape(format!("{what} is that of {older}, which is older")))

@@ -44,6 +44,27 @@ async fn the_applied_table_is_shown_with_what_probes_say() {
 }
 
 #[tokio::test]
+async fn the_table_is_a_page_for_people() {
+    let (a, b) = (Endpoint::echo("pod-a-1").await, Endpoint::echo("pod-b-1").await);
+    b.ready.store(false, SeqCst);
+    let gateway = Running::on(&routes(7, &[("a", ", pathPrefix: /<api>", &[a.spec(), b.spec()])])).await;
+    let got = get(gateway.admin, "/", &[]).await;
+    assert_eq!(got.status, 200);
+    assert_eq!(got.headers["content-type"], "text/html; charset=utf-8");
+    for part in [
+        "<title>Fundbond gateway</title>",
+        "1 route, 1 with a ready cluster; table 7.",
+        "<code>x-cluster-route: a</code>",
+        // What is in a table is text, whatever it looks like.
+        "<code>/&lt;api&gt;</code>",
+        &format!("<li class=\"ok\">{} ", a.address),
+        &format!("<li class=\"bad\">{} ", b.address),
+    ] {
+        assert!(got.body.contains(part), "{part}: {}", got.body);
+    }
+}
+
+#[tokio::test]
 async fn a_decision_is_explained_and_costs_nobody_a_turn() {
     let (a, b) = (Endpoint::echo("pod-a-1").await, Endpoint::echo("pod-b-1").await);
     let gateway =
