@@ -22,26 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Trial, stage::GATEWAY, until};
 
-/// One client for each of `count`, with a task that values a fund of so many bonds.
-///
-/// # Errors
-/// `name` is no name of a stream.
-pub fn valuations(name: &str, count: usize, holdings: u32) -> Result<Vec<Desk>> {
-    let work = Work::Portfolio { holdings };
-    clients(name, count, work)
-}
-
 /// One client for each of `count`: its stream, and a task that counts `steps` times with a pause before each.
 ///
 /// # Errors
 /// `name` is no name of a stream.
 pub fn steps(name: &str, count: usize, steps: u32, pause: Duration) -> Result<Vec<Desk>> {
-    clients(name, count, Work::Steps { count: steps, delay: pause })
-}
-
-fn clients(name: &str, count: usize, work: Work) -> Result<Vec<Desk>> {
     let desk = |number: usize| {
         let name = format!("{name}-{number}");
+        let work = Work::Steps { count: steps, delay: pause };
         let task = TaskId::parse(format!("{name}-fund-0"))?;
         let job = Job { task, after: Duration::ZERO, work, cancel: None };
         // They come one after the other, as people do.

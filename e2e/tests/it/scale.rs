@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use fundbond_e2e::{
-    Clients, Trial, clients,
+    Clients, Trial,
     fund_clusters::{self, ROLLED_WITHIN},
     steps, until,
 };
@@ -47,12 +47,13 @@ async fn a_busy_cluster_gets_more_pods() -> Result<()> {
             .with_namespace(async |namespace| {
                 let more = json!({"pods": {
                     "autoscaling": {"minReplicas": 2, "maxReplicas": 4, "cpuUtilization": 50},
-                    "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+                    "resources": {"requests": {"cpu": "25m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+                    "taskConcurrency": 64,
                 }});
                 namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
                 let route = fund_clusters::route(namespace, "c");
-                // Work for the two pods until the autoscaler has seen it, and then some.
-                let funds = Clients::come(&route, clients::valuations(&route, 60, 20_000)?)?;
+                // Events for the two pods until the autoscaler has seen it: a thousand a second.
+                let funds = Clients::come(&route, steps(&route, 100, 1_500, Duration::from_millis(100))?)?;
                 let took = until("there are more than two pods", SCALED_WITHIN, async || {
                     let scaler = namespace.api::<HorizontalPodAutoscaler>().get("c-pods").await?;
                     let Some(status) = scaler.status else { return Ok(Some("it has no status".to_owned())) };
