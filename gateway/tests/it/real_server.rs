@@ -132,7 +132,7 @@ impl Follower {
             if answer.status() == StatusCode::OK {
                 let now = Instant::now();
                 let answer = whole(answer).await;
-                self.tag = answer.headers[header::ETAG].to_str().unwrap().to_owned();
+                answer.headers[header::ETAG].to_str().unwrap().clone_into(&mut self.tag);
                 if sought.iter().any(|sought| answer.body.contains(sought)) {
                     return now;
                 }
