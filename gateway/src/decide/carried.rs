@@ -71,7 +71,7 @@ mod tests {
 
     fn route(name: &str) -> Arc<Route> {
         let text = format!(
-            "{{version: 1, generation: 1, routes: [{{match: {{value: {name}}}, endpoints: [{{address: '127.0.0.1:1'}}]}}]}}"
+            "{{generation: 1, routes: [{{match: {{value: {name}}}, endpoints: [{{address: '127.0.0.1:1'}}]}}]}}"
         );
         route_file::parse(&text).unwrap().routes()[0].clone()
     }

@@ -46,9 +46,20 @@ async fn the_applied_table_is_shown_with_what_probes_say() {
 #[tokio::test]
 async fn the_table_is_a_page_for_people() {
     let (a, b) = (Endpoint::echo("pod-a-1").await, Endpoint::echo("pod-b-1").await);
-    b.ready.store(false, SeqCst);
     let gateway = Running::on(&routes(7, &[("a", ", pathPrefix: /<api>", &[a.spec(), b.spec()])])).await;
-    let got = get(gateway.admin, "/", &[]).await;
+    b.ready.store(false, SeqCst);
+    let not_ready = format!("<li class=\"bad\">{} ", b.address);
+    let got = soon("a probe has noticed", async {
+        loop {
+            let got = get(gateway.admin, "/", &[]).await;
+            if got.body.contains(&not_ready) {
+                return got;
+            }
+            // sleep-ok: between two looks; the deadline is around it.
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     assert_eq!(got.status, 200);
     assert_eq!(got.headers["content-type"], "text/html; charset=utf-8");
     for part in [
@@ -58,7 +69,6 @@ async fn the_table_is_a_page_for_people() {
         // What is in a table is text, whatever it looks like.
         "<code>/&lt;api&gt;</code>",
         &format!("<li class=\"ok\">{} ", a.address),
-        &format!("<li class=\"bad\">{} ", b.address),
     ] {
         assert!(got.body.contains(part), "{part}: {}", got.body);
     }
