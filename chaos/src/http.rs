@@ -99,6 +99,12 @@ impl Http {
     }
 }
 
+/// The pod that answered, where the gateways say which: what follows the cluster and a slash.
+pub fn answered_by<B>(response: &Response<B>) -> Option<String> {
+    let routed_to = response.headers().get(headers::X_ROUTED_TO)?.to_str().ok()?;
+    Some(routed_to.split_once('/')?.1.to_owned())
+}
+
 /// The error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -8,7 +8,6 @@ use fundbond_protocol::{
     LastEventId, Status, TaskEvent,
     api::{FUND_EVENTS_PATH, MAX_TASK_IDS},
     event::MAX_EVENT_BYTES,
-    headers,
     sse::{Event, Item, Parser},
     users::SSE_CONNECT_PATH,
 };
@@ -20,7 +19,7 @@ use crate::{
     desk::Office,
     error::ChaosError,
     fact::{Ending, Farewell, Frame, Page, Said, What},
-    http::chain,
+    http::{answered_by, chain},
     plan::{Desk, Habit},
     post::{NOTE, NOTICE},
 };
@@ -110,9 +109,7 @@ impl Source<'_> {
             Err(why) => self.say(What::Unanswered { page, why }),
             Ok(response) => {
                 let status = response.status().as_u16();
-                let by = response.headers().get(headers::X_ROUTED_TO).and_then(|by| by.to_str().ok());
-                // The cluster, a slash and the pod.
-                let by = by.and_then(|by| Some(by.split_once('/')?.1.to_owned()));
+                let by = answered_by(&response);
                 self.say(What::Opened { page: page.clone(), status, by });
                 match status {
                     204 if LastEventId::parse(&self.last) == LastEventId::Replaced => {

@@ -102,6 +102,16 @@ impl Namespace<'_> {
         self.until_ready(&name, generation, READY_WITHIN).await
     }
 
+    /// A FundCluster `c` of three pods that run everything at once, Ready; its route value.
+    ///
+    /// # Errors
+    /// It is not, in time.
+    pub async fn three_pods(&self) -> Result<String> {
+        let more = json!({"pods": {"replicas": 3, "taskConcurrency": 64}});
+        self.ready(&fund_cluster(self, "c", &more)).await?;
+        Ok(route(self, "c"))
+    }
+
     /// Waits until a FundCluster is Ready as of this generation, and no pod of another one is left.
     ///
     /// # Errors

@@ -11,8 +11,6 @@ pub const NAMESPACE: &str = "fundbond";
 pub const NAME: &str = "fundbond";
 /// The release of the definitions.
 pub const DEFINITIONS: &str = "fundbond-crds";
-/// What the images of this checkout are tagged with.
-pub const TAG: &str = "dev";
 
 /// The Redis that the release brings.
 pub const REDIS: &str = "fundbond-dev-redis.fundbond.svc.cluster.local";
@@ -69,7 +67,7 @@ pub async fn uninstall(stage: &Stage, name: &str) -> Result<()> {
     program::output(&mut helm).await.map(drop)
 }
 
-/// Runs the tests of the chart, against the FundCluster with this route value. What they said.
+/// Runs the tests of the chart, which use the FundCluster with route value `cluster1`. What they said.
 ///
 /// # Errors
 /// One of them failed.

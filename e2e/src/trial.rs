@@ -15,7 +15,7 @@ use kube::Client;
 use serde::Serialize;
 use tokio::{sync::RwLock, time::Instant};
 
-use crate::{Stage, release};
+use crate::{Namespace, Stage, release};
 
 /// Held by whoever breaks what others stand on; shared by everybody else.
 static HOUSE: RwLock<()> = RwLock::const_new(());
@@ -58,9 +58,7 @@ impl Trial {
     /// Those of the test, and of writing its result down.
     pub async fn beside(test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         let _shared = HOUSE.read().await;
-        let trial = Self::begin().await?;
-        release::installed(&trial.stage).await?;
-        trial.run(test).await
+        Self::play(test).await
     }
 
     /// Runs a test alone, with the release installed: it breaks what the others stand on.
@@ -69,9 +67,18 @@ impl Trial {
     /// Those of the test, and of writing its result down.
     pub async fn alone(test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         let _alone = HOUSE.write().await;
+        Self::play(test).await
+    }
+
+    async fn play(test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         let trial = Self::begin().await?;
         release::installed(&trial.stage).await?;
         trial.run(test).await
+    }
+
+    /// The namespace of the release.
+    pub fn house(&self) -> Namespace<'_> {
+        Namespace { trial: self, name: release::NAMESPACE.to_owned() }
     }
 
     async fn begin() -> Result<Self> {

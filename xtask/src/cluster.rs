@@ -15,7 +15,6 @@ use crate::docker::{Docker, daemon};
 use crate::images::{self, Images};
 use crate::{kubernetes, process, say};
 use anyhow::{Context, Result, bail};
-use cargo_metadata::MetadataCommand;
 use clap::Subcommand;
 use kind::Kind;
 use std::path::{Path, PathBuf};
@@ -122,7 +121,7 @@ pub fn up() -> Result<Cluster> {
     } else {
         sysctls::remember()?;
         kind.delete()?;
-        kind.create(&workspace()?.join("e2e").join("kind.yaml"), &image)?;
+        kind.create(&process::workspace()?.join("e2e").join("kind.yaml"), &image)?;
     }
     let kubeconfig = Kind::kubeconfig()?;
     let ready = ["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=180s"];
@@ -135,7 +134,7 @@ pub fn up() -> Result<Cluster> {
     let cluster = Cluster { kubeconfig, kubectl, programs, docker, kind, images };
 
     say::section("cluster: metrics server");
-    let manifest = workspace()?.join("e2e").join("metrics-server.yaml");
+    let manifest = process::workspace()?.join("e2e").join("metrics-server.yaml");
     process::run(cluster.kubectl().args(["apply", "--filename"]).arg(manifest))?;
     say::line(&format!("cluster: up after {:.0} s", start.elapsed().as_secs_f64()));
     say::line(&format!("try: export KUBECONFIG={}; kubectl get nodes", cluster.kubeconfig.display()));
@@ -162,7 +161,7 @@ fn asking(kubectl: &Path, kubeconfig: &Path) -> Command {
 /// Installs both charts, with a Redis for development and the gateway at a port of this machine.
 fn install() -> Result<()> {
     running(&Docker::ready()?)?;
-    let (workspace, kubeconfig) = (workspace()?, Kind::kubeconfig()?);
+    let (workspace, kubeconfig) = (process::workspace()?, Kind::kubeconfig()?);
     let helm = kubernetes::helm()?;
     for chart in ["fundbond-crds", "fundbond"] {
         let mut install = process::program(&helm);
@@ -224,10 +223,6 @@ fn running(docker: &Docker) -> Result<Kind> {
         Some(kind) => Ok(kind),
         None => bail!("no cluster runs: `cargo xtask cluster up`"),
     }
-}
-
-fn workspace() -> Result<PathBuf> {
-    Ok(MetadataCommand::new().no_deps().exec()?.workspace_root.into_std_path_buf())
 }
 
 /// A file of the workspace's folder `docker/node`.

@@ -9,9 +9,7 @@ mod test;
 use crate::docker::{Docker, daemon};
 use crate::{images, process, say};
 use anyhow::Result;
-use cargo_metadata::MetadataCommand;
 use clap::Subcommand;
-use std::path::PathBuf;
 
 /// What to do with it.
 #[derive(Debug, Subcommand)]
@@ -48,12 +46,12 @@ fn up(nginx: bool) -> Result<()> {
     let docker = Docker::ready_for_compose()?;
     images::build(&docker, images::Others::with_nginx(nginx))?;
     say::section("compose: up");
-    let mut command = docker.compose(&workspace()?);
+    let mut command = docker.compose(&process::workspace()?);
     if nginx {
         command.args(["--profile", "nginx"]);
     }
     process::run(command.args(["up", "--no-build", "--wait"]))?;
-    process::run(docker.compose(&workspace()?).arg("ps"))?;
+    process::run(docker.compose(&process::workspace()?).arg("ps"))?;
     say::line("try: fundctl --cluster cluster1 task start examples/fund.json --watch");
     Ok(())
 }
@@ -61,7 +59,7 @@ fn up(nginx: bool) -> Result<()> {
 fn down(volumes: bool) -> Result<()> {
     if daemon::answers()? {
         let docker = Docker::with_compose()?;
-        let mut command = docker.compose(&workspace()?);
+        let mut command = docker.compose(&process::workspace()?);
         command.args(["--profile", "*", "down", "--remove-orphans"]);
         if volumes {
             command.arg("--volumes");
@@ -78,9 +76,10 @@ fn status() -> Result<()> {
         say::line("no Docker daemon runs");
         return Ok(());
     }
-    process::run(Docker::with_compose()?.compose(&workspace()?).args(["--profile", "*", "ps", "--all"]))
-}
-
-fn workspace() -> Result<PathBuf> {
-    Ok(MetadataCommand::new().no_deps().exec()?.workspace_root.into_std_path_buf())
+    process::run(Docker::with_compose()?.compose(&process::workspace()?).args([
+        "--profile",
+        "*",
+        "ps",
+        "--all",
+    ]))
 }

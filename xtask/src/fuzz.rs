@@ -55,13 +55,13 @@ struct Bench {
 
 /// Runs the chosen targets; the first failure ends it.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let sources = cargo_metadata::MetadataCommand::new().no_deps().exec()?.workspace_root.join("fuzz");
-    let targets = chosen(&arguments.target, &targets(sources.as_std_path())?)?;
+    let sources = process::workspace()?.join("fuzz");
+    let targets = chosen(&arguments.target, &targets(&sources)?)?;
     tools::cxx_compiler()?;
     let root = cache::root()?;
     let bench = Bench {
         program: tools::cargo_fuzz()?,
-        sources: sources.into(),
+        sources,
         build: root.join("fuzz"),
         finds: root.join("fuzz-finds"),
     };

@@ -69,12 +69,8 @@ pub fn build(docker: &Docker, others: Others) -> Result<Images> {
     let builder = Builder { docker, workspace: &workspace, stages: place.join("stages") };
     let mut sizes = Vec::new();
     for program in PROGRAMS {
-        sizes.push(builder.image("Dockerfile", program, |results| {
-            let to = results.join(program);
-            fs::copy(programs.join(program), &to)
-                .with_context(|| format!("cannot copy to {}", to.display()))?;
-            Ok(())
-        })?);
+        let built = programs.join(program);
+        sizes.push(builder.image("Dockerfile", program, |results| put(&built, results))?);
     }
     tools::redis_server()?;
     sizes.push(builder.image("redis.Dockerfile", "redis", |results| {
@@ -89,11 +85,8 @@ pub fn build(docker: &Docker, others: Others) -> Result<Images> {
     }
     if others == Others::OfCluster {
         let program = kubernetes::metrics_server()?;
-        sizes.push(builder.image("metrics-server.Dockerfile", "metrics-server", |results| {
-            let to = results.join("metrics-server");
-            fs::copy(&program, &to).with_context(|| format!("cannot copy to {}", to.display()))?;
-            Ok(())
-        })?);
+        let lay_out = |results: &Path| put(&program, results);
+        sizes.push(builder.image("metrics-server.Dockerfile", "metrics-server", lay_out)?);
     }
     for (image, bytes) in &sizes {
         say::line(&format!("{image:<32} {:>6.1} MB", *bytes as f64 / 1e6));
@@ -174,6 +167,13 @@ impl Builder<'_> {
         let script = self.workspace.join("docker").join("collect");
         process::output(Command::new("sh").arg(script).arg(results.join("root")).args(programs)).map(drop)
     }
+}
+
+/// Copies a program into a folder.
+fn put(program: &Path, folder: &Path) -> Result<()> {
+    let to = folder.join(program.file_name().context("a program has a name")?);
+    fs::copy(program, &to).with_context(|| format!("cannot copy to {}", to.display()))?;
+    Ok(())
 }
 
 /// One stage of a Dockerfile as a Dockerfile of its own, which finds the results of the stage `build` in its context.

@@ -156,7 +156,7 @@ pub fn helm() -> Result<PathBuf> {
         ));
     }
     let fix = format!("or put Helm {} on the path", HELM_RELEASE.version);
-    Ok(whole(built("helm", &HELM_PROGRAM, HELM_COST, &fix)?, &HELM_PROGRAM)?.join("helm"))
+    Ok(built("helm", &HELM_PROGRAM, HELM_COST, &fix)?.join("helm"))
 }
 
 /// A directory with everything a Kubernetes API server is.
@@ -165,7 +165,7 @@ pub fn api_server() -> Result<PathBuf> {
         return absolute(&directory);
     }
     let fix = format!("or set {ASSETS} to a directory with `etcd` and `kube-apiserver`");
-    let directory = whole(built("api-server", &API_SERVER, API_SERVER_COST, &fix)?, &API_SERVER)?;
+    let directory = built("api-server", &API_SERVER, API_SERVER_COST, &fix)?;
     say::line(&format!("{ASSETS}={}", directory.display()));
     Ok(directory)
 }
@@ -174,7 +174,7 @@ pub fn api_server() -> Result<PathBuf> {
 pub fn node_programs() -> Result<PathBuf> {
     let cost = "about six minutes on two cores, 5 GB while it lasts, 400 MB afterwards";
     let fix = "or name a node image of kind's in FUNDBOND_NODE_IMAGE";
-    whole(built("node", &NODE, cost, fix)?, &NODE)
+    built("node", &NODE, cost, fix)
 }
 
 /// kind: the one on the path, else our own in the cache.
@@ -184,7 +184,7 @@ pub fn kind() -> Result<PathBuf> {
     }
     let cost = "about a minute on two cores, 700 MB while it lasts, 10 MB afterwards";
     let fix = "or put kind on the path (kind.sigs.k8s.io)";
-    Ok(whole(built("kind", &KIND_PROGRAM, cost, fix)?, &KIND_PROGRAM)?.join("kind"))
+    Ok(built("kind", &KIND_PROGRAM, cost, fix)?.join("kind"))
 }
 
 /// kubectl: the one on the path if it is of an age with the cluster's servers, else the one that the nodes have.
@@ -212,15 +212,7 @@ fn speaks_to(client: &str, server: &str) -> bool {
 pub fn metrics_server() -> Result<PathBuf> {
     let cost = "about three minutes on two cores, 2 GB while it lasts, 60 MB afterwards";
     let fix = "which only this chore does";
-    let directory = built("metrics-server", &METRICS_SERVER_PROGRAM, cost, fix)?;
-    Ok(whole(directory, &METRICS_SERVER_PROGRAM)?.join("metrics-server"))
-}
-
-/// A directory of the cache whose programs all run.
-fn whole(directory: PathBuf, programs: &[Program]) -> Result<PathBuf> {
-    has(&directory, programs)
-        .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
-    Ok(directory)
+    Ok(built("metrics-server", &METRICS_SERVER_PROGRAM, cost, fix)?.join("metrics-server"))
 }
 
 /// Tests run in the folders of their crates.
@@ -228,12 +220,12 @@ fn absolute(directory: &Path) -> Result<PathBuf> {
     std::path::absolute(directory).with_context(|| format!("cannot find {}", directory.display()))
 }
 
-/// The programs in one directory of the cache.
+/// The programs in one directory of the cache, where all of them run.
 fn built(name: &str, programs: &[Program], cost: &str, instead: &str) -> Result<PathBuf> {
     let releases = releases(programs);
     let versions: Vec<String> = releases.iter().map(|(release, _)| label(release)).collect();
     let root = cache::root()?;
-    cache::entry(&root, &format!("kubernetes/{name}-{}", versions.join("-")), |directory| {
+    let directory = cache::entry(&root, &format!("kubernetes/{name}-{}", versions.join("-")), |directory| {
         let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
         go::check(&names.join(" and "), instead)?;
         say::line(&format!(
@@ -248,7 +240,10 @@ fn built(name: &str, programs: &[Program], cost: &str, instead: &str) -> Result<
         }
         has(directory, programs)?;
         workshop.remove()
-    })
+    })?;
+    has(&directory, programs)
+        .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
+    Ok(directory)
 }
 
 /// The programs by what they are built from.

@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn every_file_that_is_listed_is_there() {
-        let root = cargo_metadata::MetadataCommand::new().no_deps().exec().unwrap().workspace_root;
+        let root = crate::process::workspace().unwrap();
         for file in SUBJECTS.iter().flat_map(|subject| subject.files) {
             assert!(root.join(file).exists(), "{file}");
         }

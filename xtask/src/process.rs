@@ -118,6 +118,11 @@ pub fn find(program: &Path) -> Result<PathBuf> {
     found.with_context(|| format!("no {} on the path", program.display()))
 }
 
+/// The root of the repository.
+pub fn workspace() -> Result<PathBuf> {
+    Ok(cargo_metadata::MetadataCommand::new().no_deps().exec()?.workspace_root.into_std_path_buf())
+}
+
 /// The cargo that runs this chore, with the arguments of one sub-command.
 ///
 /// In CI the lock file is law. The variables cargo set for this crate are taken out: build scripts of other crates

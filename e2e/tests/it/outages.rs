@@ -5,11 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use fundbond_chaos::plan::FaultKind;
 use fundbond_crds::FundCluster;
-use fundbond_e2e::{
-    Clients, Namespace, Stage, Trial, eventually,
-    fund_clusters::{self, sum},
-    program, release, steps, until,
-};
+use fundbond_e2e::{Clients, Namespace, Stage, Trial, eventually, fund_clusters::sum, program, steps, until};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Node, Pod},
@@ -32,17 +28,13 @@ fn away(trial: &Trial) -> Duration {
     Duration::from_secs(if trial.stage.full { 150 } else { 40 })
 }
 
-/// A FundCluster of three pods; its route value.
-async fn three_pods(namespace: &Namespace<'_>) -> Result<String> {
-    let more = json!({"pods": {"replicas": 3, "taskConcurrency": 64}});
-    namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
-    Ok(fund_clusters::route(namespace, "c"))
-}
-
-/// Clients whose tasks last longer than an outage.
-fn through(trial: &Trial, route: &str) -> Result<Clients> {
-    let seconds = u32::try_from(away(trial).as_secs())? + 60;
-    Clients::come(route, steps(route, 60, seconds / 2, Duration::from_secs(2))?)
+/// A FundCluster of three pods, and clients under way whose tasks last longer than an outage; its route value first.
+async fn through(namespace: &Namespace<'_>) -> Result<(String, Clients)> {
+    let route = namespace.three_pods().await?;
+    let seconds = u32::try_from(away(namespace.trial).as_secs())? + 60;
+    let clients = Clients::come(&route, steps(&route, 60, seconds / 2, Duration::from_secs(2))?)?;
+    clients.until_under_way(Duration::from_secs(30)).await?;
+    Ok((route, clients))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,9 +42,7 @@ async fn without_the_control_plane_streams_and_routing_go_on() -> Result<()> {
     Trial::alone(async |trial| {
         trial
             .with_namespace(async |namespace| {
-                let route = three_pods(namespace).await?;
-                let clients = through(trial, &route)?;
-                clients.until_under_way(Duration::from_secs(30)).await?;
+                let (route, clients) = through(namespace).await?;
                 let node = "fundbond-control-plane";
                 program::output(&mut Stage::docker(&["pause", node])).await?;
                 // Streams are opened meanwhile, too.
@@ -100,10 +90,8 @@ async fn without_the_operator_nothing_happens_and_afterwards_nothing_is_written(
     Trial::alone(async |trial| {
         trial
             .with_namespace(async |namespace| {
-                let route = three_pods(namespace).await?;
-                let clients = through(trial, &route)?;
-                clients.until_under_way(Duration::from_secs(30)).await?;
-                let house = Namespace { trial, name: release::NAMESPACE.to_owned() };
+                let (_, clients) = through(namespace).await?;
+                let house = trial.house();
                 operators(&house, 0).await?;
                 // sleep-ok: the outage itself
                 sleep(away(trial)).await;
@@ -165,9 +153,7 @@ async fn a_worker_node_may_stop_and_come_back() -> Result<()> {
     Trial::alone(async |trial| {
         trial
             .with_namespace(async |namespace| {
-                let route = three_pods(namespace).await?;
-                let clients = through(trial, &route)?;
-                clients.until_under_way(Duration::from_secs(30)).await?;
+                let (_, clients) = through(namespace).await?;
                 let node = worker_without_redis(trial).await?;
                 program::output(&mut Stage::docker(&["stop", "--time", "2", &node])).await?;
                 let begun = Instant::now();
@@ -197,13 +183,18 @@ async fn a_worker_node_may_stop_and_come_back() -> Result<()> {
 
 /// A worker on which the release's Redis does not run: there is one, and what it forgets is another test's matter.
 async fn worker_without_redis(trial: &Trial) -> Result<String> {
-    let house = Namespace { trial, name: release::NAMESPACE.to_owned() };
-    let redis = house.list::<Pod>("app.kubernetes.io/component=dev-redis").await?;
-    let redis = redis.into_iter().find_map(|pod| pod.spec?.node_name).context("there is no Redis")?;
+    let redis = redis(&trial.house()).await?.spec.and_then(|spec| spec.node_name);
+    let redis = redis.context("the release's Redis is on no node")?;
     let nodes: Api<Node> = Api::all(trial.client.clone());
     let nodes = nodes.list(&ListParams::default()).await?.items.into_iter();
     let mut names = nodes.filter_map(|node| node.metadata.name);
     names.find(|name| name.contains("worker") && *name != redis).context("there is no other worker")
+}
+
+/// The pod of the release's Redis.
+async fn redis(house: &Namespace<'_>) -> Result<Pod> {
+    let pods = house.list::<Pod>("app.kubernetes.io/component=dev-redis").await?;
+    pods.into_iter().next().context("there is no Redis")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,13 +202,11 @@ async fn a_redis_that_forgets_everything_is_told_to_whoever_missed_something() -
     Trial::alone(async |trial| {
         trial
             .with_namespace(async |namespace| {
-                let route = three_pods(namespace).await?;
+                let route = namespace.three_pods().await?;
                 let mut clients = Clients::come(&route, steps(&route, 60, 60, Duration::from_secs(1))?)?;
                 clients.until_under_way(Duration::from_secs(30)).await?;
-                let house = Namespace { trial, name: release::NAMESPACE.to_owned() };
-                let redis = house.list::<Pod>("app.kubernetes.io/component=dev-redis").await?;
-                let redis =
-                    redis.into_iter().find_map(|pod| pod.metadata.name).context("there is no Redis")?;
+                let house = trial.house();
+                let redis = redis(&house).await?.metadata.name.context("a pod has a name")?;
                 clients.breaks(FaultKind::RedisRestart, "the release's Redis");
                 house.api::<Pod>().delete(&redis, &DeleteParams::default().grace_period(0)).await?;
                 let seen = clients.whole(Duration::from_mins(4), &trial.results()).await?;

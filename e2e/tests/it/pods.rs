@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use fundbond_e2e::{
-    Clients, Namespace, Trial, eventually,
-    fund_clusters::{self, pod_called},
-    program, release, steps, until,
+    Clients, Namespace, Trial, eventually, fund_clusters::pod_called, program, release, steps, until,
 };
 use k8s_openapi::api::coordination::v1::Lease;
-use serde_json::json;
 
 /// From the death of whoever keeps house until another one does: the lease lasts 15 s.
 const TAKEOVER_WITHIN: Duration = Duration::from_secs(20);
@@ -22,7 +19,7 @@ async fn whoever_holds_streams_or_runs_tasks_may_be_killed() -> Result<()> {
     Trial::beside(async |trial| {
         trial
             .with_namespace(async |namespace| {
-                let route = three_pods(namespace).await?;
+                let route = namespace.three_pods().await?;
                 let clients = Clients::come(&route, steps(&route, 30, 30, Duration::from_secs(1))?)?;
                 clients.until_under_way(Duration::from_secs(30)).await?;
                 // Each pod has tasks, and each has streams: two of three are killed.
@@ -51,7 +48,7 @@ async fn whoever_keeps_house_may_be_killed_and_nothing_of_it_stays() -> Result<(
     Trial::beside(async |trial| {
         trial
             .with_namespace(async |namespace| {
-                let route = three_pods(namespace).await?;
+                let route = namespace.three_pods().await?;
                 let clients = Clients::come(&route, steps(&route, 30, 60, Duration::from_secs(1))?)?;
                 clients.until_under_way(Duration::from_secs(30)).await?;
                 let leader = leader(namespace, None).await?;
@@ -77,13 +74,6 @@ async fn whoever_keeps_house_may_be_killed_and_nothing_of_it_stays() -> Result<(
             .await
     })
     .await
-}
-
-/// A FundCluster of three pods that run everything at once; its route value.
-async fn three_pods(namespace: &Namespace<'_>) -> Result<String> {
-    let more = json!({"pods": {"replicas": 3, "taskConcurrency": 64}});
-    namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
-    Ok(fund_clusters::route(namespace, "c"))
 }
 
 /// What the pod calls itself that keeps house; another one than `before`.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use fundbond_chaos::http::Http;
+use fundbond_chaos::http::{Http, answered_by};
 use fundbond_e2e::{
     Namespace, Trial, eventually,
     fund_clusters::{self, ROLLED_WITHIN},
@@ -129,7 +129,5 @@ async fn asked(namespace: &Namespace<'_>, user: &str) -> Result<Option<String>> 
     let mut question = http.get(TASKS_PATH)?;
     question.headers_mut().insert(headers::USER_ID, HeaderValue::from_str(user)?);
     question.headers_mut().insert(headers::OPERATION_TYPE, HeaderValue::from_static(headers::WRITE));
-    let answer = http.head(question).await.map_err(anyhow::Error::msg)?;
-    let by = answer.headers().get(headers::X_ROUTED_TO).and_then(|by| by.to_str().ok());
-    Ok(by.and_then(|by| Some(by.split_once('/')?.1.to_owned())))
+    Ok(answered_by(&http.head(question).await.map_err(anyhow::Error::msg)?))
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the cluster is called, as in `e2e/kind.yaml`.
-pub(super) const NAME: &str = "fundbond";
+const NAME: &str = "fundbond";
 
 /// How long kind waits for the control plane: some 20 s on two free cores.
 const PATIENCE: &str = "--wait=180s";

@@ -6,7 +6,7 @@
 //! Flow: root file system -> image of a bare node -> an image for each part of the control plane -> these imported into the
 //! bare node's containerd -> the node.
 
-use super::{of_node, workspace};
+use super::of_node;
 use crate::docker::Docker;
 use crate::{cache, kubernetes, process, say, tools};
 use anyhow::{Context, Result, bail};
@@ -46,7 +46,7 @@ pub(super) fn find(docker: &Docker) -> Result<String> {
             kubernetes::KUBERNETES_VERSION
         );
     }
-    let workspace = workspace()?;
+    let workspace = process::workspace()?;
     let image = format!("fundbond/node:{}-{}", kubernetes::KUBERNETES_VERSION, recipe(&workspace)?);
     if docker.inspect("image", &image).is_err() {
         say::line(&format!("no {image}: making it, once; {GIVEN} would name one of kind's instead"));
@@ -103,6 +103,8 @@ struct Maker<'a> {
 const ROOT: &str = "fundbond/node-root:build";
 /// The node without the images of the control plane.
 const BARE: &str = "fundbond/node-bare:build";
+/// How a node starts. An image that is made from a container is told once more: it would start as the container did.
+const START: &str = "ENTRYPOINT [\"/usr/local/bin/entrypoint\", \"/sbin/init\"]";
 
 impl<'a> Maker<'a> {
     fn new(docker: &'a Docker, workspace: &'a Path) -> Result<Self> {
@@ -252,8 +254,7 @@ impl<'a> Maker<'a> {
         let text = fs::read_to_string(&containerd)
             .with_context(|| format!("cannot read {}", containerd.display()))?;
         write(&root.join("etc/containerd/config.toml"), &text.replace("@PAUSE@", pause))?;
-        let start = "ENTRYPOINT [\"/usr/local/bin/entrypoint\", \"/sbin/init\"]";
-        self.build(&stage, &format!("FROM {ROOT}\nCOPY root /\n{start}\n"), BARE)
+        self.build(&stage, &format!("FROM {ROOT}\nCOPY root /\n{START}\n"), BARE)
     }
 
     /// The node with the parts' images, imported by its own containerd in a container that has no network.
@@ -298,9 +299,8 @@ impl<'a> Maker<'a> {
             bail!("containerd does not take the images of the control plane");
         }
         process::output(self.docker.command().args(["stop", id]))?;
-        let entrypoint = "ENTRYPOINT [\"/usr/local/bin/entrypoint\", \"/sbin/init\"]";
         let mut commit = self.docker.command();
-        process::output(commit.args(["commit", "--change", entrypoint, id, image])).map(drop)
+        process::output(commit.args(["commit", "--change", START, id, image])).map(drop)
     }
 
     fn stage(&self, name: &str) -> Result<PathBuf> {

@@ -1,6 +1,5 @@
 //! `cargo xtask compose test`: what the system of containers promises, shown on a second one that is removed again.
 
-use super::workspace;
 use crate::docker::{Docker, daemon};
 use crate::{images, process, say};
 use anyhow::{Context, Result, bail, ensure};
@@ -44,7 +43,7 @@ fn build_and_show() -> Result<()> {
     let docker = Docker::ready_for_compose()?;
     let built = images::build(&docker, images::Others::RedisAndNginx)?;
     let mut system =
-        System { docker, workspace: workspace()?, programs: built.programs, server: String::new() };
+        System { docker, workspace: process::workspace()?, programs: built.programs, server: String::new() };
     say::section("compose test");
     system.remove().context("what an interrupted test left cannot be removed")?;
     let shown = system.show();
