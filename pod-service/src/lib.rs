@@ -15,6 +15,7 @@ pub mod config;
 mod housekeeping;
 mod http;
 mod identity;
+mod intake;
 #[cfg(feature = "kubernetes")]
 mod lease;
 mod metrics;
@@ -53,6 +54,7 @@ use crate::{
     config::{Live, LiveFile},
     housekeeping::{Housekeeper, Watched},
     identity::Identity,
+    intake::Intake,
     pod::{Pod, STORE},
     runner::Runner,
 };
@@ -158,6 +160,7 @@ impl PodService {
             foreign,
             inquiries,
             runner: Runner::default(),
+            intake: Intake::new(config.settings.max_body),
             metrics,
             settings: config.settings,
             live,

@@ -15,6 +15,7 @@ use crate::{
     config::{Live, Settings},
     housekeeping::Watched,
     identity::Identity,
+    intake::Intake,
     metrics::Metrics,
     runner::Runner,
     stream::{foreign, hub::Streams, inquiries::Inquiries},
@@ -48,6 +49,8 @@ pub struct Pod {
     pub inquiries: Inquiries,
     /// What it accepted and runs.
     pub runner: Runner,
+    /// Turns of large requests.
+    pub intake: Intake,
     /// What it counts.
     pub metrics: Metrics,
     /// How it behaves.

@@ -30,11 +30,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
+    intake::Intake,
     metrics::TaskLabels,
     pod::Pod,
-    work::{SMALL_REQUEST, Said, Stopped, Work, kind_label},
+    work::{Said, Stopped, Work, kind_label},
 };
-use perform::{on_thread, perform};
+use perform::perform;
 use speaker::Speaker;
 
 pub use claimer::run as claim_and_run;
@@ -209,7 +210,7 @@ async fn run_to_its_end(pod: &Pod, run: &Run) {
         biased;
         () = run.stop.cancelled() => Err(run.why()),
         // A panic has told itself, in the span of its task.
-        ended = AssertUnwindSafe(work(&mut speaker, run)).catch_unwind() => ended.unwrap_or_else(|_| Err(broke_off())),
+        ended = AssertUnwindSafe(work(&pod.intake, &mut speaker, run)).catch_unwind() => ended.unwrap_or_else(|_| Err(broke_off())),
     };
     let (ended, event) = speaker.conclude(ended).await;
     if ended != Ended::Left {
@@ -228,8 +229,8 @@ async fn run_to_its_end(pod: &Pod, run: &Run) {
 }
 
 /// Reads what is to be done and does it.
-async fn work(speaker: &mut Speaker<'_>, run: &Run) -> Result<Said, Stopped> {
-    let work = read(&run.claimed).await?;
+async fn work(intake: &Intake, speaker: &mut Speaker<'_>, run: &Run) -> Result<Said, Stopped> {
+    let work = read(intake, &run.claimed).await?;
     perform(speaker, work, &run.stop).await
 }
 
@@ -239,7 +240,7 @@ fn broke_off() -> Stopped {
 }
 
 /// The work of a claimed task; an error says why it cannot be done.
-async fn read(claimed: &Claimed) -> Result<Work, Stopped> {
+async fn read(intake: &Intake, claimed: &Claimed) -> Result<Work, Stopped> {
     if claimed.deaths >= MOST_DEATHS {
         let message = format!(
             "{} pods died while they ran this task, so it is not given to another; look at their logs before it is \
@@ -262,8 +263,8 @@ async fn read(claimed: &Claimed) -> Result<Work, Stopped> {
         })?;
         Ok(parsed.work)
     };
-    let parsed: Result<Work, String> =
-        if claimed.submission.body.len() <= SMALL_REQUEST { parse() } else { on_thread(parse).await? };
+    let bytes = claimed.submission.body.len();
+    let parsed: Result<Work, String> = intake.parse(bytes, parse).await.map_err(|_| broke_off())?;
     // Another version of this program accepted it.
     parsed.map_err(|why| Stopped::Failed(format!("this pod cannot read the request of the task: {why}")))
 }
@@ -291,7 +292,7 @@ mod tests {
     }
 
     async fn refusal(claimed: Claimed) -> String {
-        match read(&claimed).await {
+        match read(&Intake::new(0), &claimed).await {
             Err(Stopped::Failed(message)) => message,
             other => panic!("{other:?}"),
         }
@@ -300,7 +301,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_is_given_to_three_pods_and_not_to_a_fourth() {
         let body = r#"{"count":1}"#;
-        assert!(read(&claimed("steps", body, MOST_DEATHS - 1)).await.is_ok());
+        assert!(read(&Intake::new(0), &claimed("steps", body, MOST_DEATHS - 1)).await.is_ok());
         let message = refusal(claimed("steps", body, MOST_DEATHS)).await;
         assert!(message.starts_with("3 pods died while they ran this task"), "{message}");
     }

@@ -43,10 +43,6 @@ pub const DEFAULT_KIND: &str = portfolio::KIND;
 /// Every kind, for error texts.
 const KINDS: [&str; 2] = [portfolio::KIND, steps::KIND];
 
-/// Requests above this are parsed on a thread of their own: a fund of 20,000 holdings takes tens of milliseconds, for
-/// which no stream should wait.
-pub const SMALL_REQUEST: usize = 64 * 1024;
-
 /// The value of a metric label for a kind, whoever named it.
 pub fn kind_label(kind: &str) -> &'static str {
     KINDS.into_iter().find(|known| *known == kind).unwrap_or("other")

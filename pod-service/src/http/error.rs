@@ -16,6 +16,8 @@ use fundbond_protocol::{
 use fundbond_service_runtime::exit::chain;
 use fundbond_store::StoreError;
 
+use crate::intake::{BrokeOff, Crowded};
+
 /// Seconds after which a client should try again when the store is away or the queue is full: longer than a
 /// blink of either, short enough for a person who waits.
 pub const RETRY_AFTER: &str = "2";
@@ -52,6 +54,8 @@ impl Kind {
     pub const DRAINING: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "Going away");
     pub const QUEUE_FULL: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue-full", "Too many tasks wait");
+    pub const CROWDED: Self =
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "crowded", "Too many large requests at once");
     pub const STORE: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Store unavailable");
     pub const INTERNAL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error");
@@ -126,6 +130,9 @@ pub enum ApiError {
     /// Too many tasks wait.
     #[error("{0} tasks wait for a runner already; try again")]
     QueueFull(usize),
+    /// Too many large requests arrive.
+    #[error("other large requests are being read, and none was done in time; try again")]
+    Crowded,
     /// The store does not answer, or refuses.
     #[error(
         "the store has not confirmed it; nothing is known to have happened, so the same request may be repeated"
@@ -150,6 +157,18 @@ pub enum ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Crowded> for ApiError {
+    fn from(_: Crowded) -> Self {
+        Self::Crowded
+    }
+}
+
+impl From<BrokeOff> for ApiError {
+    fn from(_: BrokeOff) -> Self {
+        Self::Panicked
     }
 }
 
@@ -195,6 +214,7 @@ impl ApiError {
             Self::OtherRequest(_) | Self::OtherCluster(..) => &Kind::CONFLICT,
             Self::Draining => &Kind::DRAINING,
             Self::QueueFull(_) => &Kind::QUEUE_FULL,
+            Self::Crowded => &Kind::CROWDED,
             Self::Store(_) => &Kind::STORE,
             Self::Internal(_) | Self::Panicked => &Kind::INTERNAL,
             Self::Lines { why, .. } => why.kind(),

@@ -13,6 +13,7 @@ use fundbond_protocol::{
     api::{Accepted, FUND_API_PATH, StreamState, TaskLinks},
 };
 use fundbond_store::{Submission, Submitted};
+use http_body::Body as _;
 use jiff::Timestamp;
 use serde::{
     Deserialize,
@@ -30,7 +31,7 @@ use super::{
 use crate::{
     metrics::OutcomeLabels,
     pod::Pod,
-    work::{DEFAULT_KIND, Parsed, SMALL_REQUEST, Work},
+    work::{DEFAULT_KIND, Parsed, Work},
 };
 
 struct StartTask {
@@ -58,18 +59,18 @@ pub async fn start(
     Extension(trace): Extension<TraceId>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    // Of unknown length, it may be as long as any.
+    let length = request.body().size_hint().exact().unwrap_or(u64::MAX);
+    let turn = pod.intake.turn(length).await?;
     let body = extract::json_body(request, pod.settings.max_body).await?;
-    let wanted = if body.len() <= SMALL_REQUEST {
-        parse(&body)?
-    } else {
-        let span = Span::current();
-        tokio::task::spawn_blocking(move || span.in_scope(|| parse(&body)))
-            .await
-            .map_err(|_| ApiError::Panicked)??
-    };
+    let wanted = pod.intake.parse(body.len(), move || parse(&body)).await??;
     Span::current().record("correlationId", wanted.task.as_str());
     // What is on its way into the store arrives there even if the client leaves.
-    let accepting = tokio::spawn(async move { accept(&pod, wanted, trace).await }.in_current_span());
+    let accepting = async move {
+        let _turn = turn;
+        accept(&pod, wanted, trace).await
+    };
+    let accepting = tokio::spawn(accepting.in_current_span());
     let accepted = accepting.await.map_err(|_| ApiError::Panicked)??;
     Ok(super::json(StatusCode::ACCEPTED, &accepted))
 }

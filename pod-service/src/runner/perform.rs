@@ -48,9 +48,7 @@ pub(super) async fn perform(
     }
 }
 
-pub(super) async fn on_thread<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Stopped> {
+async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopped> {
     let span = Span::current();
     // A panic has told itself, in the span of its task.
     tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(|_| broke_off())
