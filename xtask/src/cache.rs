@@ -22,11 +22,16 @@ pub fn root() -> Result<PathBuf> {
     }
 }
 
+/// Whether the entry `name` under `root` is there and whole.
+pub fn is_complete(root: &Path, name: &str) -> bool {
+    root.join(name).join(MARKER).exists()
+}
+
 /// The entry `name` under `root`, built by `build` into the directory it is given if it is not there yet.
 pub fn entry(root: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let directory = root.join(name);
     let _lock = lock(root, name)?;
-    if directory.join(MARKER).exists() {
+    if is_complete(root, name) {
         return Ok(directory);
     }
     if directory.exists() {

@@ -28,6 +28,8 @@ pub enum Chore {
     Up,
     /// Remove it, put back what it changed on this machine, and end the Docker daemon if a chore started it.
     Down,
+    /// Find or build every program that it and the tests need: all in one go is quicker than each when it is wanted.
+    Programs,
     /// Install the charts on it, or upgrade them, with the values of the end-to-end tests.
     Install,
     /// Build the images again and give them to the nodes that run.
@@ -47,6 +49,7 @@ pub fn run(chore: &Chore) -> Result<()> {
     match chore {
         Chore::Up => up().map(drop),
         Chore::Down => down(),
+        Chore::Programs => kubernetes::everything(),
         Chore::Install => install(),
         Chore::Load => {
             let docker = Docker::ready()?;

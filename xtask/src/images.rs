@@ -3,6 +3,9 @@
 //! What a Dockerfile's first stage does in a container of the compiler, cargo does here: the same programs, with the C
 //! library linked in. The stage that becomes the image is the Dockerfile's own, from its `FROM scratch` on; only where
 //! its files come from differs. Redis and nginx are this machine's own programs with the libraries they load.
+//!
+//! A machine whose programs run in no Linux container (a Mac) has Docker build the Dockerfiles as they are, with the images
+//! they begin from out of a registry.
 
 use crate::docker::Docker;
 use crate::{kubernetes, process, say, tools};
@@ -50,6 +53,16 @@ impl Others {
     pub fn with_nginx(nginx: bool) -> Self {
         if nginx { Self::RedisAndNginx } else { Self::Redis }
     }
+
+    /// Each Dockerfile, and its last stage.
+    fn dockerfiles(self) -> &'static [(&'static str, &'static str)] {
+        const REDIS: (&str, &str) = ("redis.Dockerfile", "redis");
+        match self {
+            Self::Redis => &[REDIS],
+            Self::RedisAndNginx => &[REDIS, ("nginx.Dockerfile", "nginx")],
+            Self::OfCluster => &[REDIS, ("metrics-server.Dockerfile", "metrics-server")],
+        }
+    }
 }
 
 /// Builds the images for `docker`.
@@ -65,7 +78,14 @@ pub fn build(docker: &Docker, others: Others) -> Result<Images> {
     let lock = File::create(place.join("lock")).context("cannot create the lock of the images")?;
     lock.lock().context("cannot lock the images")?;
 
-    let programs = compile(&workspace, &place, &compiler)?;
+    let target = place.join("target");
+    let Some(triple) = static_target(&compiler)? else {
+        let sizes = in_containers(docker, &workspace, others)?;
+        tell(&sizes, start);
+        return Ok(Images { programs: compile(&workspace, &target, &["fundctl"], None)?, sizes });
+    };
+    tools::c_compiler()?;
+    let programs = compile(&workspace, &target, &PROGRAMS, Some(triple))?;
     let builder = Builder { docker, workspace: &workspace, stages: place.join("stages") };
     let mut sizes = Vec::new();
     for program in PROGRAMS {
@@ -88,11 +108,40 @@ pub fn build(docker: &Docker, others: Others) -> Result<Images> {
         let lay_out = |results: &Path| put(&program, results);
         sizes.push(builder.image("metrics-server.Dockerfile", "metrics-server", lay_out)?);
     }
-    for (image, bytes) in &sizes {
+    tell(&sizes, start);
+    Ok(Images { programs, sizes })
+}
+
+fn tell(sizes: &[(String, u64)], start: Instant) {
+    for (image, bytes) in sizes {
         say::line(&format!("{image:<32} {:>6.1} MB", *bytes as f64 / 1e6));
     }
     say::line(&format!("images: built in {:.0} s", start.elapsed().as_secs_f64()));
-    Ok(Images { programs, sizes })
+}
+
+/// The Dockerfiles as they are: their first stages compile, in containers of images from a registry.
+fn in_containers(docker: &Docker, workspace: &Path, others: Others) -> Result<Vec<(String, u64)>> {
+    let ours = PROGRAMS.map(|program| ("Dockerfile", program));
+    let all = ours.into_iter().chain(others.dockerfiles().iter().copied());
+    all.map(|(dockerfile, stage)| {
+        let image = name(stage);
+        let mut build = docker.command();
+        build.args(["build", "--target", stage, "--tag", &image, "--file"]);
+        build.arg(workspace.join("docker").join(dockerfile)).arg(workspace);
+        process::run(&mut build).context("the first stages need their images from a registry")?;
+        Ok((image.clone(), size(docker, &image)?))
+    })
+    .collect()
+}
+
+/// What the image of a stage is called.
+fn name(stage: &str) -> String {
+    format!("{FAMILY}/{stage}:{}", tag())
+}
+
+/// In bytes.
+fn size(docker: &Docker, image: &str) -> Result<u64> {
+    docker.inspect("image", image)?["Size"].as_u64().context("an image has a size")
 }
 
 /// The tag of all images, as the compose file has it.
@@ -100,34 +149,27 @@ pub fn tag() -> String {
     std::env::var("FUNDBOND_TAG").ok().filter(|tag| !tag.is_empty()).unwrap_or_else(|| "dev".to_owned())
 }
 
-/// Compiles the programs without any library to load, and returns where they are.
-fn compile(workspace: &Path, place: &Path, compiler: &str) -> Result<PathBuf> {
-    tools::c_compiler()?;
-    let triple = static_target(compiler)?;
-    let target = place.join("target");
+/// Compiles programs, for a target without any library to load or for this machine; returns where they are.
+fn compile(workspace: &Path, target: &Path, programs: &[&str], triple: Option<&str>) -> Result<PathBuf> {
     if !target.exists() {
-        say::line(
-            "compiling static programs in a target directory of their own: some minutes the first time",
-        );
+        say::line("compiling programs in a target directory of their own: some minutes the first time");
     }
-    let mut command = process::cargo(["build", "--profile", "image", "--target", triple]);
-    command.args(PROGRAMS.iter().flat_map(|program| ["--bin", program])).args(process::lock_flag());
-    command.current_dir(workspace).env("CARGO_TARGET_DIR", &target);
-    // Before any other source of flags, so that the programs are the same wherever they are compiled.
-    process::run(command.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static"))?;
-    Ok(target.join(triple).join("image"))
+    let mut command = process::cargo(["build", "--profile", "image"]);
+    command.args(programs.iter().flat_map(|program| ["--bin", program])).args(process::lock_flag());
+    command.current_dir(workspace).env("CARGO_TARGET_DIR", target);
+    if let Some(triple) = triple {
+        // Before any other source of flags, so that the programs are the same wherever they are compiled.
+        command.args(["--target", triple]).env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    }
+    process::run(&mut command)?;
+    Ok(target.join(triple.unwrap_or_default()).join("image"))
 }
 
 /// The host, if what is compiled on it runs in a Linux container.
-fn static_target(compiler: &str) -> Result<&str> {
+fn static_target(compiler: &str) -> Result<Option<&str>> {
     let host =
         compiler.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
-    if host.ends_with("-linux-gnu") || host.ends_with("-linux-musl") {
-        return Ok(host);
-    }
-    bail!(
-        "programs compiled on {host} run in no Linux container: use `docker compose up --build`, which compiles in one"
-    )
+    Ok((host.ends_with("-linux-gnu") || host.ends_with("-linux-musl")).then_some(host))
 }
 
 /// Builds images from files of this machine.
@@ -156,10 +198,9 @@ impl Builder<'_> {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = prebuilt(&text, stage).with_context(|| format!("docker/{dockerfile}"))?;
         fs::write(context.join("Dockerfile"), text).context("cannot write the stage")?;
-        let image = format!("{FAMILY}/{stage}:{}", tag());
+        let image = name(stage);
         process::output(self.docker.command().args(["build", "--quiet", "--tag", &image]).arg(&context))?;
-        let size = self.docker.inspect("image", &image)?["Size"].as_u64().context("an image has a size")?;
-        Ok((image, size))
+        Ok((image.clone(), size(self.docker, &image)?))
     }
 
     /// Programs of this machine with the libraries they load.
@@ -218,7 +259,20 @@ mod tests {
     #[test]
     fn only_linux_programs_go_into_images() {
         let host = |triple: &str| format!("rustc 1.95.0\nhost: {triple}\nrelease: 1.95.0\n");
-        assert_eq!(static_target(&host("x86_64-unknown-linux-gnu")).unwrap(), "x86_64-unknown-linux-gnu");
-        assert!(static_target(&host("aarch64-apple-darwin")).unwrap_err().to_string().contains("--build"));
+        let linux = "x86_64-unknown-linux-gnu";
+        assert_eq!(static_target(&host(linux)).unwrap(), Some(linux));
+        assert_eq!(static_target(&host("aarch64-apple-darwin")).unwrap(), None);
+        assert!(static_target("rustc 1.95.0\n").is_err());
+    }
+
+    #[test]
+    fn docker_finds_each_stage_in_its_dockerfile() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker");
+        for others in [Others::Redis, Others::RedisAndNginx, Others::OfCluster] {
+            for (file, stage) in others.dockerfiles() {
+                let text = fs::read_to_string(folder.join(file)).unwrap();
+                assert!(prebuilt(&text, stage).is_ok(), "{file}");
+            }
+        }
     }
 }

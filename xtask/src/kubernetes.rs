@@ -3,7 +3,7 @@
 //!
 //! Flow: what the machine has already (a directory that the environment names, a program on the path) is used if it is what
 //! is wanted; else that of the cache; else [`go`] builds into the cache, which is announced before it begins. Whoever needs
-//! another program adds a line to a list here.
+//! another program adds it to a [`Set`] here.
 
 mod go;
 
@@ -85,18 +85,37 @@ struct Program {
     probe: &'static str,
 }
 
-const API_SERVER: [Program; 2] = [
-    Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", release: &ETCD, probe: "--version" },
-    Program {
-        name: "kube-apiserver",
-        package: "k8s.io/kubernetes/cmd/kube-apiserver",
-        release: &KUBERNETES,
-        probe: "--version",
-    },
-];
+/// Programs that are built together and kept in one directory of the cache.
+struct Set {
+    name: &'static str,
+    programs: &'static [Program],
+    /// What to expect, from a build with nothing in any cache.
+    cost: &'static str,
+    /// What to do instead of installing a Go.
+    instead: &'static str,
+}
 
-const HELM_PROGRAM: [Program; 1] =
-    [Program { name: "helm", package: "helm.sh/helm/v4/cmd/helm", release: &HELM_RELEASE, probe: "version" }];
+const API_SERVER: Set = Set {
+    name: "api-server",
+    programs: &[
+        Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", release: &ETCD, probe: "--version" },
+        of_kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+    ],
+    cost: "about ten minutes on two cores, 4 GB while it lasts, 130 MB afterwards",
+    instead: "or set KUBEBUILDER_ASSETS to a directory with `etcd` and `kube-apiserver`",
+};
+
+const HELM_SET: Set = Set {
+    name: "helm",
+    programs: &[Program {
+        name: "helm",
+        package: "helm.sh/helm/v4/cmd/helm",
+        release: &HELM_RELEASE,
+        probe: "version",
+    }],
+    cost: "about four minutes on two cores, 2 GB while it lasts, 60 MB afterwards",
+    instead: "or put Helm of the release that xtask/src/kubernetes.rs names on the path",
+};
 
 /// A program of Kubernetes that says its version when it is asked for it.
 const fn of_kubernetes(name: &'static str, package: &'static str) -> Program {
@@ -104,50 +123,81 @@ const fn of_kubernetes(name: &'static str, package: &'static str) -> Program {
 }
 
 /// Everything that a node runs, beside [`API_SERVER`].
-const NODE: [Program; 7] = [
-    of_kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
-    of_kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
-    of_kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
-    of_kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
-    Program {
-        name: "kubeadm",
-        package: "k8s.io/kubernetes/cmd/kubeadm",
-        release: &KUBERNETES,
+const NODE: Set = Set {
+    name: "node",
+    programs: &[
+        of_kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+        of_kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+        of_kubernetes("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+        of_kubernetes("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+        Program {
+            name: "kubeadm",
+            package: "k8s.io/kubernetes/cmd/kubeadm",
+            release: &KUBERNETES,
+            probe: "version",
+        },
+        Program {
+            name: "kubectl",
+            package: "k8s.io/kubernetes/cmd/kubectl",
+            release: &KUBERNETES,
+            probe: "options",
+        },
+        Program { name: "coredns", package: ".", release: &COREDNS, probe: "-version" },
+    ],
+    cost: "about six minutes on two cores, 5 GB while it lasts, 400 MB afterwards",
+    instead: "or name a node image of kind's in FUNDBOND_NODE_IMAGE",
+};
+
+const KIND: Set = Set {
+    name: "kind",
+    programs: &[Program {
+        name: "kind",
+        package: "sigs.k8s.io/kind",
+        release: &KIND_RELEASE,
         probe: "version",
-    },
-    KUBECTL[0],
-    Program { name: "coredns", package: ".", release: &COREDNS, probe: "-version" },
-];
+    }],
+    cost: "about a minute on two cores, 700 MB while it lasts, 10 MB afterwards",
+    instead: "or put kind on the path (kind.sigs.k8s.io)",
+};
 
-const KUBECTL: [Program; 1] = [Program {
-    name: "kubectl",
-    package: "k8s.io/kubernetes/cmd/kubectl",
-    release: &KUBERNETES,
-    probe: "options",
-}];
-
-const KIND_PROGRAM: [Program; 1] =
-    [Program { name: "kind", package: "sigs.k8s.io/kind", release: &KIND_RELEASE, probe: "version" }];
-
-const METRICS_SERVER_PROGRAM: [Program; 1] = [Program {
+const METRICS_SERVER_SET: Set = Set {
     name: "metrics-server",
-    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
-    release: &METRICS_SERVER,
-    probe: "--version",
-}];
+    programs: &[Program {
+        name: "metrics-server",
+        package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        release: &METRICS_SERVER,
+        probe: "--version",
+    }],
+    cost: "about three minutes on two cores, 2 GB while it lasts, 60 MB afterwards",
+    instead: "which only the cluster needs",
+};
 
-/// What to expect, from a build with nothing in any cache.
-const API_SERVER_COST: &str = "about ten minutes on two cores, 4 GB while it lasts, 130 MB afterwards";
-
-/// The same of Helm.
-const HELM_COST: &str = "about four minutes on two cores, 2 GB while it lasts, 60 MB afterwards";
+/// Everything that the cluster and the tests need and this machine lacks. Together they take less time than one by one:
+/// what was compiled for one is there for the next.
+pub fn everything() -> Result<()> {
+    let mut missing = vec![&NODE, &METRICS_SERVER_SET];
+    if given_api_server().is_none() {
+        missing.insert(0, &API_SERVER);
+    }
+    if helm_of_machine()?.is_none() {
+        missing.push(&HELM_SET);
+    }
+    if kind_of_machine()?.is_none() {
+        missing.push(&KIND);
+    }
+    build(&missing)
+}
 
 /// Helm of the pinned release: the one on the path, else our own in the cache.
 pub fn helm() -> Result<PathBuf> {
+    helm_of_machine()?.map_or_else(|| HELM_SET.program("helm"), Ok)
+}
+
+fn helm_of_machine() -> Result<Option<PathBuf>> {
     if process::exists("helm", "version")? {
         let found = process::output(Command::new("helm").args(["version", "--template", "{{.Version}}"]))?;
         if found.trim() == HELM_RELEASE.version {
-            return Ok("helm".into());
+            return Ok(Some("helm".into()));
         }
         say::line(&format!(
             "`helm` is {}, and the charts' tests want {}",
@@ -155,36 +205,35 @@ pub fn helm() -> Result<PathBuf> {
             HELM_RELEASE.version
         ));
     }
-    let fix = format!("or put Helm {} on the path", HELM_RELEASE.version);
-    Ok(built("helm", &HELM_PROGRAM, HELM_COST, &fix)?.join("helm"))
+    Ok(None)
 }
 
 /// A directory with everything a Kubernetes API server is.
 pub fn api_server() -> Result<PathBuf> {
-    if let Some(directory) = tools::given(ASSETS, |directory| has(directory, &API_SERVER)) {
+    if let Some(directory) = given_api_server() {
         return absolute(&directory);
     }
-    let fix = format!("or set {ASSETS} to a directory with `etcd` and `kube-apiserver`");
-    let directory = built("api-server", &API_SERVER, API_SERVER_COST, &fix)?;
+    let directory = API_SERVER.directory()?;
     say::line(&format!("{ASSETS}={}", directory.display()));
     Ok(directory)
 }
 
+fn given_api_server() -> Option<PathBuf> {
+    tools::given(ASSETS, |directory| has(directory, API_SERVER.programs))
+}
+
 /// A directory with everything that a node is made of, `etcd` and `kube-apiserver` aside.
 pub fn node_programs() -> Result<PathBuf> {
-    let cost = "about six minutes on two cores, 5 GB while it lasts, 400 MB afterwards";
-    let fix = "or name a node image of kind's in FUNDBOND_NODE_IMAGE";
-    built("node", &NODE, cost, fix)
+    NODE.directory()
 }
 
 /// kind: the one on the path, else our own in the cache.
 pub fn kind() -> Result<PathBuf> {
-    if process::exists("kind", "version")? {
-        return Ok("kind".into());
-    }
-    let cost = "about a minute on two cores, 700 MB while it lasts, 10 MB afterwards";
-    let fix = "or put kind on the path (kind.sigs.k8s.io)";
-    Ok(built("kind", &KIND_PROGRAM, cost, fix)?.join("kind"))
+    kind_of_machine()?.map_or_else(|| KIND.program("kind"), Ok)
+}
+
+fn kind_of_machine() -> Result<Option<PathBuf>> {
+    Ok(process::exists("kind", "version")?.then(|| "kind".into()))
 }
 
 /// kubectl: the one on the path if it is of an age with the cluster's servers, else the one that the nodes have.
@@ -199,7 +248,7 @@ pub fn kubectl() -> Result<PathBuf> {
         }
         say::line(&format!("`kubectl` is {found}, which is not made for servers of {KUBERNETES_VERSION}"));
     }
-    Ok(node_programs()?.join("kubectl"))
+    NODE.program("kubectl")
 }
 
 /// Whether a client and a server of these versions work together: their minor versions are one apart at most.
@@ -210,9 +259,7 @@ fn speaks_to(client: &str, server: &str) -> bool {
 
 /// The metrics server, which is static and goes into an image.
 pub fn metrics_server() -> Result<PathBuf> {
-    let cost = "about three minutes on two cores, 2 GB while it lasts, 60 MB afterwards";
-    let fix = "which only this chore does";
-    Ok(built("metrics-server", &METRICS_SERVER_PROGRAM, cost, fix)?.join("metrics-server"))
+    METRICS_SERVER_SET.program("metrics-server")
 }
 
 /// Tests run in the folders of their crates.
@@ -220,30 +267,68 @@ fn absolute(directory: &Path) -> Result<PathBuf> {
     std::path::absolute(directory).with_context(|| format!("cannot find {}", directory.display()))
 }
 
-/// The programs in one directory of the cache, where all of them run.
-fn built(name: &str, programs: &[Program], cost: &str, instead: &str) -> Result<PathBuf> {
-    let releases = releases(programs);
-    let versions: Vec<String> = releases.iter().map(|(release, _)| label(release)).collect();
-    let root = cache::root()?;
-    let directory = cache::entry(&root, &format!("kubernetes/{name}-{}", versions.join("-")), |directory| {
-        let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
-        go::check(&names.join(" and "), instead)?;
+impl Set {
+    /// The entry of the cache.
+    fn entry(&self) -> String {
+        format!("kubernetes/{}-{}", self.name, self.versions().join("-"))
+    }
+
+    fn versions(&self) -> Vec<String> {
+        releases(self.programs).iter().map(|(release, _)| label(release)).collect()
+    }
+
+    /// The directory of the cache, where all of them run.
+    fn directory(&self) -> Result<PathBuf> {
+        build(&[self])?;
+        Ok(cache::root()?.join(self.entry()))
+    }
+
+    fn program(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.directory()?.join(name))
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.programs.iter().map(|program| program.name).collect();
+        names.join(" and ")
+    }
+
+    fn build_in(&self, workshop: &go::Workshop, directory: &Path) -> Result<()> {
         say::line(&format!(
-            "building {} ({}) from Go modules into {}: once, {cost}",
-            names.join(" and "),
-            versions.join(", "),
-            directory.display()
+            "building {} ({}) from Go modules into {}: once, {}",
+            self.names(),
+            self.versions().join(", "),
+            directory.display(),
+            self.cost
         ));
-        let workshop = go::Workshop::open(&root)?;
-        for (release, programs) in &releases {
+        for (release, programs) in &releases(self.programs) {
             workshop.build(release, programs, directory)?;
         }
-        has(directory, programs)?;
-        workshop.remove()
-    })?;
-    has(&directory, programs)
-        .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
-    Ok(directory)
+        has(directory, self.programs)
+    }
+}
+
+/// Builds those that the cache lacks, in one workshop.
+fn build(sets: &[&Set]) -> Result<()> {
+    let root = cache::root()?;
+    let missing: Vec<&Set> =
+        sets.iter().copied().filter(|set| !cache::is_complete(&root, &set.entry())).collect();
+    for set in &missing {
+        go::check(&set.names(), set.instead)?;
+    }
+    if !missing.is_empty() {
+        // Before any entry is locked: another run that builds one of them holds the workshop, too.
+        let workshop = go::Workshop::open(&root)?;
+        for set in missing {
+            cache::entry(&root, &set.entry(), |directory| set.build_in(&workshop, directory))?;
+        }
+        workshop.remove()?;
+    }
+    for set in sets {
+        let directory = root.join(set.entry());
+        has(&directory, set.programs)
+            .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
+    }
+    Ok(())
 }
 
 /// The programs by what they are built from.
@@ -286,11 +371,11 @@ mod tests {
     fn a_directory_that_lacks_a_program_or_holds_a_broken_one_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let refused = |part: &str| {
-            let error = format!("{:#}", has(directory.path(), &API_SERVER).unwrap_err());
+            let error = format!("{:#}", has(directory.path(), API_SERVER.programs).unwrap_err());
             assert!(error.contains(part), "{error}");
         };
         refused("no `etcd`");
-        for program in &API_SERVER {
+        for program in API_SERVER.programs {
             std::fs::write(directory.path().join(program.name), "no program").unwrap();
         }
         refused("does not run");
@@ -316,8 +401,8 @@ mod tests {
             release: &KUBERNETES,
             probe: "--version",
         };
-        let [etcd, api_server] = API_SERVER;
-        let programs = [api_server, etcd, second];
+        let [etcd, api_server] = API_SERVER.programs else { panic!("two programs") };
+        let programs = [*api_server, *etcd, second];
         let releases = releases(&programs);
         let names: Vec<Vec<&str>> =
             releases.iter().map(|(_, its)| its.iter().map(|program| program.name).collect()).collect();

@@ -35,7 +35,7 @@ pub(super) fn gather(kind: &Kind, docker: &Docker, folder: &Path) -> Result<()> 
         fs::write(folder.join(file), text).with_context(|| format!("cannot write {file}"))?;
     }
     if let Err(error) = kind.export_logs(&folder.join("nodes")) {
-        say::line(&format!("the nodes' logs cannot be had: {error:#}"));
+        say::line(&format!("some logs of the nodes cannot be had: {error:#}"));
     }
     for node in Kind::nodes(docker)? {
         let (_, text) = process::outcome(docker.command().args(["logs", &node]))?;

@@ -228,7 +228,7 @@ impl<'a> Maker<'a> {
         for program in ["kubeadm", "kubelet", "kubectl"] {
             copy(&self.programs.join(program), &root.join("usr/bin").join(program))?;
         }
-        for script in ["entrypoint", "kubelet-cgroups", "podnet"] {
+        for script in ["crictl", "entrypoint", "kubelet-cgroups", "podnet"] {
             copy(&file(script), &root.join("usr/local/bin").join(script))?;
         }
         let units = root.join("etc/systemd/system");
@@ -249,7 +249,6 @@ impl<'a> Maker<'a> {
             copy(&file("manifests").join(manifest), &root.join("kind/manifests").join(manifest))?;
         }
         write(&root.join("kind/version"), kubernetes::KUBERNETES_VERSION)?;
-        write(&root.join("etc/crictl.yaml"), "runtime-endpoint: unix:///run/containerd/containerd.sock\n")?;
         let containerd = file("containerd.toml");
         let text = fs::read_to_string(&containerd)
             .with_context(|| format!("cannot read {}", containerd.display()))?;
