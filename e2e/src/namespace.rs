@@ -53,6 +53,22 @@ impl Trial {
 }
 
 impl Namespace<'_> {
+    /// Runs a test in a namespace of its own, beside others ([`Trial::beside`]).
+    ///
+    /// # Errors
+    /// Those of the test.
+    pub async fn beside(test: impl AsyncFnOnce(&Namespace<'_>) -> Result<()>) -> Result<()> {
+        Trial::beside(async move |trial| trial.with_namespace(test).await).await
+    }
+
+    /// Runs a test in a namespace of its own, alone ([`Trial::alone`]).
+    ///
+    /// # Errors
+    /// Those of the test.
+    pub async fn alone(test: impl AsyncFnOnce(&Namespace<'_>) -> Result<()>) -> Result<()> {
+        Trial::alone(async move |trial| trial.with_namespace(test).await).await
+    }
+
     /// The API of a kind in it.
     pub fn api<K>(&self) -> Api<K>
     where

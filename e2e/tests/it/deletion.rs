@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use fundbond_chaos::http::Http;
 use fundbond_crds::{FundCluster, labels};
-use fundbond_e2e::{Trial, fund_clusters, program, stage::GATEWAY, until};
+use fundbond_e2e::{Namespace, fund_clusters, program, stage::GATEWAY, until};
 use fundbond_protocol::api::TASKS_PATH;
 use kube::api::DeleteParams;
 use serde_json::json;
@@ -19,49 +19,42 @@ const KINDS: &str = "gatewayroutes,deployments,replicasets,pods,services,endpoin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fund_cluster_takes_everything_of_it_along() -> Result<()> {
-    Trial::beside(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let more =
-                    json!({"pods": {"replicas": 2, "autoscaling": {"minReplicas": 2, "maxReplicas": 3}}});
-                namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
-                let children = async || {
-                    let labels = labels::of_cluster("c");
-                    let here = ["--namespace", &namespace.name, "--selector", &labels];
-                    let mut list = trial.stage.kubectl(&["get", KINDS, "--output", "name"]);
-                    anyhow::Ok(program::output(list.args(here)).await?)
-                };
-                let made = children().await?.lines().count();
-                ensure!(made >= 12, "only {made} children");
-                trial.figure("children", made);
-                namespace.api::<FundCluster>().delete("c", &DeleteParams::default()).await?;
-                let took = until("every child is gone", GONE_WITHIN, async || {
-                    let left = children().await?;
-                    Ok((!left.is_empty()).then_some(left))
-                })
-                .await?;
-                trial.figure("gone after, s", format!("{:.0}", took.as_secs_f64()));
-                let http = Http::of_cluster(GATEWAY, &fund_clusters::route(namespace, "c"));
-                let (status, _) = http.whole(http.get(TASKS_PATH)?).await.map_err(anyhow::Error::msg)?;
-                ensure!(status == 404, "the route of a deleted FundCluster is answered {status}");
-                Ok(())
-            })
-            .await
+    Namespace::beside(async |namespace| {
+        let trial = namespace.trial;
+        let more = json!({"pods": {"replicas": 2, "autoscaling": {"minReplicas": 2, "maxReplicas": 3}}});
+        namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
+        let children = async || {
+            let labels = labels::of_cluster("c");
+            let here = ["--namespace", &namespace.name, "--selector", &labels];
+            let mut list = trial.stage.kubectl(&["get", KINDS, "--output", "name"]);
+            anyhow::Ok(program::output(list.args(here)).await?)
+        };
+        let made = children().await?.lines().count();
+        ensure!(made >= 12, "only {made} children");
+        trial.figure("children", made);
+        namespace.api::<FundCluster>().delete("c", &DeleteParams::default()).await?;
+        let took = until("every child is gone", GONE_WITHIN, async || {
+            let left = children().await?;
+            Ok((!left.is_empty()).then_some(left))
+        })
+        .await?;
+        trial.figure("gone after, s", format!("{:.0}", took.as_secs_f64()));
+        let http = Http::of_cluster(GATEWAY, &fund_clusters::route(namespace, "c"));
+        let (status, _) = http.whole(http.get(TASKS_PATH)?).await.map_err(anyhow::Error::msg)?;
+        ensure!(status == 404, "the route of a deleted FundCluster is answered {status}");
+        Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_goes_with_a_fund_cluster_in_it() -> Result<()> {
-    Trial::beside(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &json!({}))).await?;
-                let took = namespace.delete().await?;
-                trial.figure("gone after, s", format!("{:.0}", took.as_secs_f64()));
-                Ok(())
-            })
-            .await
+    Namespace::beside(async |namespace| {
+        let trial = namespace.trial;
+        namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &json!({}))).await?;
+        let took = namespace.delete().await?;
+        trial.figure("gone after, s", format!("{:.0}", took.as_secs_f64()));
+        Ok(())
     })
     .await
 }

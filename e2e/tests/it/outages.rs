@@ -39,30 +39,26 @@ async fn through(namespace: &Namespace<'_>) -> Result<(String, Clients)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_control_plane_streams_and_routing_go_on() -> Result<()> {
-    Trial::alone(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let (route, clients) = through(namespace).await?;
-                let node = "fundbond-control-plane";
-                program::output(&mut Stage::docker(&["pause", node])).await?;
-                // Streams are opened meanwhile, too.
-                let more =
-                    Clients::come(&route, steps(&format!("{route}-more"), 20, 10, Duration::from_secs(1))?)?;
-                let begun = Instant::now();
-                let seen = more.whole(Duration::from_mins(1), &trial.results()).await;
-                // sleep-ok: the outage itself
-                sleep(away(trial).saturating_sub(begun.elapsed())).await;
-                program::output(&mut Stage::docker(&["unpause", node])).await?;
-                seen.context("while the control plane was away")?;
-                let took = follows(namespace, 4).await?;
-                trial.figure("followed again after, s", format!("{:.1}", took.as_secs_f64()));
-                ensure!(took <= BACK_WITHIN, "{took:?}");
-                let seen = clients.whole(Duration::from_mins(5), &trial.results()).await?;
-                ensure!(seen.broke == 0, "{} streams broke", seen.broke);
-                seen.report(trial);
-                Ok(())
-            })
-            .await
+    Namespace::alone(async |namespace| {
+        let trial = namespace.trial;
+        let (route, clients) = through(namespace).await?;
+        let node = "fundbond-control-plane";
+        program::output(&mut Stage::docker(&["pause", node])).await?;
+        // Streams are opened meanwhile, too.
+        let more = Clients::come(&route, steps(&format!("{route}-more"), 20, 10, Duration::from_secs(1))?)?;
+        let begun = Instant::now();
+        let seen = more.whole(Duration::from_mins(1), &trial.results()).await;
+        // sleep-ok: the outage itself
+        sleep(away(trial).saturating_sub(begun.elapsed())).await;
+        program::output(&mut Stage::docker(&["unpause", node])).await?;
+        seen.context("while the control plane was away")?;
+        let took = follows(namespace, 4).await?;
+        trial.figure("followed again after, s", format!("{:.1}", took.as_secs_f64()));
+        ensure!(took <= BACK_WITHIN, "{took:?}");
+        let seen = clients.whole(Duration::from_mins(5), &trial.results()).await?;
+        ensure!(seen.broke == 0, "{} streams broke", seen.broke);
+        seen.report(trial);
+        Ok(())
     })
     .await
 }
@@ -87,42 +83,37 @@ async fn follows(namespace: &Namespace<'_>, replicas: i32) -> Result<Duration> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_operator_nothing_happens_and_afterwards_nothing_is_written() -> Result<()> {
-    Trial::alone(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let (_, clients) = through(namespace).await?;
-                let house = trial.house();
-                operators(&house, 0).await?;
-                // sleep-ok: the outage itself
-                sleep(away(trial)).await;
-                operators(&house, 2).await?;
-                // One leads within the lease of the one before, and has looked at everything then.
-                let looked = Duration::from_mins(1);
-                let (writes, _) = eventually("an operator has looked", looked, async || {
-                    let mut writes = 0.0;
-                    let mut reconciled = 0.0;
-                    for pod in operator_pods(&house).await? {
-                        let metrics = house.metrics(&pod, OPERATOR_ADMIN).await?;
-                        // Streams that come and go are told in the status; that is no unnecessary write.
-                        writes += ["create", "update", "delete"]
-                            .map(|verb| {
-                                sum(&metrics, &format!(r#"fund_operator_writes_total{{verb="{verb}""#))
-                            })
-                            .iter()
-                            .sum::<f64>();
-                        reconciled += sum(&metrics, "fund_operator_reconcile_seconds_count");
-                    }
-                    Ok(if reconciled > 0.0 { Ok(writes) } else { Err("nobody has".to_owned()) })
-                })
-                .await?;
-                trial.figure("unnecessary writes", writes);
-                ensure!(writes == 0.0, "{writes} writes with nothing to change");
-                let seen = clients.whole(Duration::from_mins(5), &trial.results()).await?;
-                ensure!(seen.broke == 0, "{} streams broke", seen.broke);
-                seen.report(trial);
-                Ok(())
-            })
-            .await
+    Namespace::alone(async |namespace| {
+        let trial = namespace.trial;
+        let (_, clients) = through(namespace).await?;
+        let house = trial.house();
+        operators(&house, 0).await?;
+        // sleep-ok: the outage itself
+        sleep(away(trial)).await;
+        operators(&house, 2).await?;
+        // One leads within the lease of the one before, and has looked at everything then.
+        let looked = Duration::from_mins(1);
+        let (writes, _) = eventually("an operator has looked", looked, async || {
+            let mut writes = 0.0;
+            let mut reconciled = 0.0;
+            for pod in operator_pods(&house).await? {
+                let metrics = house.metrics(&pod, OPERATOR_ADMIN).await?;
+                // Streams that come and go are told in the status; that is no unnecessary write.
+                writes += ["create", "update", "delete"]
+                    .map(|verb| sum(&metrics, &format!(r#"fund_operator_writes_total{{verb="{verb}""#)))
+                    .iter()
+                    .sum::<f64>();
+                reconciled += sum(&metrics, "fund_operator_reconcile_seconds_count");
+            }
+            Ok(if reconciled > 0.0 { Ok(writes) } else { Err("nobody has".to_owned()) })
+        })
+        .await?;
+        trial.figure("unnecessary writes", writes);
+        ensure!(writes == 0.0, "{writes} writes with nothing to change");
+        let seen = clients.whole(Duration::from_mins(5), &trial.results()).await?;
+        ensure!(seen.broke == 0, "{} streams broke", seen.broke);
+        seen.report(trial);
+        Ok(())
     })
     .await
 }
@@ -150,33 +141,30 @@ async fn operator_pods(house: &Namespace<'_>) -> Result<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_node_may_stop_and_come_back() -> Result<()> {
-    Trial::alone(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let (_, clients) = through(namespace).await?;
-                let node = worker_without_redis(trial).await?;
-                program::output(&mut Stage::docker(&["stop", "--time", "2", &node])).await?;
-                let begun = Instant::now();
-                // sleep-ok: the outage itself
-                sleep(away(trial)).await;
-                program::output(&mut Stage::docker(&["start", &node])).await?;
-                let nodes: Api<Node> = Api::all(trial.client.clone());
-                let took = until(&format!("{node} is Ready"), Duration::from_mins(3), async || {
-                    let conditions = nodes.get(&node).await?.status.and_then(|status| status.conditions);
-                    let ready = conditions.into_iter().flatten().find(|one| one.type_ == "Ready");
-                    let recent = ready.filter(|ready| ready.status == "True");
-                    Ok(recent.is_none().then(|| "it is not".to_owned()))
-                })
-                .await?;
-                trial.figure("node away, s", format!("{:.0}", begun.elapsed().as_secs_f64()));
-                trial.figure("Ready after, s", format!("{:.0}", took.as_secs_f64()));
-                let seen = clients.whole(Duration::from_mins(6), &trial.results()).await?;
-                seen.report(trial);
-                let generation = namespace.api::<FundCluster>().get("c").await?.metadata.generation;
-                namespace.until_ready("c", generation.unwrap_or_default(), Duration::from_mins(4)).await?;
-                Ok(())
-            })
-            .await
+    Namespace::alone(async |namespace| {
+        let trial = namespace.trial;
+        let (_, clients) = through(namespace).await?;
+        let node = worker_without_redis(trial).await?;
+        program::output(&mut Stage::docker(&["stop", "--time", "2", &node])).await?;
+        let begun = Instant::now();
+        // sleep-ok: the outage itself
+        sleep(away(trial)).await;
+        program::output(&mut Stage::docker(&["start", &node])).await?;
+        let nodes: Api<Node> = Api::all(trial.client.clone());
+        let took = until(&format!("{node} is Ready"), Duration::from_mins(3), async || {
+            let conditions = nodes.get(&node).await?.status.and_then(|status| status.conditions);
+            let ready = conditions.into_iter().flatten().find(|one| one.type_ == "Ready");
+            let recent = ready.filter(|ready| ready.status == "True");
+            Ok(recent.is_none().then(|| "it is not".to_owned()))
+        })
+        .await?;
+        trial.figure("node away, s", format!("{:.0}", begun.elapsed().as_secs_f64()));
+        trial.figure("Ready after, s", format!("{:.0}", took.as_secs_f64()));
+        let seen = clients.whole(Duration::from_mins(6), &trial.results()).await?;
+        seen.report(trial);
+        let generation = namespace.api::<FundCluster>().get("c").await?.metadata.generation;
+        namespace.until_ready("c", generation.unwrap_or_default(), Duration::from_mins(4)).await?;
+        Ok(())
     })
     .await
 }
@@ -199,22 +187,19 @@ async fn redis(house: &Namespace<'_>) -> Result<Pod> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_forgets_everything_is_told_to_whoever_missed_something() -> Result<()> {
-    Trial::alone(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let route = namespace.three_pods().await?;
-                let mut clients = Clients::come(&route, steps(&route, 60, 60, Duration::from_secs(1))?)?;
-                clients.until_under_way(Duration::from_secs(30)).await?;
-                let house = trial.house();
-                let redis = redis(&house).await?.metadata.name.context("a pod has a name")?;
-                clients.breaks(FaultKind::RedisRestart, "the release's Redis");
-                house.api::<Pod>().delete(&redis, &DeleteParams::default().grace_period(0)).await?;
-                let seen = clients.whole(Duration::from_mins(4), &trial.results()).await?;
-                ensure!(seen.resets > 0, "everything was forgotten, and nobody was told");
-                seen.report(trial);
-                Ok(())
-            })
-            .await
+    Namespace::alone(async |namespace| {
+        let trial = namespace.trial;
+        let route = namespace.three_pods().await?;
+        let mut clients = Clients::come(&route, steps(&route, 60, 60, Duration::from_secs(1))?)?;
+        clients.until_under_way(Duration::from_secs(30)).await?;
+        let house = trial.house();
+        let redis = redis(&house).await?.metadata.name.context("a pod has a name")?;
+        clients.breaks(FaultKind::RedisRestart, "the release's Redis");
+        house.api::<Pod>().delete(&redis, &DeleteParams::default().grace_period(0)).await?;
+        let seen = clients.whole(Duration::from_mins(4), &trial.results()).await?;
+        ensure!(seen.resets > 0, "everything was forgotten, and nobody was told");
+        seen.report(trial);
+        Ok(())
     })
     .await
 }

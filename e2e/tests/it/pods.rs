@@ -16,62 +16,55 @@ const SWEPT_WITHIN: Duration = Duration::from_secs(100);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_holds_streams_or_runs_tasks_may_be_killed() -> Result<()> {
-    Trial::beside(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let route = namespace.three_pods().await?;
-                let clients = Clients::come(&route, steps(&route, 30, 30, Duration::from_secs(1))?)?;
-                clients.until_under_way(Duration::from_secs(30)).await?;
-                // Each pod has tasks, and each has streams: two of three are killed.
-                for _ in 0..2 {
-                    let (held, pods) = (clients.held(), namespace.pods_of("c").await?);
-                    // Who was killed a moment ago may still be thought to hold some.
-                    let alive =
-                        held.iter().filter_map(|(id, streams)| Some((pod_called(&pods, id).ok()?, streams)));
-                    let (pod, streams) =
-                        alive.max_by_key(|(_, streams)| **streams).context("nobody holds a stream")?;
-                    trial.figure("killed, with streams", streams);
-                    namespace.kill(pod).await?;
-                }
-                let seen = clients.whole(Duration::from_mins(4), &trial.results()).await?;
-                ensure!(seen.broke > 0, "nobody noticed");
-                seen.report(trial);
-                Ok(())
-            })
-            .await
+    Namespace::beside(async |namespace| {
+        let trial = namespace.trial;
+        let route = namespace.three_pods().await?;
+        let clients = Clients::come(&route, steps(&route, 30, 30, Duration::from_secs(1))?)?;
+        clients.until_under_way(Duration::from_secs(30)).await?;
+        // Each pod has tasks, and each has streams: two of three are killed.
+        for _ in 0..2 {
+            let (held, pods) = (clients.held(), namespace.pods_of("c").await?);
+            // Who was killed a moment ago may still be thought to hold some.
+            let alive = held.iter().filter_map(|(id, streams)| Some((pod_called(&pods, id).ok()?, streams)));
+            let (pod, streams) =
+                alive.max_by_key(|(_, streams)| **streams).context("nobody holds a stream")?;
+            trial.figure("killed, with streams", streams);
+            namespace.kill(pod).await?;
+        }
+        let seen = clients.whole(Duration::from_mins(4), &trial.results()).await?;
+        ensure!(seen.broke > 0, "nobody noticed");
+        seen.report(trial);
+        Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_keeps_house_may_be_killed_and_nothing_of_it_stays() -> Result<()> {
-    Trial::beside(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let route = namespace.three_pods().await?;
-                let clients = Clients::come(&route, steps(&route, 30, 60, Duration::from_secs(1))?)?;
-                clients.until_under_way(Duration::from_secs(30)).await?;
-                let leader = leader(namespace, None).await?;
-                let pods = namespace.pods_of("c").await?;
-                let pod = pod_called(&pods, &leader)?;
-                ensure!(!keys_about(trial, &leader).await?.is_empty(), "Redis knows nothing of {leader}");
+    Namespace::beside(async |namespace| {
+        let trial = namespace.trial;
+        let route = namespace.three_pods().await?;
+        let clients = Clients::come(&route, steps(&route, 30, 60, Duration::from_secs(1))?)?;
+        clients.until_under_way(Duration::from_secs(30)).await?;
+        let leader = leader(namespace, None).await?;
+        let pods = namespace.pods_of("c").await?;
+        let pod = pod_called(&pods, &leader)?;
+        ensure!(!keys_about(trial, &leader).await?.is_empty(), "Redis knows nothing of {leader}");
 
-                let begun = tokio::time::Instant::now();
-                namespace.kill(pod).await?;
-                let next = self::leader(namespace, Some(&leader)).await?;
-                let took = begun.elapsed();
-                trial.figure("takeover, s", format!("{:.1}", took.as_secs_f64()));
-                ensure!(took <= TAKEOVER_WITHIN, "{next} took over from {leader} after {took:?}");
-                let swept = until(&format!("nothing is left of {leader}"), SWEPT_WITHIN, async || {
-                    let keys = keys_about(trial, &leader).await?;
-                    Ok((!keys.is_empty()).then(|| keys.join(", ")))
-                })
-                .await?;
-                trial.figure("swept, s after", format!("{:.1}", swept.as_secs_f64()));
-                clients.whole(Duration::from_mins(4), &trial.results()).await?.report(trial);
-                Ok(())
-            })
-            .await
+        let begun = tokio::time::Instant::now();
+        namespace.kill(pod).await?;
+        let next = self::leader(namespace, Some(&leader)).await?;
+        let took = begun.elapsed();
+        trial.figure("takeover, s", format!("{:.1}", took.as_secs_f64()));
+        ensure!(took <= TAKEOVER_WITHIN, "{next} took over from {leader} after {took:?}");
+        let swept = until(&format!("nothing is left of {leader}"), SWEPT_WITHIN, async || {
+            let keys = keys_about(trial, &leader).await?;
+            Ok((!keys.is_empty()).then(|| keys.join(", ")))
+        })
+        .await?;
+        trial.figure("swept, s after", format!("{:.1}", swept.as_secs_f64()));
+        clients.whole(Duration::from_mins(4), &trial.results()).await?.report(trial);
+        Ok(())
     })
     .await
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use fundbond_chaos::http::{Http, answered_by};
 use fundbond_e2e::{
-    Namespace, Trial, eventually,
+    Namespace, eventually,
     fund_clusters::{self, ROLLED_WITHIN},
     stage::GATEWAY,
 };
@@ -27,74 +27,63 @@ const HEARD_WITHIN: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_writes_stay_on_one_pod_while_pods_come_and_go() -> Result<()> {
-    Trial::beside(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let more = json!({"pods": {"replicas": 3}, "routing": {"strategy": "ConsistentHash"}});
-                namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
-                let mut before = settled(namespace, 3).await?;
-                ensure!(writes(namespace).await? == before, "a user's writes went to two pods");
-                for (replicas, pods) in [(4, 4.0), (3, 4.0)] {
-                    let generation = namespace.change("c", json!({"pods": {"replicas": replicas}})).await?;
-                    namespace.until_ready("c", generation, ROLLED_WITHIN).await?;
-                    let after = settled(namespace, replicas).await?;
-                    let moved = before.iter().filter(|(user, pod)| after[*user] != **pod).count();
-                    let share = moved as f64 / USERS as f64;
-                    trial.figure(&format!("moved with {replicas} pods"), format!("{:.0} %", share * 100.0));
-                    ensure!(share <= 1.0 / pods + BEYOND, "{moved} of {USERS} users moved");
-                    before = after;
-                }
-                Ok(())
-            })
-            .await
+    Namespace::beside(async |namespace| {
+        let trial = namespace.trial;
+        let more = json!({"pods": {"replicas": 3}, "routing": {"strategy": "ConsistentHash"}});
+        namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
+        let mut before = settled(namespace, 3).await?;
+        ensure!(writes(namespace).await? == before, "a user's writes went to two pods");
+        for (replicas, pods) in [(4, 4.0), (3, 4.0)] {
+            let generation = namespace.change("c", json!({"pods": {"replicas": replicas}})).await?;
+            namespace.until_ready("c", generation, ROLLED_WITHIN).await?;
+            let after = settled(namespace, replicas).await?;
+            let moved = before.iter().filter(|(user, pod)| after[*user] != **pod).count();
+            let share = moved as f64 / USERS as f64;
+            trial.figure(&format!("moved with {replicas} pods"), format!("{:.0} %", share * 100.0));
+            ensure!(share <= 1.0 / pods + BEYOND, "{moved} of {USERS} users moved");
+            before = after;
+        }
+        Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_range_of_users_has_pods_of_its_own() -> Result<()> {
-    Trial::beside(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let more = json!({"routing": {"strategy": "ShardGroups", "shardGroups": {"groups": [
-                    {"name": "a", "users": {"from": 0, "to": 333}, "replicas": 1},
-                    {"name": "b", "users": {"from": 334, "to": 999}, "replicas": 1},
-                ]}}});
-                namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
-                let pods = namespace.pods_of("c").await?;
-                ensure!(pods.len() == 2, "{:?}", pods.keys());
-                for (user, group) in [("0", "a"), ("333", "a"), ("334", "b"), ("999", "b")] {
-                    let pod = asked(namespace, user).await?;
-                    let pod = fund_clusters::pod_called(&pods, &pod.context("nobody answered")?)?;
-                    let labels = pods[pod].metadata.labels.as_ref().context("a pod has labels")?;
-                    let found =
-                        labels.get(fundbond_crds::labels::SHARD_GROUP).context("a pod has a group")?;
-                    ensure!(found == group, "user {user} went to {pod} of {found}");
-                }
-                Ok(())
-            })
-            .await
+    Namespace::beside(async |namespace| {
+        let more = json!({"routing": {"strategy": "ShardGroups", "shardGroups": {"groups": [
+            {"name": "a", "users": {"from": 0, "to": 333}, "replicas": 1},
+            {"name": "b", "users": {"from": 334, "to": 999}, "replicas": 1},
+        ]}}});
+        namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
+        let pods = namespace.pods_of("c").await?;
+        ensure!(pods.len() == 2, "{:?}", pods.keys());
+        for (user, group) in [("0", "a"), ("333", "a"), ("334", "b"), ("999", "b")] {
+            let pod = asked(namespace, user).await?;
+            let pod = fund_clusters::pod_called(&pods, &pod.context("nobody answered")?)?;
+            let labels = pods[pod].metadata.labels.as_ref().context("a pod has labels")?;
+            let found = labels.get(fundbond_crds::labels::SHARD_GROUP).context("a pod has a group")?;
+            ensure!(found == group, "user {user} went to {pod} of {found}");
+        }
+        Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_stays_with_its_pod() -> Result<()> {
-    Trial::beside(async |trial| {
-        trial
-            .with_namespace(async |namespace| {
-                let more = json!({"pods": {"replicas": 3}, "routing": {"strategy": "ClientIP"}});
-                namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
-                let mut pods = BTreeMap::new();
-                for number in 0..60 {
-                    let pod = asked(namespace, &number.to_string()).await?.context("nobody answered")?;
-                    *pods.entry(pod).or_insert(0) += 1;
-                }
-                trial.figure("pods asked by one client", pods.len());
-                ensure!(pods.len() == 1, "one client went to {pods:?}");
-                Ok(())
-            })
-            .await
+    Namespace::beside(async |namespace| {
+        let trial = namespace.trial;
+        let more = json!({"pods": {"replicas": 3}, "routing": {"strategy": "ClientIP"}});
+        namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
+        let mut pods = BTreeMap::new();
+        for number in 0..60 {
+            let pod = asked(namespace, &number.to_string()).await?.context("nobody answered")?;
+            *pods.entry(pod).or_insert(0) += 1;
+        }
+        trial.figure("pods asked by one client", pods.len());
+        ensure!(pods.len() == 1, "one client went to {pods:?}");
+        Ok(())
     })
     .await
 }
