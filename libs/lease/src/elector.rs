@@ -97,7 +97,7 @@ impl Elector {
     /// Makes one attempt. Where it is dropped half way, the view knows that it was sent and nothing more.
     async fn attempt(&mut self, action: Action) {
         let sent = self.now();
-        self.view.sent(sent);
+        self.view.sent(action, sent);
         let answer = {
             let (store, me) = (self.store.clone(), self.view.me().to_owned());
             let asking = async move {

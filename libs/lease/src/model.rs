@@ -96,7 +96,7 @@ impl Play {
         }
         let found = self.lease.clone();
         let view = &mut self.views[candidate];
-        view.sent(now);
+        view.sent(action, now);
         if action == Action::Look {
             // Answered at once: a late answer is as if the candidate had looked and then slept.
             return view.looked(found, now);
@@ -143,13 +143,11 @@ impl Play {
     /// From here on everything goes as it should; true if somebody leads in time.
     fn recovers(&self) -> bool {
         let mut play = self.clone();
-        for candidate in 0..2 {
-            if decide(&play.views[candidate], play.time()) == Action::Rest {
-                play.start(candidate);
-            }
-        }
         for _ in 0..RECOVERY {
             for candidate in 0..2 {
+                if decide(&play.views[candidate], play.time()) == Action::Rest {
+                    play.start(candidate);
+                }
                 // One after the other: what is on its way, then what follows from it.
                 for _ in 0..4 {
                     while !play.attempts[candidate].is_empty() {

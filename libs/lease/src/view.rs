@@ -31,8 +31,11 @@ pub struct View {
     held: Option<Held>,
     /// When the last attempt was sent.
     sent: Option<Duration>,
+    /// Claims of a lease that is not there, sent and never answered: each may be done at any time yet.
+    creations: u32,
     /// The lease bears this candidate's name by a claim of which nobody knows when it was done: perhaps long after it
-    /// was sent, on a lease that was deleted under somebody else.
+    /// was sent, on a lease that was deleted under somebody else. A claim over a version that was seen cannot be such a
+    /// one: whenever it was done, nobody else had written since.
     found: bool,
     retiring: bool,
 }
@@ -58,7 +61,16 @@ struct Held {
 impl View {
     /// A candidate that knows nothing yet. `me` must be another name after each start of the process.
     pub fn new(me: impl Into<String>, timing: Timing) -> Self {
-        Self { me: me.into(), timing, seen: None, held: None, sent: None, found: false, retiring: false }
+        Self {
+            me: me.into(),
+            timing,
+            seen: None,
+            held: None,
+            sent: None,
+            creations: 0,
+            found: false,
+            retiring: false,
+        }
     }
 
     /// Its name.
@@ -83,8 +95,11 @@ impl View {
     }
 
     /// An attempt was sent. Until it is answered, anything may stand there.
-    pub fn sent(&mut self, now: Duration) {
+    pub fn sent(&mut self, attempt: Action, now: Duration) {
         self.sent = Some(now);
+        if attempt == Action::Claim(Expected::Absent) {
+            self.creations += 1;
+        }
         if let Some(seen) = &mut self.seen {
             seen.doubtful = true;
         }
@@ -103,12 +118,16 @@ impl View {
             self.held = None;
         }
         let known = self.seen.as_ref().is_some_and(|seen| seen.stored == found);
-        self.found = mine && self.holds(now).is_none() && (self.found || !known);
+        let news = self.creations > 0 && !known;
+        self.found = mine && self.holds(now).is_none() && (self.found || news);
         self.seen = Some(Seen { stored: found, since, doubtful: false });
     }
 
     /// [`Action::Claim`], sent at `sent`, was answered.
     pub fn claimed(&mut self, expected: Expected, written: Written, sent: Duration, now: Duration) {
+        if expected == Expected::Absent {
+            self.creations = self.creations.saturating_sub(1);
+        }
         let Written::Done(version) = written else { return };
         let token = Token(version.0);
         // Whoever else led renewed for the last time before the lease was deleted, and so before it was written anew.
@@ -187,6 +206,9 @@ mod tests {
     use super::*;
 
     const TIMING: Timing = Timing::USUAL;
+    const CREATE: Action = Action::Claim(Expected::Absent);
+    /// Of what [`leader`] holds.
+    const RENEW: Action = Action::Claim(Expected::Version(Version(5)));
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -199,7 +221,7 @@ mod tests {
     /// A candidate that saw `found` at 0 s.
     fn saw(found: impl Into<Option<Stored>>) -> View {
         let mut view = View::new("me", TIMING);
-        view.sent(at(0));
+        view.sent(Action::Look, at(0));
         view.looked(found.into(), at(0));
         view
     }
@@ -234,7 +256,7 @@ mod tests {
     fn whoever_writes_a_lease_that_is_not_there_leads_only_once_nobody_else_can() {
         let mut view = saw(None);
         assert_eq!(decide(&view, at(0)), Action::Claim(Expected::Absent));
-        view.sent(at(0));
+        view.sent(CREATE, at(0));
         view.claimed(Expected::Absent, Written::Done(Version(7)), at(0), at(1));
         assert_eq!(view.leads(at(1)), None, "it may have been deleted under somebody a moment ago");
         assert_eq!(
@@ -243,7 +265,7 @@ mod tests {
             "it is renewed meanwhile"
         );
         let late = Duration::from_millis(9_500);
-        view.sent(late);
+        view.sent(Action::Claim(Expected::Version(Version(7))), late);
         view.claimed(Expected::Version(Version(7)), Written::Done(Version(8)), late, late);
         assert_eq!(view.leads(at(10)), None);
         assert_eq!(decide(&view, at(10)), Action::Wait(at(11)), "it wakes up to lead, before it renews");
@@ -265,7 +287,7 @@ mod tests {
     #[test]
     fn who_finds_its_own_name_by_a_claim_it_knows_nothing_of_leads_only_once_nobody_else_can() {
         let mut view = saw(None);
-        view.sent(at(0));
+        view.sent(CREATE, at(0));
         view.looked(Some(stored(Some("me"), 7)), at(2));
         assert_eq!(decide(&view, at(2)), Action::Claim(Expected::Version(Version(7))));
         view.claimed(Expected::Version(Version(7)), Written::Done(Version(8)), at(2), at(2));
@@ -274,12 +296,25 @@ mod tests {
         assert_eq!(view.leads(at(12)), Some((Token(8), at(18))));
     }
 
+    // An API server that stood still does afterwards what it was asked before: here a renewal, when the leadership is over.
+    #[test]
+    fn who_finds_a_renewal_of_its_own_that_was_done_late_leads_at_once() {
+        let mut view = leader();
+        view.sent(RENEW, at(2));
+        assert_eq!(view.leads(at(10)), None);
+        view.sent(Action::Look, at(40));
+        view.looked(Some(stored(Some("me"), 6)), at(40));
+        assert_eq!(decide(&view, at(40)), Action::Claim(Expected::Version(Version(6))));
+        view.claimed(Expected::Version(Version(6)), Written::Done(Version(7)), at(40), at(41));
+        assert_eq!(view.leads(at(41)), Some((Token(7), at(50))), "nobody else has written since it led");
+    }
+
     #[test]
     fn a_leader_leads_from_the_moment_its_claim_was_sent() {
         let mut view = leader();
         assert_eq!(view.leads(at(9)), Some((Token(5), at(10))));
         assert_eq!(view.leads(at(10)), None);
-        view.sent(at(2));
+        view.sent(RENEW, at(2));
         view.claimed(Expected::Version(Version(5)), Written::Done(Version(6)), at(2), at(3));
         assert_eq!(view.leads(at(11)), Some((Token(5), at(12))), "a renewal keeps the token");
         assert_eq!(decide(&view, at(3)), Action::Wait(at(4)));
@@ -313,7 +348,7 @@ mod tests {
     #[test]
     fn after_an_attempt_without_an_answer_a_candidate_looks_before_it_claims() {
         let mut view = leader();
-        view.sent(at(4));
+        view.sent(RENEW, at(4));
         assert_eq!(decide(&view, at(5)), Action::Wait(at(6)));
         assert_eq!(decide(&view, at(6)), Action::Look);
         assert!(view.leads(at(9)).is_some(), "its time is not over");
@@ -349,14 +384,14 @@ mod tests {
         assert_eq!(decide(&view, at(11)), Action::GiveBack(Version(7)), "nobody else can lead any more");
 
         let mut view = saw(None);
-        view.sent(at(0));
+        view.sent(CREATE, at(0));
         view.looked(Some(stored(Some("me"), 7)), at(2));
         view.retire();
         assert_eq!(decide(&view, at(2)), Action::Rest, "nobody knows when it was written");
 
         // The same for a leader that slept, and then found its name by a claim it knows nothing of.
         let mut view = leader();
-        view.sent(at(11));
+        view.sent(CREATE, at(11));
         view.looked(Some(stored(Some("me"), 9)), at(12));
         view.retire();
         assert_eq!(decide(&view, at(12)), Action::Rest);
