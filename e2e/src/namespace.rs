@@ -1,6 +1,6 @@
 //! A namespace for one test, in which nothing runs that Pod Security would call more than restricted.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Namespace as Object, Pod};
@@ -130,13 +130,20 @@ impl Namespace<'_> {
             let mut get = self.trial.stage.kubectl(&["get", what, "--namespace", &self.name]);
             keep(file, &program::said(get.args(how)).await?.out)?;
         }
+        self.keep_logs_of_pods(&folder).await?;
+        // Who looked after it.
+        self.trial.house().keep_logs_of_pods(&folder).await
+    }
+
+    async fn keep_logs_of_pods(&self, folder: &Path) -> Result<()> {
         for pod in self.list::<Pod>("").await? {
             let name = pod.metadata.name.unwrap_or_default();
             for previous in [false, true] {
                 let which = LogParams { previous, tail_lines: Some(LAST_LINES), ..LogParams::default() };
                 // A pod that has not started, or has not started twice, has none.
                 if let Ok(text) = self.api::<Pod>().logs(&name, &which).await {
-                    keep(&format!("{name}{}.log", if previous { "-before" } else { "" }), &text)?;
+                    let file = format!("{name}{}.log", if previous { "-before" } else { "" });
+                    std::fs::write(folder.join(file), text)?;
                 }
             }
         }
