@@ -102,12 +102,12 @@ impl Namespace<'_> {
         self.until_ready(&name, generation, READY_WITHIN).await
     }
 
-    /// A FundCluster `c` of three pods that run everything at once, Ready; its route value.
+    /// A FundCluster `c` of so many pods that run everything at once, Ready; its route value.
     ///
     /// # Errors
     /// It is not, in time.
-    pub async fn three_pods(&self) -> Result<String> {
-        let more = json!({"pods": {"replicas": 3, "taskConcurrency": 64}});
+    pub async fn pods(&self, replicas: u32) -> Result<String> {
+        let more = json!({"pods": {"replicas": replicas, "taskConcurrency": 64}});
         self.ready(&fund_cluster(self, "c", &more)).await?;
         Ok(route(self, "c"))
     }

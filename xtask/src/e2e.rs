@@ -19,8 +19,9 @@ use std::time::Instant;
 /// What `helm upgrade` of the tests goes to: the same images under another tag.
 const NEXT: &str = "next";
 
-/// How many tests at once. They wait for Kubernetes more than they work.
-const THREADS: &str = "--test-threads=3";
+/// How many tests at once. They wait for Kubernetes more than they work, and those that must be alone, four of them, for
+/// the others.
+const THREADS: &str = "--test-threads=8";
 
 /// How it is run.
 #[derive(Debug, Args)]

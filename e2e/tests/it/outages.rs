@@ -5,14 +5,20 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use fundbond_chaos::plan::FaultKind;
 use fundbond_crds::FundCluster;
-use fundbond_e2e::{Clients, Namespace, Stage, Trial, eventually, fund_clusters::sum, program, steps, until};
+use fundbond_e2e::{
+    Clients, Namespace, Stage, Trial, eventually,
+    fund_clusters::{self, sum},
+    program, steps, until,
+};
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
+    coordination::v1::Lease,
     core::v1::{Node, Pod},
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -25,13 +31,13 @@ const OPERATOR_ADMIN: u16 = 18_080;
 
 /// How long what is away stays away: in the field minutes, and in CI just long enough to be noticed.
 fn away(trial: &Trial) -> Duration {
-    Duration::from_secs(if trial.stage.full { 150 } else { 40 })
+    Duration::from_secs(if trial.stage.full { 150 } else { 20 })
 }
 
-/// A FundCluster of three pods, and clients under way whose tasks last longer than an outage; its route value first.
-async fn through(namespace: &Namespace<'_>) -> Result<(String, Clients)> {
-    let route = namespace.three_pods().await?;
-    let seconds = u32::try_from(away(namespace.trial).as_secs())? + 60;
+/// A FundCluster of so many pods, and clients under way whose tasks last longer than an outage; its route value first.
+async fn through(namespace: &Namespace<'_>, pods: u32) -> Result<(String, Clients)> {
+    let route = namespace.pods(pods).await?;
+    let seconds = u32::try_from(away(namespace.trial).as_secs())? + 40;
     let clients = Clients::come(&route, steps(&route, 60, seconds / 2, Duration::from_secs(2))?)?;
     clients.until_under_way(Duration::from_secs(30)).await?;
     Ok((route, clients))
@@ -41,7 +47,7 @@ async fn through(namespace: &Namespace<'_>) -> Result<(String, Clients)> {
 async fn without_the_control_plane_streams_and_routing_go_on() -> Result<()> {
     Namespace::alone(async |namespace| {
         let trial = namespace.trial;
-        let (route, clients) = through(namespace).await?;
+        let (route, clients) = through(namespace, 3).await?;
         let node = "fundbond-control-plane";
         program::output(&mut Stage::docker(&["pause", node])).await?;
         // Streams are opened meanwhile, too.
@@ -85,7 +91,7 @@ async fn follows(namespace: &Namespace<'_>, replicas: i32) -> Result<Duration> {
 async fn without_the_operator_nothing_happens_and_afterwards_nothing_is_written() -> Result<()> {
     Namespace::alone(async |namespace| {
         let trial = namespace.trial;
-        let (_, clients) = through(namespace).await?;
+        let (_, clients) = through(namespace, 3).await?;
         let house = trial.house();
         operators(&house, 0).await?;
         // sleep-ok: the outage itself
@@ -143,23 +149,25 @@ async fn operator_pods(house: &Namespace<'_>) -> Result<Vec<String>> {
 async fn a_worker_node_may_stop_and_come_back() -> Result<()> {
     Namespace::alone(async |namespace| {
         let trial = namespace.trial;
-        let (_, clients) = through(namespace).await?;
+        // One on each node. Where most pods of three go at once, it is waited for a minute whether they come back.
+        let (_, clients) = through(namespace, if trial.stage.full { 3 } else { 2 }).await?;
         let node = worker_without_redis(trial).await?;
         program::output(&mut Stage::docker(&["stop", "--time", "2", &node])).await?;
         let begun = Instant::now();
         // sleep-ok: the outage itself
         sleep(away(trial)).await;
         program::output(&mut Stage::docker(&["start", &node])).await?;
-        let nodes: Api<Node> = Api::all(trial.client.clone());
-        let took = until(&format!("{node} is Ready"), Duration::from_mins(3), async || {
-            let conditions = nodes.get(&node).await?.status.and_then(|status| status.conditions);
-            let ready = conditions.into_iter().flatten().find(|one| one.type_ == "Ready");
-            let recent = ready.filter(|ready| ready.status == "True");
-            Ok(recent.is_none().then(|| "it is not".to_owned()))
+        let started = Timestamp::now();
+        // Its Ready condition may not have changed in so short a time.
+        let leases: Api<Lease> = Api::namespaced(trial.client.clone(), "kube-node-lease");
+        let took = until(&format!("{node} speaks again"), Duration::from_mins(3), async || {
+            let renewed = leases.get(&node).await?.spec.and_then(|spec| spec.renew_time);
+            let late = renewed.is_none_or(|renewed| renewed.0 < started);
+            Ok(late.then(|| "it has not renewed its lease".to_owned()))
         })
         .await?;
         trial.figure("node away, s", format!("{:.0}", begun.elapsed().as_secs_f64()));
-        trial.figure("Ready after, s", format!("{:.0}", took.as_secs_f64()));
+        trial.figure("node speaks again after, s", format!("{:.0}", took.as_secs_f64()));
         let seen = clients.whole(Duration::from_mins(6), &trial.results()).await?;
         seen.report(trial);
         let generation = namespace.api::<FundCluster>().get("c").await?.metadata.generation;
@@ -171,7 +179,8 @@ async fn a_worker_node_may_stop_and_come_back() -> Result<()> {
 
 /// A worker on which the release's Redis does not run: there is one, and what it forgets is another test's matter.
 async fn worker_without_redis(trial: &Trial) -> Result<String> {
-    let redis = redis(&trial.house()).await?.spec.and_then(|spec| spec.node_name);
+    let redis = one_pod(&trial.house(), "app.kubernetes.io/component=dev-redis").await?;
+    let redis = redis.spec.and_then(|spec| spec.node_name);
     let redis = redis.context("the release's Redis is on no node")?;
     let nodes: Api<Node> = Api::all(trial.client.clone());
     let nodes = nodes.list(&ListParams::default()).await?.items.into_iter();
@@ -179,23 +188,31 @@ async fn worker_without_redis(trial: &Trial) -> Result<String> {
     names.find(|name| name.contains("worker") && *name != redis).context("there is no other worker")
 }
 
-/// The pod of the release's Redis.
-async fn redis(house: &Namespace<'_>) -> Result<Pod> {
-    let pods = house.list::<Pod>("app.kubernetes.io/component=dev-redis").await?;
-    pods.into_iter().next().context("there is no Redis")
+/// The pod with these labels.
+async fn one_pod(namespace: &Namespace<'_>, labels: &str) -> Result<Pod> {
+    let pods = namespace.list::<Pod>(labels).await?;
+    pods.into_iter().next().with_context(|| format!("there is no pod with {labels}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_forgets_everything_is_told_to_whoever_missed_something() -> Result<()> {
-    Namespace::alone(async |namespace| {
+    Namespace::beside(async |namespace| {
         let trial = namespace.trial;
-        let route = namespace.three_pods().await?;
-        let mut clients = Clients::come(&route, steps(&route, 60, 60, Duration::from_secs(1))?)?;
+        let here = ["--namespace", &namespace.name];
+        program::output(trial.stage.kubectl(&["apply", "--filename", "e2e/redis.yaml"]).args(here)).await?;
+        let up = ["rollout", "status", "deployment/redis", "--timeout=60s"];
+        program::output(trial.stage.kubectl(&up).args(here)).await?;
+        let more = json!({
+            "pods": {"replicas": 3, "taskConcurrency": 64},
+            "redis": {"url": format!("redis://redis.{}:6379", namespace.name)},
+        });
+        namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
+        let route = fund_clusters::route(namespace, "c");
+        let mut clients = Clients::come(&route, steps(&route, 60, 30, Duration::from_secs(1))?)?;
         clients.until_under_way(Duration::from_secs(30)).await?;
-        let house = trial.house();
-        let redis = redis(&house).await?.metadata.name.context("a pod has a name")?;
-        clients.breaks(FaultKind::RedisRestart, "the release's Redis");
-        house.api::<Pod>().delete(&redis, &DeleteParams::default().grace_period(0)).await?;
+        let redis = one_pod(namespace, "app=redis").await?.metadata.name.context("a pod has a name")?;
+        clients.breaks(FaultKind::RedisRestart, "the Redis of all pods");
+        namespace.kill(&redis).await?;
         let seen = clients.whole(Duration::from_mins(4), &trial.results()).await?;
         ensure!(seen.resets > 0, "everything was forgotten, and nobody was told");
         seen.report(trial);

@@ -18,7 +18,7 @@ const SWEPT_WITHIN: Duration = Duration::from_secs(100);
 async fn whoever_holds_streams_or_runs_tasks_may_be_killed() -> Result<()> {
     Namespace::beside(async |namespace| {
         let trial = namespace.trial;
-        let route = namespace.three_pods().await?;
+        let route = namespace.pods(3).await?;
         let clients = Clients::come(&route, steps(&route, 30, 30, Duration::from_secs(1))?)?;
         clients.until_under_way(Duration::from_secs(30)).await?;
         // Each pod has tasks, and each has streams: two of three are killed.
@@ -43,7 +43,7 @@ async fn whoever_holds_streams_or_runs_tasks_may_be_killed() -> Result<()> {
 async fn whoever_keeps_house_may_be_killed_and_nothing_of_it_stays() -> Result<()> {
     Namespace::beside(async |namespace| {
         let trial = namespace.trial;
-        let route = namespace.three_pods().await?;
+        let route = namespace.pods(3).await?;
         let clients = Clients::come(&route, steps(&route, 30, 60, Duration::from_secs(1))?)?;
         clients.until_under_way(Duration::from_secs(30)).await?;
         let leader = leader(namespace, None).await?;

@@ -23,7 +23,7 @@ async fn the_release_is_tested_upgraded_removed_and_installed_again() -> Result<
         ensure!(said.contains("COMPLETED"), "helm test says: {said}");
 
         // Another tag, with streams open.
-        let clients = Clients::come("cluster1", steps(&namespace.name, 50, 60, Duration::from_secs(1))?)?;
+        let clients = Clients::come("cluster1", steps(&namespace.name, 50, 30, Duration::from_secs(1))?)?;
         clients.until_under_way(Duration::from_mins(1)).await?;
         let begun = tokio::time::Instant::now();
         release::upgrade(stage, &[&format!("image.tag={NEXT}")]).await?;

@@ -29,7 +29,7 @@ async fn another_image_and_other_settings_come_under_five_hundred_streams() -> R
             "requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}}});
         namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
         let route = fund_clusters::route(namespace, "c");
-        let clients = Clients::come(&route, steps(&route, STREAMS, 80, Duration::from_secs(3))?)?;
+        let clients = Clients::come(&route, steps(&route, STREAMS, 80, Duration::from_millis(1_500))?)?;
         clients.until_under_way(Duration::from_mins(1)).await?;
         let before: BTreeSet<_> = namespace.pods_of("c").await?.into_keys().collect();
 

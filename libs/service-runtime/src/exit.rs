@@ -4,13 +4,14 @@ use std::{error::Error, fmt::Write as _, io::Write as _, process::ExitCode};
 
 use crate::{config::EXIT_BAD_CONFIG, telemetry};
 
-/// The error and its causes in one line, joined by `: `. A cause that says what was said just before it is left out.
+/// The error and its causes in one line, joined by `: `. A cause that says what was said before it is left out:
+/// libraries that put their causes into what they say themselves have them as causes, too.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let said = cause.to_string();
-        if text != said && !text.ends_with(&format!(": {said}")) {
+        if !text.contains(&said) {
             let _ = write!(text, ": {said}");
         }
         source = cause.source();
@@ -59,5 +60,13 @@ mod tests {
         struct Wrapper(#[source] std::io::Error);
         let error = Wrapper(std::io::Error::other("no key"));
         assert_eq!(chain(&error), "no key");
+
+        #[derive(Debug, thiserror::Error)]
+        #[error("nowhere: (no file: {0}), and in no pod")]
+        struct Within(#[source] std::io::Error);
+        assert_eq!(
+            chain(&Within(std::io::Error::other("no key"))),
+            "nowhere: (no file: no key), and in no pod"
+        );
     }
 }
