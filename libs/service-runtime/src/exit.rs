@@ -60,7 +60,10 @@ mod tests {
         struct Wrapper(#[source] std::io::Error);
         let error = Wrapper(std::io::Error::other("no key"));
         assert_eq!(chain(&error), "no key");
+    }
 
+    #[test]
+    fn nor_is_one_that_was_told_in_the_middle() {
         #[derive(Debug, thiserror::Error)]
         #[error("nowhere: (no file: {0}), and in no pod")]
         struct Within(#[source] std::io::Error);

@@ -30,10 +30,10 @@ async fn expected(lease: &Arc<dyn LeaseStore>) -> Expected {
 async fn leader(lease: &Arc<dyn LeaseStore>, name: &str) -> (View, Version) {
     lease.write(None, expected(lease).await).await.unwrap();
     let mut view = View::new(name, Timing::USUAL);
-    view.sent(at(0));
+    view.sent(Action::Look, at(0));
     view.looked(lease.read().await.unwrap(), at(0));
     let Action::Claim(expected) = decide(&view, at(0)) else { panic!("it is free") };
-    view.sent(at(0));
+    view.sent(Action::Claim(expected), at(0));
     let written = lease.write(Some(name), expected).await.unwrap();
     view.claimed(expected, written, at(0), at(0));
     assert!(view.leads(at(0)).is_some());
@@ -52,14 +52,14 @@ async fn r13_a_lease_that_is_deleted_in_the_middle_of_a_sweep_ends_the_sweep_or_
     race.server.command::<u32>(&["DEL", &keys::lease(NAME)]).await.unwrap();
     // Another one writes it anew, and leads only once the first has noticed or lapsed.
     let mut second = View::new("second", Timing::USUAL);
-    second.sent(at(2));
+    second.sent(Action::Look, at(2));
     second.looked(lease.read().await.unwrap(), at(2));
     assert_eq!(decide(&second, at(2)), Action::Claim(Expected::Absent));
     let written = lease.write(Some("second"), Expected::Absent).await.unwrap();
     second.claimed(Expected::Absent, written, at(2), at(2));
     assert_eq!(second.leads(at(11)), None);
     assert!(version(written) > mine);
-    first.sent(at(2));
+    first.sent(Action::Claim(Expected::Version(mine)), at(2));
     let renewal = lease.write(Some("first"), Expected::Version(mine)).await.unwrap();
     assert_eq!(renewal, Written::Conflict);
     first.looked(lease.read().await.unwrap(), at(3));
@@ -75,15 +75,15 @@ async fn r14_a_renewal_whose_reply_was_lost_is_found_and_the_leadership_goes_on(
     let lease = race.store.lease(NAME);
     let (mut view, mine) = leader(&lease, "first").await;
     let token = view.leads(at(1)).unwrap().0;
-    view.sent(at(2));
+    view.sent(Action::Claim(Expected::Version(mine)), at(2));
     let lost = version(lease.write(Some("first"), Expected::Version(mine)).await.unwrap());
     // Nobody told it. It does not guess: by what it knew it would be refused.
     assert_eq!(lease.write(Some("first"), Expected::Version(mine)).await.unwrap(), Written::Conflict);
     assert_eq!(decide(&view, at(5)), Action::Look);
-    view.sent(at(5));
+    view.sent(Action::Look, at(5));
     view.looked(lease.read().await.unwrap(), at(5));
     assert_eq!(decide(&view, at(7)), Action::Claim(Expected::Version(lost)));
-    view.sent(at(7));
+    view.sent(Action::Claim(Expected::Version(lost)), at(7));
     let written = lease.write(Some("first"), Expected::Version(lost)).await.unwrap();
     view.claimed(Expected::Version(lost), written, at(7), at(7));
     assert_eq!(view.leads(at(8)), Some((token, at(17))), "it never stopped");
@@ -126,7 +126,7 @@ async fn r18_a_clock_that_jumped_ahead_and_back_makes_no_number_fall() {
     assert_eq!(stream.generation.0, ahead + 1);
     // And a candidate goes by its own clock: what the store's says is no reason to take a lease early or late.
     let mut view = View::new("third", Timing::USUAL);
-    view.sent(at(0));
+    view.sent(Action::Look, at(0));
     view.looked(lease.read().await.unwrap(), at(0));
     assert_eq!(decide(&view, at(14)), Action::Look);
     assert_eq!(decide(&view, at(15)), Action::Claim(Expected::Version(next)));
