@@ -37,18 +37,14 @@ pub use args::Options;
 pub use error::BenchError;
 
 use std::{
-    error::Error,
-    fmt::Write as _,
     io::{self, Write as _},
     process::ExitCode,
 };
 
+use fundbond_service_runtime::exit::chain;
 use tokio::signal::unix::{SignalKind, signal};
 
 use args::Command;
-
-/// Exit code of a process whose configuration is wrong (`EX_USAGE` of sysexits.h).
-pub const EXIT_BAD_CONFIG: u8 = 64;
 
 /// Runs what was asked for and turns its end into an exit code.
 pub async fn main(options: Options) -> ExitCode {
@@ -103,15 +99,4 @@ async fn interrupted() -> BenchError {
 fn say(line: &str) {
     // Where nobody listens there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// The error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }

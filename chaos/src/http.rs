@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fundbond_protocol::headers;
+use fundbond_service_runtime::exit::chain;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -103,16 +104,4 @@ impl Http {
 pub fn answered_by<B>(response: &Response<B>) -> Option<String> {
     let routed_to = response.headers().get(headers::X_ROUTED_TO)?.to_str().ok()?;
     Some(routed_to.split_once('/')?.1.to_owned())
-}
-
-/// The error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

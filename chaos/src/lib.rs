@@ -34,14 +34,12 @@ use std::{
     process::ExitCode,
 };
 
+use fundbond_service_runtime::exit::chain;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use report::Report;
 use site::Programs;
-
-/// Exit code of a process whose configuration is wrong (`EX_USAGE` of sysexits.h).
-pub const EXIT_BAD_CONFIG: u8 = 64;
 
 /// Stories kill three pods and need one that is left.
 const FEWEST_OF_STORIES: u8 = 4;
@@ -60,7 +58,7 @@ pub async fn main(options: Options) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            say(&format!("fundbond-chaos: {}", http::chain(&error)));
+            say(&format!("fundbond-chaos: {}", chain(&error)));
             ExitCode::FAILURE
         }
     }

@@ -11,6 +11,7 @@ use fundbond_protocol::{
     sse::{Event, Item, Parser},
     users::SSE_CONNECT_PATH,
 };
+use fundbond_service_runtime::exit::chain;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -19,7 +20,7 @@ use crate::{
     desk::Office,
     error::ChaosError,
     fact::{Ending, Farewell, Frame, Page, Said, What},
-    http::{answered_by, chain},
+    http::answered_by,
     plan::{Desk, Habit},
     post::{NOTE, NOTICE},
 };

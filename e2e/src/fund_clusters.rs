@@ -107,7 +107,15 @@ impl Namespace<'_> {
     /// # Errors
     /// It is not, in time.
     pub async fn pods(&self, replicas: u32) -> Result<String> {
-        let more = json!({"pods": {"replicas": replicas, "taskConcurrency": 64}});
+        self.pods_with(json!({"pods": {"replicas": replicas}})).await
+    }
+
+    /// The same, with what else is wanted of it in its spec.
+    ///
+    /// # Errors
+    /// It is not, in time.
+    pub async fn pods_with(&self, mut more: Value) -> Result<String> {
+        merge(&mut more, &json!({"pods": {"taskConcurrency": 64}}));
         self.ready(&fund_cluster(self, "c", &more)).await?;
         Ok(route(self, "c"))
     }

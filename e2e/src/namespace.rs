@@ -12,7 +12,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{Trial, program, until};
+use crate::{Trial, program, release, until};
 
 /// Deleting a FundCluster and its pods takes as long as the pods take to end: their grace period is a minute.
 const GONE_WITHIN: Duration = Duration::from_secs(150);
@@ -49,6 +49,11 @@ impl Trial {
         let outcome = outcome?;
         gone?;
         Ok(outcome)
+    }
+
+    /// The namespace of the release.
+    pub fn house(&self) -> Namespace<'_> {
+        Namespace { trial: self, name: release::NAMESPACE.to_owned() }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{Namespace, Stage, release};
+use crate::{Stage, release};
 
 /// Held by whoever breaks what others stand on; shared by everybody else.
 static HOUSE: RwLock<()> = RwLock::const_new(());
@@ -87,11 +87,6 @@ impl Trial {
         let trial = Self::begin().await?;
         release::installed(&trial.stage).await?;
         trial.run(test).await
-    }
-
-    /// The namespace of the release.
-    pub fn house(&self) -> Namespace<'_> {
-        Namespace { trial: self, name: release::NAMESPACE.to_owned() }
     }
 
     async fn begin() -> Result<Self> {

@@ -10,13 +10,15 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use tracing::Span;
+
+use crate::blocking::{BrokeOff, on_thread};
 
 /// Requests above this wait for a turn, and are parsed on a thread of their own: a fund of 20,000 holdings takes tens of
 /// milliseconds, for which no stream should wait.
 pub const SMALL_REQUEST: usize = 64 * 1024;
 
-/// Bytes of large requests that are read, parsed and written down at once: six funds of 20,000 holdings, of which slow senders may hold up some.
+/// Bytes of large requests that are read, parsed and written down at once: six funds of 20,000 holdings, of which slow
+/// senders may hold up some.
 const READING: usize = 32 * 1024 * 1024;
 
 /// How long a request waits for its turn: shorter than gateways wait for a body to be read on.
@@ -36,11 +38,6 @@ pub struct Intake {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many large requests at once")]
 pub struct Crowded;
-
-/// Parsing broke off by a panic, which has told itself.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("parsing broke off")]
-pub struct BrokeOff;
 
 /// Holds the place of a request, where it is a large one, until it is dropped.
 pub type Turn = Option<OwnedSemaphorePermit>;
@@ -81,8 +78,7 @@ impl Intake {
             return Ok(parse());
         }
         let _turn = self.parsing.acquire().await.map_err(|_| BrokeOff)?;
-        let span = Span::current();
-        tokio::task::spawn_blocking(move || span.in_scope(parse)).await.map_err(|_| BrokeOff)
+        on_thread(parse).await
     }
 }
 

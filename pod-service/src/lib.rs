@@ -11,6 +11,7 @@
 //! slow client, never queues without a bound, and never ends without draining.
 
 mod backoff;
+mod blocking;
 pub mod config;
 mod housekeeping;
 mod http;

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
+    blocking::BrokeOff,
     intake::Intake,
     metrics::TaskLabels,
     pod::Pod,
@@ -210,7 +211,7 @@ async fn run_to_its_end(pod: &Pod, run: &Run) {
         biased;
         () = run.stop.cancelled() => Err(run.why()),
         // A panic has told itself, in the span of its task.
-        ended = AssertUnwindSafe(work(&pod.intake, &mut speaker, run)).catch_unwind() => ended.unwrap_or_else(|_| Err(broke_off())),
+        ended = AssertUnwindSafe(work(&pod.intake, &mut speaker, run)).catch_unwind() => ended.unwrap_or_else(|_| Err(BrokeOff.into())),
     };
     let (ended, event) = speaker.conclude(ended).await;
     if ended != Ended::Left {
@@ -234,9 +235,10 @@ async fn work(intake: &Intake, speaker: &mut Speaker<'_>, run: &Run) -> Result<S
     perform(speaker, work, &run.stop).await
 }
 
-/// What a task says whose run panicked.
-fn broke_off() -> Stopped {
-    Stopped::Failed("the calculation broke off by an internal error; it is in the pod's log".into())
+impl From<BrokeOff> for Stopped {
+    fn from(broke_off: BrokeOff) -> Self {
+        Self::Failed(format!("the calculation {broke_off}"))
+    }
 }
 
 /// The work of a claimed task; an error says why it cannot be done.
@@ -264,7 +266,7 @@ async fn read(intake: &Intake, claimed: &Claimed) -> Result<Work, Stopped> {
         Ok(parsed.work)
     };
     let bytes = claimed.submission.body.len();
-    let parsed: Result<Work, String> = intake.parse(bytes, parse).await.map_err(|_| broke_off())?;
+    let parsed: Result<Work, String> = intake.parse(bytes, parse).await?;
     // Another version of this program accepted it.
     parsed.map_err(|why| Stopped::Failed(format!("this pod cannot read the request of the task: {why}")))
 }

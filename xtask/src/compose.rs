@@ -43,15 +43,16 @@ pub fn run(chore: &Chore) -> Result<()> {
 }
 
 fn up(nginx: bool) -> Result<()> {
+    let workspace = process::workspace()?;
     let docker = Docker::ready_for_compose()?;
     images::build(&docker, images::Others::with_nginx(nginx))?;
     say::section("compose: up");
-    let mut command = docker.compose(&process::workspace()?);
+    let mut command = docker.compose(&workspace);
     if nginx {
         command.args(["--profile", "nginx"]);
     }
     process::run(command.args(["up", "--no-build", "--wait"]))?;
-    process::run(docker.compose(&process::workspace()?).arg("ps"))?;
+    process::run(docker.compose(&workspace).arg("ps"))?;
     say::line("try: fundctl --cluster cluster1 task start examples/fund.json --watch");
     Ok(())
 }

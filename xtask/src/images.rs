@@ -54,14 +54,19 @@ impl Others {
         if nginx { Self::RedisAndNginx } else { Self::Redis }
     }
 
-    /// Each Dockerfile, and its last stage.
-    fn dockerfiles(self) -> &'static [(&'static str, &'static str)] {
+    /// Each image's Dockerfile, and the stage that becomes it.
+    fn stages(self) -> &'static [(&'static str, &'static str)] {
         const REDIS: (&str, &str) = ("redis.Dockerfile", "redis");
         match self {
             Self::Redis => &[REDIS],
             Self::RedisAndNginx => &[REDIS, ("nginx.Dockerfile", "nginx")],
             Self::OfCluster => &[REDIS, ("metrics-server.Dockerfile", "metrics-server")],
         }
+    }
+
+    /// With ours before them.
+    fn and_ours(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        PROGRAMS.map(|program| ("Dockerfile", program)).into_iter().chain(self.stages().iter().copied())
     }
 }
 
@@ -86,28 +91,10 @@ pub fn build(docker: &Docker, others: Others) -> Result<Images> {
     };
     tools::c_compiler()?;
     let programs = compile(&workspace, &target, &PROGRAMS, Some(triple))?;
-    let builder = Builder { docker, workspace: &workspace, stages: place.join("stages") };
-    let mut sizes = Vec::new();
-    for program in PROGRAMS {
-        let built = programs.join(program);
-        sizes.push(builder.image("Dockerfile", program, |results| put(&built, results))?);
-    }
-    tools::redis_server()?;
-    sizes.push(builder.image("redis.Dockerfile", "redis", |results| {
-        fs::create_dir_all(results.join("volume").join("data"))?;
-        builder.collect(results, &["redis-server", "redis-cli"])
-    })?);
-    if others == Others::RedisAndNginx {
-        tools::nginx()?;
-        sizes.push(
-            builder.image("nginx.Dockerfile", "nginx", |results| builder.collect(results, &["nginx"]))?,
-        );
-    }
-    if others == Others::OfCluster {
-        let program = kubernetes::metrics_server()?;
-        let lay_out = |results: &Path| put(&program, results);
-        sizes.push(builder.image("metrics-server.Dockerfile", "metrics-server", lay_out)?);
-    }
+    let builder =
+        Builder { docker, workspace: &workspace, programs: &programs, stages: place.join("stages") };
+    let sizes = others.and_ours().map(|(dockerfile, stage)| builder.image(dockerfile, stage));
+    let sizes = sizes.collect::<Result<Vec<_>>>()?;
     tell(&sizes, start);
     Ok(Images { programs, sizes })
 }
@@ -121,17 +108,15 @@ fn tell(sizes: &[(String, u64)], start: Instant) {
 
 /// The Dockerfiles as they are: their first stages compile, in containers of images from a registry.
 fn in_containers(docker: &Docker, workspace: &Path, others: Others) -> Result<Vec<(String, u64)>> {
-    let ours = PROGRAMS.map(|program| ("Dockerfile", program));
-    let all = ours.into_iter().chain(others.dockerfiles().iter().copied());
-    all.map(|(dockerfile, stage)| {
+    let build = |(dockerfile, stage)| {
         let image = name(stage);
         let mut build = docker.command();
         build.args(["build", "--target", stage, "--tag", &image, "--file"]);
         build.arg(workspace.join("docker").join(dockerfile)).arg(workspace);
         process::run(&mut build).context("the first stages need their images from a registry")?;
-        Ok((image.clone(), size(docker, &image)?))
-    })
-    .collect()
+        sized(docker, image)
+    };
+    others.and_ours().map(build).collect()
 }
 
 /// What the image of a stage is called.
@@ -139,9 +124,10 @@ fn name(stage: &str) -> String {
     format!("{FAMILY}/{stage}:{}", tag())
 }
 
-/// In bytes.
-fn size(docker: &Docker, image: &str) -> Result<u64> {
-    docker.inspect("image", image)?["Size"].as_u64().context("an image has a size")
+/// With its size in bytes.
+fn sized(docker: &Docker, image: String) -> Result<(String, u64)> {
+    let size = docker.inspect("image", &image)?["Size"].as_u64().context("an image has a size")?;
+    Ok((image, size))
 }
 
 /// The tag of all images, as the compose file has it.
@@ -176,31 +162,46 @@ fn static_target(compiler: &str) -> Result<Option<&str>> {
 struct Builder<'a> {
     docker: &'a Docker,
     workspace: &'a Path,
+    /// Where ours were compiled to.
+    programs: &'a Path,
+    /// A folder for the contexts.
     stages: PathBuf,
 }
 
 impl Builder<'_> {
-    /// One image: its stage of the Dockerfile, with the files that `lay_out` puts into the results.
-    fn image(
-        &self,
-        dockerfile: &str,
-        stage: &str,
-        lay_out: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<(String, u64)> {
+    /// One image: its stage of the Dockerfile, with what the stages before it would have left.
+    fn image(&self, dockerfile: &str, stage: &str) -> Result<(String, u64)> {
         let context = self.stages.join(stage);
         if context.exists() {
             fs::remove_dir_all(&context).with_context(|| format!("cannot empty {}", context.display()))?;
         }
         let results = context.join(RESULTS);
         fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
-        lay_out(&results).with_context(|| format!("cannot lay out the files of {stage}"))?;
+        self.lay_out(stage, &results).with_context(|| format!("cannot lay out the files of {stage}"))?;
         let path = self.workspace.join("docker").join(dockerfile);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = prebuilt(&text, stage).with_context(|| format!("docker/{dockerfile}"))?;
         fs::write(context.join("Dockerfile"), text).context("cannot write the stage")?;
         let image = name(stage);
         process::output(self.docker.command().args(["build", "--quiet", "--tag", &image]).arg(&context))?;
-        Ok((image.clone(), size(self.docker, &image)?))
+        sized(self.docker, image)
+    }
+
+    /// The files of a stage: a program from its machine or its module, or one of ours.
+    fn lay_out(&self, stage: &str, results: &Path) -> Result<()> {
+        match stage {
+            "redis" => {
+                tools::redis_server()?;
+                fs::create_dir_all(results.join("volume").join("data"))?;
+                self.collect(results, &["redis-server", "redis-cli"])
+            }
+            "nginx" => {
+                tools::nginx()?;
+                self.collect(results, &["nginx"])
+            }
+            "metrics-server" => put(&kubernetes::metrics_server()?, results),
+            ours => put(&self.programs.join(ours), results),
+        }
     }
 
     /// Programs of this machine with the libraries they load.
@@ -268,8 +269,8 @@ mod tests {
     #[test]
     fn docker_finds_each_stage_in_its_dockerfile() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker");
-        for others in [Others::Redis, Others::RedisAndNginx, Others::OfCluster] {
-            for (file, stage) in others.dockerfiles() {
+        for others in [Others::RedisAndNginx, Others::OfCluster] {
+            for (file, stage) in others.and_ours() {
                 let text = fs::read_to_string(folder.join(file)).unwrap();
                 assert!(prebuilt(&text, stage).is_ok(), "{file}");
             }

@@ -17,7 +17,7 @@ use std::process::Command;
 pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
 /// Names the Helm that the tests of the charts run.
-pub const HELM: &str = "FUNDBOND_HELM";
+pub const HELM_VARIABLE: &str = "FUNDBOND_HELM";
 
 /// The crate whose users need a real API server.
 pub const FIXTURE: &str = "fundbond-test-api-server";
@@ -44,7 +44,7 @@ impl Release {
     }
 }
 
-const KUBERNETES: Release = Release {
+const KUBERNETES_RELEASE: Release = Release {
     siblings: Some("v0.36.4"),
     version_packages: &["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"],
     ..Release::of("k8s.io/kubernetes", KUBERNETES_VERSION)
@@ -54,7 +54,7 @@ const KUBERNETES: Release = Release {
 pub const KUBERNETES_VERSION: &str = "v1.36.4";
 
 /// Kubernetes 1.36 asks for 3.6 or newer.
-const ETCD: Release = Release::of("go.etcd.io/etcd/server/v3", "v3.6.14");
+const ETCD_RELEASE: Release = Release::of("go.etcd.io/etcd/server/v3", "v3.6.14");
 
 /// What it says of a wrong values file, and what it warns of, changes with its release, so one is pinned.
 const HELM_RELEASE: Release = Release {
@@ -64,7 +64,7 @@ const HELM_RELEASE: Release = Release {
 
 /// Names inside a cluster. Only what kubeadm's configuration of it asks for: the whole of it would fetch the libraries of
 /// three clouds.
-const COREDNS: Release = Release {
+const COREDNS_RELEASE: Release = Release {
     main: Some(include_str!("../../docker/node/coredns.go")),
     ..Release::of("github.com/coredns/coredns", "v1.14.7")
 };
@@ -73,7 +73,7 @@ const COREDNS: Release = Release {
 const KIND_RELEASE: Release = Release::of("sigs.k8s.io/kind", "v0.33.0");
 
 /// Autoscalers ask it how busy pods are. Modules of 0.8 do not verify.
-const METRICS_SERVER: Release = Release::of("sigs.k8s.io/metrics-server", "v0.9.0");
+const METRICS_SERVER_RELEASE: Release = Release::of("sigs.k8s.io/metrics-server", "v0.9.0");
 
 /// A program, and the package that is compiled to it.
 #[derive(Clone, Copy)]
@@ -98,14 +98,19 @@ struct Set {
 const API_SERVER: Set = Set {
     name: "api-server",
     programs: &[
-        Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", release: &ETCD, probe: "--version" },
+        Program {
+            name: "etcd",
+            package: "go.etcd.io/etcd/server/v3",
+            release: &ETCD_RELEASE,
+            probe: "--version",
+        },
         of_kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     ],
     cost: "about ten minutes on two cores, 4 GB while it lasts, 130 MB afterwards",
     instead: "or set KUBEBUILDER_ASSETS to a directory with `etcd` and `kube-apiserver`",
 };
 
-const HELM_SET: Set = Set {
+const HELM: Set = Set {
     name: "helm",
     programs: &[Program {
         name: "helm",
@@ -114,12 +119,12 @@ const HELM_SET: Set = Set {
         probe: "version",
     }],
     cost: "about four minutes on two cores, 2 GB while it lasts, 60 MB afterwards",
-    instead: "or put Helm of the release that xtask/src/kubernetes.rs names on the path",
+    instead: "or put Helm of this very release on the path",
 };
 
 /// A program of Kubernetes that says its version when it is asked for it.
 const fn of_kubernetes(name: &'static str, package: &'static str) -> Program {
-    Program { name, package, release: &KUBERNETES, probe: "--version" }
+    Program { name, package, release: &KUBERNETES_RELEASE, probe: "--version" }
 }
 
 /// Everything that a node runs, beside [`API_SERVER`].
@@ -133,16 +138,16 @@ const NODE: Set = Set {
         Program {
             name: "kubeadm",
             package: "k8s.io/kubernetes/cmd/kubeadm",
-            release: &KUBERNETES,
+            release: &KUBERNETES_RELEASE,
             probe: "version",
         },
         Program {
             name: "kubectl",
             package: "k8s.io/kubernetes/cmd/kubectl",
-            release: &KUBERNETES,
+            release: &KUBERNETES_RELEASE,
             probe: "options",
         },
-        Program { name: "coredns", package: ".", release: &COREDNS, probe: "-version" },
+        Program { name: "coredns", package: ".", release: &COREDNS_RELEASE, probe: "-version" },
     ],
     cost: "about six minutes on two cores, 5 GB while it lasts, 400 MB afterwards",
     instead: "or name a node image of kind's in FUNDBOND_NODE_IMAGE",
@@ -160,12 +165,12 @@ const KIND: Set = Set {
     instead: "or put kind on the path (kind.sigs.k8s.io)",
 };
 
-const METRICS_SERVER_SET: Set = Set {
+const METRICS_SERVER: Set = Set {
     name: "metrics-server",
     programs: &[Program {
         name: "metrics-server",
         package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
-        release: &METRICS_SERVER,
+        release: &METRICS_SERVER_RELEASE,
         probe: "--version",
     }],
     cost: "about three minutes on two cores, 2 GB while it lasts, 60 MB afterwards",
@@ -175,22 +180,20 @@ const METRICS_SERVER_SET: Set = Set {
 /// Everything that the cluster and the tests need and this machine lacks. Together they take less time than one by one:
 /// what was compiled for one is there for the next.
 pub fn everything() -> Result<()> {
-    let mut missing = vec![&NODE, &METRICS_SERVER_SET];
-    if given_api_server().is_none() {
-        missing.insert(0, &API_SERVER);
-    }
-    if helm_of_machine()?.is_none() {
-        missing.push(&HELM_SET);
-    }
-    if kind_of_machine()?.is_none() {
-        missing.push(&KIND);
-    }
-    build(&missing)
+    let sets = [
+        (&API_SERVER, given_api_server().is_none()),
+        (&NODE, true),
+        (&METRICS_SERVER, true),
+        (&HELM, helm_of_machine()?.is_none()),
+        (&KIND, kind_of_machine()?.is_none()),
+    ];
+    let wanted: Vec<&Set> = sets.into_iter().filter_map(|(set, wanted)| wanted.then_some(set)).collect();
+    build(&wanted)
 }
 
 /// Helm of the pinned release: the one on the path, else our own in the cache.
 pub fn helm() -> Result<PathBuf> {
-    helm_of_machine()?.map_or_else(|| HELM_SET.program("helm"), Ok)
+    helm_of_machine()?.map_or_else(|| HELM.program("helm"), Ok)
 }
 
 fn helm_of_machine() -> Result<Option<PathBuf>> {
@@ -259,7 +262,7 @@ fn speaks_to(client: &str, server: &str) -> bool {
 
 /// The metrics server, which is static and goes into an image.
 pub fn metrics_server() -> Result<PathBuf> {
-    METRICS_SERVER_SET.program("metrics-server")
+    METRICS_SERVER.program("metrics-server")
 }
 
 /// Tests run in the folders of their crates.
@@ -287,16 +290,16 @@ impl Set {
         Ok(self.directory()?.join(name))
     }
 
+    /// Its programs and their releases, for people.
     fn names(&self) -> String {
         let names: Vec<&str> = self.programs.iter().map(|program| program.name).collect();
-        names.join(" and ")
+        format!("{} ({})", names.join(" and "), self.versions().join(", "))
     }
 
     fn build_in(&self, workshop: &go::Workshop, directory: &Path) -> Result<()> {
         say::line(&format!(
-            "building {} ({}) from Go modules into {}: once, {}",
+            "building {} from Go modules into {}: once, {}",
             self.names(),
-            self.versions().join(", "),
             directory.display(),
             self.cost
         ));
@@ -384,7 +387,7 @@ mod tests {
     #[test]
     fn the_metrics_server_of_the_dockerfile_is_the_one_that_is_built_here() {
         let dockerfile = include_str!("../../docker/metrics-server.Dockerfile");
-        assert!(dockerfile.contains(&format!("metrics-server@{}", METRICS_SERVER.version)));
+        assert!(dockerfile.contains(&format!("metrics-server@{}", METRICS_SERVER_RELEASE.version)));
     }
 
     #[test]
@@ -398,7 +401,7 @@ mod tests {
         let second = Program {
             name: "kubelet",
             package: "k8s.io/kubernetes/cmd/kubelet",
-            release: &KUBERNETES,
+            release: &KUBERNETES_RELEASE,
             probe: "--version",
         };
         let [etcd, api_server] = API_SERVER.programs else { panic!("two programs") };
@@ -408,7 +411,10 @@ mod tests {
             releases.iter().map(|(_, its)| its.iter().map(|program| program.name).collect()).collect();
         assert_eq!(names, [vec!["kube-apiserver", "kubelet"], vec!["etcd"]]);
         let labels: Vec<String> = releases.iter().map(|(release, _)| label(release)).collect();
-        assert_eq!(labels, [format!("kubernetes-{}", KUBERNETES.version), format!("etcd-{}", ETCD.version)]);
+        assert_eq!(
+            labels,
+            [format!("kubernetes-{}", KUBERNETES_RELEASE.version), format!("etcd-{}", ETCD_RELEASE.version)]
+        );
         assert_eq!(label(&HELM_RELEASE), format!("helm-{}", HELM_RELEASE.version));
     }
 }

@@ -23,7 +23,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     }
     if may_reach(arguments, &users_of(CHARTS, &workspace)) {
         variables.push((tools::PROMTOOL, tools::promtool()?));
-        variables.push((kubernetes::HELM, kubernetes::helm()?));
+        variables.push((kubernetes::HELM_VARIABLE, kubernetes::helm()?));
     }
 
     say::section("test: cargo test");

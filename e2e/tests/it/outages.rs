@@ -5,11 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use fundbond_chaos::plan::FaultKind;
 use fundbond_crds::FundCluster;
-use fundbond_e2e::{
-    Clients, Namespace, Stage, Trial, eventually,
-    fund_clusters::{self, sum},
-    program, steps, until,
-};
+use fundbond_e2e::{Clients, Namespace, Stage, Trial, eventually, fund_clusters::sum, program, steps, until};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -29,7 +25,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(10);
 /// The admin port of operators.
 const OPERATOR_ADMIN: u16 = 18_080;
 
-/// How long what is away stays away: in the field minutes, and in CI just long enough to be noticed.
+/// How long what is away stays away: minutes with `--full`, else just long enough to be noticed.
 fn away(trial: &Trial) -> Duration {
     Duration::from_secs(if trial.stage.full { 150 } else { 20 })
 }
@@ -202,12 +198,8 @@ async fn a_redis_that_forgets_everything_is_told_to_whoever_missed_something() -
         program::output(trial.stage.kubectl(&["apply", "--filename", "e2e/redis.yaml"]).args(here)).await?;
         let up = ["rollout", "status", "deployment/redis", "--timeout=60s"];
         program::output(trial.stage.kubectl(&up).args(here)).await?;
-        let more = json!({
-            "pods": {"replicas": 3, "taskConcurrency": 64},
-            "redis": {"url": format!("redis://redis.{}:6379", namespace.name)},
-        });
-        namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
-        let route = fund_clusters::route(namespace, "c");
+        let redis = json!({"url": format!("redis://redis.{}:6379", namespace.name)});
+        let route = namespace.pods_with(json!({"pods": {"replicas": 3}, "redis": redis})).await?;
         let mut clients = Clients::come(&route, steps(&route, 60, 30, Duration::from_secs(1))?)?;
         clients.until_under_way(Duration::from_secs(30)).await?;
         let redis = one_pod(namespace, "app=redis").await?.metadata.name.context("a pod has a name")?;

@@ -16,7 +16,7 @@ use fundbond_protocol::{
 use fundbond_service_runtime::exit::chain;
 use fundbond_store::StoreError;
 
-use crate::intake::{BrokeOff, Crowded};
+use crate::{blocking::BrokeOff, intake::Crowded};
 
 /// Seconds after which a client should try again when the store is away or the queue is full: longer than a
 /// blink of either, short enough for a person who waits.

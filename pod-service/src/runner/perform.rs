@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 
-use super::{broke_off, speaker::Speaker};
+use super::speaker::Speaker;
+use crate::blocking::on_thread;
 use crate::work::{Said, Stopped, Work, portfolio::PortfolioWork};
 
 /// Runs the work and says each step; the final event is the caller's.
@@ -46,10 +46,4 @@ pub(super) async fn perform(
             Ok(finish.said)
         }
     }
-}
-
-async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopped> {
-    let span = Span::current();
-    // A panic has told itself, in the span of its task.
-    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(|_| broke_off())
 }

@@ -24,7 +24,7 @@ pub(super) fn check(programs: &str, instead: &str) -> Result<()> {
     let fix = format!(
         "the tests need {programs}, which {} built from Go modules: install Go {}.{} or newer (go.dev/doc/install; \
          packages of distributions are mostly older), {instead}",
-        if programs.contains(' ') { "are" } else { "is" },
+        if programs.contains(" and ") { "are" } else { "is" },
         OLDEST.0,
         OLDEST.1,
     );
@@ -231,22 +231,22 @@ mod tests {
         let own = "module k8s.io/kubernetes\n\ngo 1.26.0\n\ngodebug default=go1.26\n\nreplace (\n\tk8s.io/api => \
                    ./staging/src/k8s.io/api\n\tother => other v1.0.0\n)\nreplace k8s.io/b => ./staging/b\n";
         assert_eq!(
-            manifest_for(&super::super::KUBERNETES, own).unwrap(),
+            manifest_for(&super::super::KUBERNETES_RELEASE, own).unwrap(),
             format!(
                 "module programs\n\ngo 1.26.0\n\nrequire k8s.io/kubernetes {}\n\ngodebug default=go1.26\n\nreplace \
                  k8s.io/api => k8s.io/api {siblings}\nreplace k8s.io/b => k8s.io/b {siblings}\n",
-                super::super::KUBERNETES.version,
-                siblings = super::super::KUBERNETES.siblings.unwrap()
+                super::super::KUBERNETES_RELEASE.version,
+                siblings = super::super::KUBERNETES_RELEASE.siblings.unwrap()
             )
         );
-        assert!(manifest_for(&super::super::KUBERNETES, "go 1.26.0\n").is_err());
+        assert!(manifest_for(&super::super::KUBERNETES_RELEASE, "go 1.26.0\n").is_err());
     }
 
     #[test]
     fn a_program_of_kubernetes_is_told_its_version() {
-        let flags = linker_flags(&super::super::KUBERNETES);
+        let flags = linker_flags(&super::super::KUBERNETES_RELEASE);
         assert!(flags.contains("-X k8s.io/component-base/version.gitMinor=36 "), "{flags}");
-        assert_eq!(linker_flags(&super::super::ETCD), "-s -w");
+        assert_eq!(linker_flags(&super::super::ETCD_RELEASE), "-s -w");
         let helm = &super::super::HELM_RELEASE;
         assert!(linker_flags(helm).ends_with(&format!("/version.version={}", helm.version)));
     }
