@@ -1,7 +1,7 @@
 //! `cargo xtask cluster`: a real Kubernetes in Docker, made by kind, with the images of this checkout in it.
 //!
-//! Flow: programs and node image (the machine's own, else made here once: [`node_image`]) -> `kind create` with
-//! `e2e/kind.yaml` -> images ([`crate::images`]) into the nodes -> the metrics server. Each step looks at what is there
+//! Flow: programs and node image (the machine's own, else made here once: [`node_image`]) -> images ([`crate::images`]) ->
+//! `kind create` with `e2e/kind.yaml` -> images into the nodes -> the metrics server. Each step looks at what is there
 //! already, so `up` goes on wherever one before was interrupted.
 //!
 //! What kind leaves behind on the host is put back by `down` ([`sysctls`]).
@@ -12,7 +12,7 @@ mod node_image;
 mod sysctls;
 
 use crate::docker::{Docker, daemon};
-use crate::images::{self, Images};
+use crate::images::{self, Images, Others};
 use crate::{kubernetes, process, say};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
@@ -54,7 +54,7 @@ pub fn run(chore: &Chore) -> Result<()> {
         Chore::Load => {
             let docker = Docker::ready()?;
             let kind = running(&docker)?;
-            load(&docker, &kind).map(drop)
+            give(&kind, images::build(&docker, Others::OfCluster)?.sizes).map(drop)
         }
         Chore::Status => status(),
         Chore::Logs { folder } => {
@@ -109,6 +109,7 @@ pub fn is_up() -> Result<bool> {
 /// Brings it up, or what is missing of it.
 pub fn up() -> Result<Cluster> {
     let start = Instant::now();
+    let manifests = process::workspace()?.join("e2e");
     say::section("cluster: programs");
     let kubectl = kubernetes::kubectl()?;
     let docker = Docker::ready()?;
@@ -117,6 +118,9 @@ pub fn up() -> Result<Cluster> {
     let image = node_image::find(&docker)?;
     say::line(&format!("node image {image}, {:.0} s", phase.elapsed().as_secs_f64()));
 
+    // Before the nodes run, which take a part of the machine for themselves.
+    let Images { programs, sizes } = images::build(&docker, Others::OfCluster)?;
+
     say::section("cluster: nodes");
     let phase = Instant::now();
     if Kind::is_whole(&docker, &image)? {
@@ -124,7 +128,7 @@ pub fn up() -> Result<Cluster> {
     } else {
         sysctls::remember()?;
         kind.delete()?;
-        kind.create(&process::workspace()?.join("e2e").join("kind.yaml"), &image)?;
+        kind.create(&manifests.join("kind.yaml"), &image)?;
     }
     let kubeconfig = Kind::kubeconfig()?;
     let ready = ["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=180s"];
@@ -132,26 +136,33 @@ pub fn up() -> Result<Cluster> {
     Kind::mark_whole(&docker, &image)?;
     say::line(&format!("nodes: Ready after {:.0} s", phase.elapsed().as_secs_f64()));
 
-    let Images { programs, sizes } = load(&docker, &kind)?;
-    let images = sizes.into_iter().map(|(name, _)| name).collect();
+    let images = give(&kind, sizes)?;
     let cluster = Cluster { kubeconfig, kubectl, programs, docker, kind, images };
 
     say::section("cluster: metrics server");
-    let manifest = process::workspace()?.join("e2e").join("metrics-server.yaml");
-    process::run(cluster.kubectl().args(["apply", "--filename"]).arg(manifest))?;
+    let metrics_server = manifests.join("metrics-server.yaml");
+    process::run(cluster.kubectl().args(["apply", "--filename"]).arg(metrics_server))?;
     say::line(&format!("cluster: up after {:.0} s", start.elapsed().as_secs_f64()));
-    say::line(&format!("try: export KUBECONFIG={}; kubectl get nodes", cluster.kubeconfig.display()));
+    say::line(&format!("try: {}; kubectl get nodes", surroundings(&cluster.kubectl, &cluster.kubeconfig)));
     Ok(cluster)
 }
 
-/// Builds the images and gives them to the nodes.
-fn load(docker: &Docker, kind: &Kind) -> Result<Images> {
-    let built = images::build(docker, images::Others::OfCluster)?;
+/// Gives images to the nodes; answers their names.
+fn give(kind: &Kind, images: Vec<(String, u64)>) -> Result<Vec<String>> {
     let start = Instant::now();
-    let names: Vec<String> = built.sizes.iter().map(|(name, _)| name.clone()).collect();
+    let names: Vec<String> = images.into_iter().map(|(name, _)| name).collect();
     kind.load(&names)?;
     say::line(&format!("images: on all nodes after {:.0} s", start.elapsed().as_secs_f64()));
-    Ok(built)
+    Ok(names)
+}
+
+/// What people tell their shell to speak to it; where their `kubectl` is none for it, where one is.
+fn surroundings(kubectl: &Path, kubeconfig: &Path) -> String {
+    let kubeconfig = format!("export KUBECONFIG={}", kubeconfig.display());
+    match kubectl.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => format!("{kubeconfig} PATH={}:$PATH", folder.display()),
+        None => kubeconfig,
+    }
 }
 
 /// `kubectl` of a cluster.
@@ -212,7 +223,7 @@ fn status() -> Result<()> {
     process::run(asking(&kubectl, &kubeconfig).args(["get", "nodes", "--output", "wide"]))?;
     process::run(asking(&kubectl, &kubeconfig).args(["get", "pods", "--all-namespaces"]))?;
     process::run(docker.command().args(["images", "--filter", "reference=fundbond/*"]))?;
-    say::line(&format!("export KUBECONFIG={}", kubeconfig.display()));
+    say::line(&surroundings(&kubectl, &kubeconfig));
     Ok(())
 }
 
