@@ -29,13 +29,16 @@ pub use signals::{Endpoints, Signals};
 pub struct RouteTable {
     generation: u64,
     /// Those that did not change are those of the table before.
-    routes: Vec<Arc<Route>>,
+    routes: Arc<[Arc<Route>]>,
     /// For each header that some route matches on, its values; in the order of the file.
-    by_header: Vec<(HeaderName, HashMap<Arc<str>, usize>)>,
+    by_header: Arc<[(HeaderName, Values)]>,
     default: Option<usize>,
     /// What is asked for and not in it as it is asked for: why, by the object.
-    refused: BTreeMap<String, String>,
+    refused: Arc<BTreeMap<String, String>>,
 }
+
+/// The route of each value of a header.
+type Values = HashMap<Arc<str>, usize>;
 
 /// One route.
 #[derive(Clone, Debug)]
@@ -76,6 +79,14 @@ pub struct Origin {
 }
 
 impl Route {
+    /// Whether the same requests are for it, under the same name.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn is_found_as(&self, other: &Self) -> bool {
+        let found_by =
+            |route: &Self| (route.name.clone(), route.header.clone(), route.value.clone(), route.default);
+        found_by(self) == found_by(other)
+    }
+
     /// Which endpoints are meant, for people: those of the route, or of one of its groups.
     pub fn place(&self, aim: Aim) -> Cow<'_, str> {
         let group = match aim {
@@ -170,8 +181,8 @@ impl RouteTable {
     /// A table of `routes`, which are valid: names, and header with value, are unique, and at most one is
     /// the default. See `route_file` for the check.
     pub(crate) fn new(generation: u64, routes: impl IntoIterator<Item = impl Into<Arc<Route>>>) -> Self {
-        let routes: Vec<Arc<Route>> = routes.into_iter().map(Into::into).collect();
-        let mut by_header: Vec<(HeaderName, HashMap<Arc<str>, usize>)> = Vec::new();
+        let routes: Arc<[Arc<Route>]> = routes.into_iter().map(Into::into).collect();
+        let mut by_header: Vec<(HeaderName, Values)> = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let at = by_header.iter().position(|(h, _)| *h == route.header).unwrap_or_else(|| {
                 by_header.push((route.header.clone(), HashMap::new()));
@@ -184,13 +195,29 @@ impl RouteTable {
             by_header.push((HeaderName::from_static(headers::X_CLUSTER_ROUTE), HashMap::new()));
         }
         let default = routes.iter().position(|r| r.default);
-        Self { generation, routes, by_header, default, refused: BTreeMap::new() }
+        Self { generation, routes, by_header: by_header.into(), default, refused: Arc::default() }
     }
 
     /// The same, without these: why, by the object.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn without(self, refused: BTreeMap<String, String>) -> Self {
-        Self { refused, ..self }
+        Self { refused: refused.into(), ..self }
+    }
+
+    /// The next table, with other routes in these places, which are [found as](Route::is_found_as) those before: thousands
+    /// of others need no look.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn replacing(
+        &self,
+        generation: u64,
+        others: impl IntoIterator<Item = (usize, Arc<Route>)>,
+    ) -> Self {
+        let mut routes = self.routes.to_vec();
+        for (place, route) in others {
+            debug_assert!(routes[place].is_found_as(&route), "{} is found otherwise", route.name);
+            routes[place] = route;
+        }
+        Self { generation, routes: routes.into(), ..self.clone() }
     }
 
     /// What is asked for and is not in it as it is asked for: why, by the object.
@@ -281,7 +308,7 @@ impl RouteTable {
     }
 
     fn by_header(&self, given: &HeaderMap) -> Result<Option<usize>, Refusal> {
-        for (header, values) in &self.by_header {
+        for (header, values) in self.by_header.iter() {
             let mut all = given.get_all(header).iter();
             let Some(value) = all.next() else { continue };
             if all.next().is_some() {

@@ -127,7 +127,7 @@ impl KubernetesSource {
         let lists = self.begin(&mut watching, &told);
         let mut listed = HashSet::new();
         let impatient = Instant::now() + PATIENCE;
-        let mut save_at: Option<Instant> = None;
+        let (mut save_at, mut saving) = (None::<Instant>, JoinSet::new());
         loop {
             let synced = listed.len() == lists;
             tokio::select! {
@@ -147,11 +147,14 @@ impl KubernetesSource {
                     health.set(ROUTES, true, "as they were known before: the API server does not answer");
                     continue;
                 }
-                () = async { sleep_until(save_at.unwrap_or_else(Instant::now)).await }, if save_at.is_some() => {
+                () = async { sleep_until(save_at.unwrap_or_else(Instant::now)).await },
+                    if save_at.is_some() && saving.is_empty() =>
+                {
                     save_at = None;
-                    self.save().await;
+                    self.save(&mut saving);
                     continue;
                 }
+                Some(_) = saving.join_next() => continue,
             }
             // Half a list is no table: what it does not name yet may be there.
             if listed.len() < lists {
@@ -210,11 +213,15 @@ impl KubernetesSource {
         }
     }
 
-    async fn save(&self) {
-        let Some(folder) = &self.routes.snapshot else { return };
-        if let Err(error) = snapshot::write(folder, &self.book.save()).await {
-            tracing::warn!(error = chain(&error), "cannot keep what is known for the next start");
-        }
+    /// Begins to write what is known; changes do not wait for it.
+    fn save(&self, saving: &mut JoinSet<()>) {
+        let Some(folder) = self.routes.snapshot.clone() else { return };
+        let book = self.book.save();
+        saving.spawn_blocking(move || {
+            if let Err(error) = snapshot::write(&folder, &book) {
+                tracing::warn!(error = chain(&error), "cannot keep what is known for the next start");
+            }
+        });
     }
 }
 

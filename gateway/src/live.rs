@@ -1,7 +1,7 @@
 //! The applied table with everything that lives beside it: endpoints, their probes, whose turn it is.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -49,7 +49,8 @@ pub(crate) struct Live {
     pub(crate) clock: Clock,
     signals: Endpoints,
     picker: Mutex<Picker>,
-    named: HashMap<Target, Held>,
+    /// Shared with tables that lead to the same endpoints.
+    named: Arc<HashMap<Target, Held>>,
     news: News,
     /// What `/routes/applied` says of this table in short, once somebody asked.
     pub(crate) applied_tag: OnceLock<HeaderValue>,
@@ -68,16 +69,27 @@ impl Live {
         let news = previous.map_or_else(News::new, |p| p.news.clone());
         let clock = previous.map_or_else(Clock::start, |p| p.clock);
         let carried = previous.map(|p| (p, Carried::between(&p.table, &table)));
-        let same = |place: usize| carried.as_ref().and_then(|(p, carried)| Some((*p, carried.same(place)?)));
+        // Where a route that leads to the same endpoints was, be it the same or not.
+        let leads_as = |place: usize, route: &Route| {
+            let (p, carried) = carried.as_ref()?;
+            let at = carried.of_name(place, &route.name)?;
+            let leads_as = carried.same(place).is_some() || p.table.routes()[at].endpoints == route.endpoints;
+            leads_as.then_some((*p, at))
+        };
         // Those of all routes of before; who goes is let go of below.
-        let mut named = previous.map_or_else(HashMap::new, |p| p.named.clone());
+        let mut named = previous.map_or_else(Arc::default, |p| p.named.clone());
+        let mut stay = HashSet::new();
         let (mut endpoints, mut signals) = (Vec::new(), Vec::new());
         for (place, route) in table.routes().iter().enumerate() {
-            if let Some((p, at)) = same(place) {
+            if let Some((p, at)) = leads_as(place, route) {
                 endpoints.push(p.endpoints[at].clone());
                 signals.push(p.signals.0[at].clone());
+                if !Arc::ptr_eq(&p.table.routes()[at], route) {
+                    stay.insert(at);
+                }
                 continue;
             }
+            let named = Arc::make_mut(&mut named);
             let name = |target: &Target| {
                 let held = named.entry(target.clone()).or_insert_with(|| {
                     let endpoint = Endpoint::new(target.clone(), config.breaker, clock, news.clone());
@@ -92,9 +104,11 @@ impl Live {
         }
         for target in carried
             .iter()
-            .flat_map(|(p, carried)| carried.left().map(|at| &p.table.routes()[at]))
-            .flat_map(|route| &route.endpoints)
+            .flat_map(|(p, carried)| carried.left().map(|at| (at, &p.table.routes()[at])))
+            .filter(|(at, _)| !stay.contains(at))
+            .flat_map(|(_, route)| &route.endpoints)
         {
+            let named = Arc::make_mut(&mut named);
             if let Entry::Occupied(mut held) = named.entry(target.clone()) {
                 held.get_mut().routes -= 1;
                 if held.get().routes == 0 {

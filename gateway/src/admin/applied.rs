@@ -1,6 +1,7 @@
 //! Which routes are applied, for whoever waits for it.
 
 use std::{
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
@@ -10,8 +11,8 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use fundbond_protocol::api::AppliedRoutes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Serialize, Serializer};
 
 use crate::{decide::RouteTable, gateway::Gateway};
 
@@ -24,14 +25,22 @@ pub(super) async fn applied(State(gateway): State<Arc<Gateway>>, asked: HeaderMa
     if known {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, Json(view(&live.table))).into_response()
+    (headers, Json(View { routes: Generations(&live.table), refused: live.table.refused() })).into_response()
 }
 
-fn view(table: &RouteTable) -> AppliedRoutes {
-    let origins = table.routes().iter().filter_map(|route| route.origin.as_ref());
-    AppliedRoutes {
-        routes: origins.map(|origin| (origin.object.to_string(), origin.generation)).collect(),
-        refused: table.refused().clone(),
+/// [`AppliedRoutes`](fundbond_protocol::api::AppliedRoutes) as it lies in a table.
+#[derive(Serialize)]
+struct View<'a> {
+    routes: Generations<'a>,
+    refused: &'a BTreeMap<String, String>,
+}
+
+struct Generations<'a>(&'a RouteTable);
+
+impl Serialize for Generations<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let origins = self.0.routes().iter().filter_map(|route| route.origin.as_ref());
+        serializer.collect_map(origins.map(|origin| (&*origin.object, origin.generation)))
     }
 }
 

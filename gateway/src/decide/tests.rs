@@ -52,7 +52,7 @@ fn find(table: &RouteTable, headers: &HeaderMap, query: Option<&str>) -> Result<
 
 #[test]
 fn a_header_of_another_route_decides_before_the_query() {
-    let mut routes = table(&[1, 1], None).routes;
+    let mut routes = table(&[1, 1], None).routes.to_vec();
     Arc::make_mut(&mut routes[1]).header = HeaderName::from_static("x-other");
     let table = RouteTable::new(1, routes);
     let other: HeaderMap =
@@ -71,7 +71,7 @@ fn a_turn_survives_an_edit() {
         let ready = readiness(&vec![vec![true; 3]; size]);
         let mut picker = Picker::new(&before, None, 1);
         assert_eq!(before.choose(1, Aim::Any, &ready, &mut picker, NOW, &[]).map(|c| c.endpoint), Some(0));
-        let mut routes = before.routes.clone();
+        let mut routes = before.routes.to_vec();
         routes.remove(0);
         let after = RouteTable::new(2, routes);
         let mut picker = Picker::new(&after, Some((&before, &picker)), 1);

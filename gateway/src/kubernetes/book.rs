@@ -4,7 +4,7 @@
 //! the older has them, as the operator decides too; so the order in which they are heard of does not matter.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
 };
@@ -57,6 +57,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Who is older has what both want: the one with less of this.
+    fn age(&self) -> (Timestamp, &str, &Key) {
+        (self.created, &self.uid, &self.key)
+    }
+
     pub(super) fn of(route: GatewayRoute) -> Self {
         let created = route.creation_timestamp().map_or(Timestamp::MAX, |time| time.0);
         Self { key: Key::of(&route), created, uid: route.uid().unwrap_or_default(), spec: route.spec }
@@ -67,13 +72,11 @@ impl Asked {
 #[derive(Debug)]
 struct Entry {
     source: Source,
-    asked: Asked,
+    asked: Arc<Asked>,
     /// The last one that could be, and the route that it is.
-    good: Option<(GatewayRouteSpec, Arc<Route>)>,
+    good: Option<(Arc<Asked>, Arc<Route>)>,
     /// Why it is not as it is asked for.
     wrong: Option<String>,
-    /// Whether something about it changed since.
-    stale: bool,
 }
 
 /// A route that is not as it is asked for.
@@ -91,22 +94,28 @@ pub(super) struct Book {
     routes: BTreeMap<Key, Entry>,
     /// Routes of which nothing can be read.
     unreadable: BTreeMap<Key, (Source, String)>,
-    slices: BTreeMap<Key, (Source, Slice)>,
+    slices: BTreeMap<Key, (Source, Arc<Slice>)>,
     /// Which slices belong to a Service.
     services: HashMap<Key, Vec<Key>>,
     /// Which routes lead to a Service.
     leading: HashMap<Key, Vec<Key>>,
     /// What the table before was without.
     refused: BTreeMap<Key, String>,
-    changed: bool,
-    generation: u64,
+    /// The table before.
+    table: RouteTable,
+    /// Where in it a route is.
+    places: HashMap<Key, usize>,
+    /// Routes about which something changed since.
+    stale: BTreeSet<Key>,
+    /// Whether there are others than before, so that who has what is to be found out anew.
+    others: bool,
 }
 
 /// What a gateway can start from when nobody answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Saved {
-    routes: Vec<Asked>,
-    slices: Vec<(Key, Slice)>,
+    routes: Vec<Arc<Asked>>,
+    slices: Vec<(Key, Arc<Slice>)>,
 }
 
 impl Book {
@@ -119,8 +128,10 @@ impl Book {
             services: HashMap::new(),
             leading: HashMap::new(),
             refused: BTreeMap::new(),
-            changed: false,
-            generation: 0,
+            table: RouteTable::default(),
+            places: HashMap::new(),
+            stale: BTreeSet::new(),
+            others: false,
         }
     }
 
@@ -135,35 +146,37 @@ impl Book {
     /// As it was once. It belongs to no list: the first that ends takes away what is gone.
     pub(super) fn load(&mut self, saved: Saved) {
         let never = Source { watch: usize::MAX, list: 0 };
-        saved.routes.into_iter().for_each(|asked| self.route(never, asked));
-        saved.slices.into_iter().for_each(|(key, slice)| self.slice(never, key, slice));
+        saved.routes.into_iter().for_each(|asked| self.route(never, Arc::unwrap_or_clone(asked)));
+        saved.slices.into_iter().for_each(|(key, slice)| self.slice(never, key, Arc::unwrap_or_clone(slice)));
     }
 
     /// A route is asked for.
     pub(super) fn route(&mut self, source: Source, asked: Asked) {
-        self.changed |= self.unreadable.remove(&asked.key).is_some();
+        self.others |= self.unreadable.remove(&asked.key).is_some();
+        let asked = Arc::new(asked);
         if let Some(entry) = self.routes.get_mut(&asked.key) {
             entry.source = source;
             if entry.asked == asked {
                 return;
             }
             let before = std::mem::replace(&mut entry.asked, asked.clone());
-            entry.stale = true;
+            self.others |= before.age() != asked.age();
             self.lead(&before, false);
         } else {
-            let entry = Entry { source, asked: asked.clone(), good: None, wrong: None, stale: true };
+            let entry = Entry { source, asked: asked.clone(), good: None, wrong: None };
             self.routes.insert(asked.key.clone(), entry);
+            self.others = true;
         }
-        self.changed = true;
+        self.stale.insert(asked.key.clone());
         self.lead(&asked, true);
     }
 
     /// It is not asked for any more.
     pub(super) fn route_gone(&mut self, key: &Key) {
-        self.changed |= self.unreadable.remove(key).is_some();
+        self.others |= self.unreadable.remove(key).is_some();
         if let Some(entry) = self.routes.remove(key) {
             self.lead(&entry.asked, false);
-            self.changed = true;
+            self.others = true;
         }
     }
 
@@ -173,7 +186,7 @@ impl Book {
             entry.source = source;
         }
         let before = self.unreadable.insert(key, (source, why.clone()));
-        self.changed |= before.is_none_or(|(_, before)| before != why);
+        self.others |= before.is_none_or(|(_, before)| before != why);
     }
 
     /// Notes to which Services a route leads, or that it leads there no more.
@@ -194,7 +207,7 @@ impl Book {
     pub(super) fn slice(&mut self, source: Source, key: Key, slice: Slice) {
         if let Some((known, before)) = self.slices.get_mut(&key) {
             *known = source;
-            if *before == slice {
+            if **before == slice {
                 return;
             }
         }
@@ -202,13 +215,13 @@ impl Book {
         let service = Key { namespace: key.namespace.clone(), name: slice.service.clone() };
         self.touch(&service);
         self.services.entry(service).or_default().push(key.clone());
-        self.slices.insert(key, (source, slice));
+        self.slices.insert(key, (source, Arc::new(slice)));
     }
 
     /// There are no such endpoints any more.
     pub(super) fn slice_gone(&mut self, key: &Key) {
         let Some((_, slice)) = self.slices.remove(key) else { return };
-        let service = Key { namespace: key.namespace.clone(), name: slice.service };
+        let service = Key { namespace: key.namespace.clone(), name: slice.service.clone() };
         self.touch(&service);
         if let Some(slices) = self.services.get_mut(&service) {
             slices.retain(|other| other != key);
@@ -220,12 +233,7 @@ impl Book {
 
     /// Whatever leads to a Service is stale.
     fn touch(&mut self, service: &Key) {
-        for route in self.leading.get(service).into_iter().flatten() {
-            if let Some(entry) = self.routes.get_mut(route) {
-                entry.stale = true;
-                self.changed = true;
-            }
-        }
+        self.stale.extend(self.leading.get(service).into_iter().flatten().cloned());
     }
 
     /// A watch of routes or slices has listed all there is.
@@ -252,40 +260,59 @@ impl Book {
 
     /// The table, if it is another than before; and what is refused that was not before.
     pub(super) fn table(&mut self) -> Option<(RouteTable, Vec<Refused>)> {
-        if !std::mem::take(&mut self.changed) {
+        let stale = std::mem::take(&mut self.stale);
+        if stale.is_empty() && !self.others {
             return None;
         }
-        self.generation += 1;
-        for (key, entry) in self.routes.iter_mut().filter(|(_, entry)| entry.stale) {
-            entry.stale = false;
-            let behind = |service: &str| {
-                let service = Key { namespace: key.namespace.clone(), name: service.to_owned() };
-                let slices = self.services.get(&service).into_iter().flatten();
-                slices.filter_map(|slice| self.slices.get(slice)).map(|(_, slice)| slice).collect()
-            };
-            let attempt = |spec: &GatewayRouteSpec| {
-                let origin = Origin { object: key.to_string().into(), generation: spec.generation };
-                compile(self.role, spec, &behind)
-                    .map(|route| Arc::new(Route { origin: Some(origin), ..route }))
-            };
-            match attempt(&entry.asked.spec) {
-                Ok(route) => {
-                    entry.wrong = None;
-                    entry.good = Some((entry.asked.spec.clone(), route));
-                }
-                Err(error) => {
-                    entry.wrong = Some(error.to_string());
-                    // As it was, with the endpoints that there are now.
-                    entry.good = entry
-                        .good
-                        .take()
-                        .and_then(|(spec, _)| attempt(&spec).ok().map(|route| (spec, route)));
-                }
+        let replaced: Vec<_> = stale.iter().filter_map(|key| self.remake(key)).collect();
+        let generation = self.table.generation() + 1;
+        let news = if std::mem::take(&mut self.others) {
+            self.judge(generation)
+        } else {
+            self.table = self.table.replacing(generation, replaced);
+            Vec::new()
+        };
+        Some((self.table.clone(), news))
+    }
+
+    /// Makes a route anew, of what is asked for now or, where that cannot be, as it was. Answers it with its place in the
+    /// table before, if it is in it; notes where it may get or lose another one by the change.
+    fn remake(&mut self, key: &Key) -> Option<(usize, Arc<Route>)> {
+        // One that is gone is in no table.
+        let entry = self.routes.get_mut(key)?;
+        let behind = |service: &str| {
+            let service = Key { namespace: key.namespace.clone(), name: service.to_owned() };
+            let slices = self.services.get(&service).into_iter().flatten();
+            slices.filter_map(|slice| self.slices.get(slice)).map(|(_, slice)| &**slice).collect()
+        };
+        let attempt = |asked: &Arc<Asked>| -> Result<_, RouteFileError> {
+            let origin = Origin { object: key.to_string().into(), generation: asked.spec.generation };
+            let route = compile(self.role, &asked.spec, &behind)?;
+            Ok((asked.clone(), Arc::new(Route { origin: Some(origin), ..route })))
+        };
+        let (good, wrong) = match attempt(&entry.asked) {
+            Ok(good) => (Some(good), None),
+            // As it was, with the endpoints that there are now.
+            Err(error) => {
+                let before = entry.good.as_ref().and_then(|(asked, _)| attempt(asked).ok());
+                (before, Some(error.to_string()))
             }
-        }
-        let mut routes: Vec<_> =
-            self.routes.values().filter_map(|entry| Some((&entry.asked, &entry.good.as_ref()?.1))).collect();
-        routes.sort_by(|(a, _), (b, _)| (a.created, &a.uid, &a.key).cmp(&(b.created, &b.uid, &b.key)));
+        };
+        let is_found_as_before = match (&entry.good, &good) {
+            (Some((_, before)), Some((_, route))) => before.is_found_as(route),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        self.others |= !is_found_as_before || entry.wrong != wrong;
+        (entry.good, entry.wrong) = (good, wrong);
+        let (_, route) = entry.good.as_ref()?;
+        Some((*self.places.get(key)?, route.clone()))
+    }
+
+    /// Finds out who is in the table, of all; answers what is refused that was not before.
+    fn judge(&mut self, generation: u64) -> Vec<Refused> {
+        let good = |entry: &Entry| Some((entry.asked.clone(), entry.good.as_ref()?.1.clone()));
+        let mut routes: Vec<_> = self.routes.values().filter_map(good).collect();
+        routes.sort_by(|(a, _), (b, _)| a.age().cmp(&b.age()));
         let mut refused: BTreeMap<_, _> = self
             .routes
             .iter()
@@ -294,9 +321,13 @@ impl Book {
             .collect();
         let mut taken = Taken::of(routes.len());
         let mut table = Vec::with_capacity(routes.len());
-        for (asked, route) in routes {
+        self.places.clear();
+        for (asked, route) in &routes {
             match taken.take(&asked.key, route) {
-                Ok(()) => table.push(route.clone()),
+                Ok(()) => {
+                    self.places.insert(asked.key.clone(), table.len());
+                    table.push(route.clone());
+                }
                 Err(error) => {
                     refused.insert(asked.key.clone(), error.to_string());
                 }
@@ -309,7 +340,8 @@ impl Book {
             .collect();
         let named = refused.iter().map(|(key, why)| (key.to_string(), why.clone())).collect();
         self.refused = refused;
-        Some((RouteTable::new(self.generation, table).without(named), news))
+        self.table = RouteTable::new(generation, table).without(named);
+        news
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a gateway knew last, on disk: for a start while the API server is away.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -66,15 +66,15 @@ pub(super) async fn read(folder: &Path) -> Result<Option<Saved>, SnapshotError> 
     }
 }
 
-/// Writes it: all of it or nothing.
-pub(super) async fn write(folder: &Path, book: &Saved) -> Result<(), SnapshotError> {
+/// Writes it: all of it or nothing. Of thousands of routes it takes some time, on a thread for that.
+pub(super) fn write(folder: &Path, book: &Saved) -> Result<(), SnapshotError> {
     let (path, new) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
     let text = serde_json::to_vec(&Snapshot { version: VERSION, book }).expect("a book is JSON");
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| SnapshotError::Io { path, source }
     };
-    tokio::fs::create_dir_all(folder).await.map_err(io(folder))?;
-    tokio::fs::write(&new, text).await.map_err(io(&new))?;
-    tokio::fs::rename(&new, &path).await.map_err(io(&path))
+    fs::create_dir_all(folder).map_err(io(folder))?;
+    fs::write(&new, text).map_err(io(&new))?;
+    fs::rename(&new, &path).map_err(io(&path))
 }

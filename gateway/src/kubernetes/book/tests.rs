@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -214,4 +215,77 @@ fn what_was_saved_serves_until_the_first_list() {
     restored.route(LIST, asked("one", 1, &json!({})));
     restored.listed(LIST, true);
     assert_eq!(next(&mut restored).0, [one("one", &["one"])]);
+}
+
+/// Something that happens to one of a few routes or to what is behind one.
+#[derive(Clone, Debug)]
+enum Happens {
+    Asked { name: u8, created: i64, value: u8, default: bool, bad: bool },
+    Gone(u8),
+    Unreadable(u8),
+    Slice(u8, u8),
+    SliceGone(u8),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let asked = (0..5_u8, 1..3_i64, 0..4_u8, prop::bool::weighted(0.2), prop::bool::weighted(0.2)).prop_map(
+        |(name, created, value, default, bad)| Happens::Asked { name, created, value, default, bad },
+    );
+    prop_oneof![
+        4 => asked,
+        1 => (0..5_u8).prop_map(Happens::Gone),
+        1 => (0..5_u8).prop_map(Happens::Unreadable),
+        4 => (0..5_u8, 0..4_u8).prop_map(|(name, pods)| Happens::Slice(name, pods)),
+        1 => (0..5_u8).prop_map(Happens::SliceGone),
+    ]
+}
+
+fn happen(book: &mut Book, what: &Happens) {
+    let name = |number: &u8| format!("r{number}");
+    match what {
+        Happens::Asked { name: number, created, value, default, bad } => {
+            let mut more = json!({"match": {"value": format!("v{value}"), "default": default}});
+            if *bad {
+                more["timeouts"] = json!({"idle": "0s"});
+            }
+            book.route(LIST, asked(&name(number), *created, &more));
+        }
+        Happens::Gone(number) => book.route_gone(&key(&name(number))),
+        Happens::Unreadable(number) => {
+            book.route_unreadable(LIST, key(&name(number)), "no spec".to_owned());
+        }
+        Happens::Slice(number, pods) => {
+            let pods: Vec<_> = [("a", 1), ("b", 2), ("c", 3)].into_iter().take((*pods).into()).collect();
+            book.slice(SLICES, key(&name(number)), slice(&format!("r{number}-proxy"), &pods));
+        }
+        Happens::SliceGone(number) => book.slice_gone(&key(&name(number))),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_table_that_only_replaces_is_the_one_that_is_made_of_all(
+        all in prop::collection::vec(prop::collection::vec(happens(), 1..4), 1..30),
+    ) {
+        let (mut book, mut thorough) = (Book::new(Role::Gateway), Book::new(Role::Gateway));
+        let mut news = [Vec::new(), Vec::new()];
+        for moment in &all {
+            for what in moment {
+                happen(&mut book, what);
+                happen(&mut thorough, what);
+            }
+            thorough.others = true;
+            for (book, news) in [&mut book, &mut thorough].into_iter().zip(&mut news) {
+                news.extend(book.table().map(|(_, news)| news).unwrap_or_default());
+            }
+            let table = |book: &Book| {
+                let found: Vec<_> = book.table.routes().iter().map(|route| (route.value.clone(), route.default)).collect();
+                (shape(&book.table), found, book.table.refused().clone())
+            };
+            prop_assert_eq!(table(&book), table(&thorough));
+            prop_assert_eq!(&book.places, &thorough.places);
+        }
+        let [news, all_news] = news;
+        prop_assert_eq!(news, all_news);
+    }
 }
