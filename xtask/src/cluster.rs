@@ -28,7 +28,8 @@ pub enum Chore {
     Up,
     /// Remove it, put back what it changed on this machine, and end the Docker daemon if a chore started it.
     Down,
-    /// Find or build every program that it and the tests need: all in one go is quicker than each when it is wanted.
+    /// Find or build every program that it and the tests need, those of this checkout's images among them: all in one go is
+    /// quicker than each when it is wanted.
     Programs,
     /// Install the charts on it, or upgrade them, with the values of the end-to-end tests.
     Install,
@@ -49,7 +50,10 @@ pub fn run(chore: &Chore) -> Result<()> {
     match chore {
         Chore::Up => up().map(drop),
         Chore::Down => down(),
-        Chore::Programs => kubernetes::everything(),
+        Chore::Programs => {
+            kubernetes::everything()?;
+            images::compile()
+        }
         Chore::Install => install(),
         Chore::Load => {
             let docker = Docker::ready()?;

@@ -70,33 +70,72 @@ impl Others {
     }
 }
 
+/// Compiles what the images of this checkout hold, and needs no Docker for it.
+pub fn compile() -> Result<()> {
+    Site::find()?.compile().map(drop)
+}
+
 /// Builds the images for `docker`.
 pub fn build(docker: &Docker, others: Others) -> Result<Images> {
     let start = Instant::now();
     say::section("images");
-    let metadata = MetadataCommand::new().no_deps().exec()?;
-    let workspace = metadata.workspace_root.into_std_path_buf();
-    let compiler = process::output(Command::new("rustc").args(["--version", "--verbose"]))?;
-    let place = metadata.target_directory.into_std_path_buf().join("images");
-    fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+    let site = Site::find()?;
+    fs::create_dir_all(&site.place).with_context(|| format!("cannot create {}", site.place.display()))?;
     // Two runs would lay out their files in the same folder.
-    let lock = File::create(place.join("lock")).context("cannot create the lock of the images")?;
+    let lock = File::create(site.place.join("lock")).context("cannot create the lock of the images")?;
     lock.lock().context("cannot lock the images")?;
 
-    let target = place.join("target");
-    let Some(triple) = static_target(&compiler)? else {
-        let sizes = in_containers(docker, &workspace, others)?;
-        tell(&sizes, start);
-        return Ok(Images { programs: compile(&workspace, &target, &["fundctl"], None)?, sizes });
+    let programs = site.compile()?;
+    let sizes = if site.triple.is_some() {
+        let builder = Builder { docker, site: &site, programs: &programs };
+        let images = others.and_ours().map(|(dockerfile, stage)| builder.image(dockerfile, stage));
+        images.collect::<Result<Vec<_>>>()?
+    } else {
+        in_containers(docker, &site.workspace, others)?
     };
-    tools::c_compiler()?;
-    let programs = compile(&workspace, &target, &PROGRAMS, Some(triple))?;
-    let builder =
-        Builder { docker, workspace: &workspace, programs: &programs, stages: place.join("stages") };
-    let sizes = others.and_ours().map(|(dockerfile, stage)| builder.image(dockerfile, stage));
-    let sizes = sizes.collect::<Result<Vec<_>>>()?;
     tell(&sizes, start);
     Ok(Images { programs, sizes })
+}
+
+/// Where images are built, and of what.
+struct Site {
+    workspace: PathBuf,
+    /// A folder for what is built on the way.
+    place: PathBuf,
+    /// What their programs are compiled for here; nothing where those of this machine run in no Linux container.
+    triple: Option<String>,
+}
+
+impl Site {
+    fn find() -> Result<Self> {
+        let metadata = MetadataCommand::new().no_deps().exec()?;
+        let compiler = process::output(Command::new("rustc").args(["--version", "--verbose"]))?;
+        Ok(Self {
+            workspace: metadata.workspace_root.into_std_path_buf(),
+            place: metadata.target_directory.into_std_path_buf().join("images"),
+            triple: static_target(&compiler)?.map(str::to_owned),
+        })
+    }
+
+    /// Compiles the programs of the images, without any library to load; where they run in none, the one for people. Answers
+    /// the folder where they are.
+    fn compile(&self) -> Result<PathBuf> {
+        let target = self.place.join("target");
+        if !target.exists() {
+            say::line("compiling programs in a target directory of their own: some minutes the first time");
+        }
+        let programs: &[&str] = if self.triple.is_some() { &PROGRAMS } else { &["fundctl"] };
+        let mut command = process::cargo(["build", "--profile", "image"]);
+        command.args(programs.iter().flat_map(|program| ["--bin", program])).args(process::lock_flag());
+        command.current_dir(&self.workspace).env("CARGO_TARGET_DIR", &target);
+        if let Some(triple) = &self.triple {
+            tools::c_compiler()?;
+            // Before any other source of flags, so that the programs are the same wherever they are compiled.
+            command.args(["--target", triple]).env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        }
+        process::run(&mut command)?;
+        Ok(target.join(self.triple.as_deref().unwrap_or_default()).join("image"))
+    }
 }
 
 fn tell(sizes: &[(String, u64)], start: Instant) {
@@ -135,22 +174,6 @@ pub fn tag() -> String {
     std::env::var("FUNDBOND_TAG").ok().filter(|tag| !tag.is_empty()).unwrap_or_else(|| "dev".to_owned())
 }
 
-/// Compiles programs, for a target without any library to load or for this machine; returns where they are.
-fn compile(workspace: &Path, target: &Path, programs: &[&str], triple: Option<&str>) -> Result<PathBuf> {
-    if !target.exists() {
-        say::line("compiling programs in a target directory of their own: some minutes the first time");
-    }
-    let mut command = process::cargo(["build", "--profile", "image"]);
-    command.args(programs.iter().flat_map(|program| ["--bin", program])).args(process::lock_flag());
-    command.current_dir(workspace).env("CARGO_TARGET_DIR", target);
-    if let Some(triple) = triple {
-        // Before any other source of flags, so that the programs are the same wherever they are compiled.
-        command.args(["--target", triple]).env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
-    }
-    process::run(&mut command)?;
-    Ok(target.join(triple.unwrap_or_default()).join("image"))
-}
-
 /// The host, if what is compiled on it runs in a Linux container.
 fn static_target(compiler: &str) -> Result<Option<&str>> {
     let host =
@@ -161,24 +184,22 @@ fn static_target(compiler: &str) -> Result<Option<&str>> {
 /// Builds images from files of this machine.
 struct Builder<'a> {
     docker: &'a Docker,
-    workspace: &'a Path,
+    site: &'a Site,
     /// Where ours were compiled to.
     programs: &'a Path,
-    /// A folder for the contexts.
-    stages: PathBuf,
 }
 
 impl Builder<'_> {
     /// One image: its stage of the Dockerfile, with what the stages before it would have left.
     fn image(&self, dockerfile: &str, stage: &str) -> Result<(String, u64)> {
-        let context = self.stages.join(stage);
+        let context = self.site.place.join("stages").join(stage);
         if context.exists() {
             fs::remove_dir_all(&context).with_context(|| format!("cannot empty {}", context.display()))?;
         }
         let results = context.join(RESULTS);
         fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
         self.lay_out(stage, &results).with_context(|| format!("cannot lay out the files of {stage}"))?;
-        let path = self.workspace.join("docker").join(dockerfile);
+        let path = self.site.workspace.join("docker").join(dockerfile);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = prebuilt(&text, stage).with_context(|| format!("docker/{dockerfile}"))?;
         fs::write(context.join("Dockerfile"), text).context("cannot write the stage")?;
@@ -206,7 +227,7 @@ impl Builder<'_> {
 
     /// Programs of this machine with the libraries they load.
     fn collect(&self, results: &Path, programs: &[&str]) -> Result<()> {
-        let script = self.workspace.join("docker").join("collect");
+        let script = self.site.workspace.join("docker").join("collect");
         process::output(Command::new("sh").arg(script).arg(results.join("root")).args(programs)).map(drop)
     }
 }

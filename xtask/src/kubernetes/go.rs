@@ -73,26 +73,10 @@ impl Workshop {
     }
 
     /// Builds programs of one release into a directory.
-    pub(super) fn build(&self, release: &Release, programs: &[&Program], into: &Path) -> Result<()> {
+    pub(super) fn build(&self, release: &'static Release, programs: &[&Program], into: &Path) -> Result<()> {
         let began = Instant::now();
-        let module = self.module(release)?;
+        let module = self.module(&super::family(release))?;
         let packages: Vec<&str> = programs.iter().map(|program| program.package).collect();
-        let mut fetched = Counter::new("modules fetched");
-        let mut fetch = self.go(&module);
-        if let Some(main) = release.main {
-            fs::write(module.join("main.go"), main).context("cannot write main.go")?;
-            // What it imports, in the release that go.mod names.
-            fetch.args(["mod", "tidy"]);
-        } else {
-            let wanted = packages.iter().map(|package| format!("{package}@{}", release.version));
-            fetch.arg("get").args(wanted);
-        }
-        process::run_reading(&mut fetch, |line| match line {
-            _ if line.starts_with("go: downloading ") => fetched.one(),
-            _ if line.starts_with("go: added ") || line.starts_with("go: upgraded ") => {}
-            _ if line.starts_with("go: finding module ") || line.starts_with("go: found ") => {}
-            _ => say::line(line),
-        })?;
         let all = process::output(self.go(&module).args(["list", "-deps"]).args(&packages))?;
         let mut compiled = Counter::new(&format!("of {} packages compiled", all.lines().count()));
         // One at a time, for the last word of a package is not always the name of its program.
@@ -109,24 +93,52 @@ impl Workshop {
         Ok(())
     }
 
-    /// A module that does nothing but need that release. (`go install` refuses modules that replace others, and those of
-    /// Kubernetes name each other by paths, so the replacements are read from that very release.)
-    fn module(&self, release: &Release) -> Result<PathBuf> {
-        let directory = self.directory.join(super::label(release));
-        if directory.exists() {
-            fs::remove_dir_all(&directory)
-                .with_context(|| format!("cannot remove {}", directory.display()))?;
+    /// A module that does nothing but need those releases, with everything they are built from. (`go install` refuses
+    /// modules that replace others, and those of Kubernetes name each other by paths, so the replacements are read from that
+    /// very release.)
+    fn module(&self, family: &[&'static Release]) -> Result<PathBuf> {
+        let labels: Vec<String> = family.iter().map(|release| super::label(release)).collect();
+        let directory = self.directory.join(labels.join("-"));
+        let whole = directory.join("whole");
+        if whole.exists() {
+            return Ok(directory);
         }
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        let manifests = family.iter().map(|release| Ok((*release, self.manifest(release, &directory)?)));
+        write(&directory.join("go.mod"), &manifest_for(&manifests.collect::<Result<Vec<_>>>()?)?)?;
+        for main in family.iter().filter_map(|release| release.main) {
+            write(&directory.join("main.go"), main)?;
+        }
+        self.fetch(family, &directory)?;
+        write(&whole, "")?;
+        Ok(directory)
+    }
+
+    /// The `go.mod` that a release has itself.
+    fn manifest(&self, release: &Release, directory: &Path) -> Result<String> {
         let name = format!("{}@{}", release.module, release.version);
-        let answer = process::output(self.go(&directory).args(["mod", "download", "-json", &name]))?;
+        let answer = process::output(self.go(directory).args(["mod", "download", "-json", &name]))?;
         let answer: serde_json::Value = serde_json::from_str(&answer).context("`go mod download -json`")?;
         let path = answer["GoMod"].as_str().with_context(|| format!("{name} has no go.mod"))?;
-        let manifest = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-        let path = directory.join("go.mod");
-        fs::write(&path, manifest_for(release, &manifest)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(directory)
+        fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
+    }
+
+    /// Fetches everything that all programs of the family are built from: which version of a library is taken depends on
+    /// all who want one, and must not change from program to program.
+    fn fetch(&self, family: &[&'static Release], directory: &Path) -> Result<()> {
+        let wanted = |(release, program): (&Release, &Program)| match release.main {
+            // What it imports, in the release that go.mod names.
+            Some(_) => program.package.to_owned(),
+            None => format!("{}@{}", program.package, release.version),
+        };
+        let programs = family.iter().flat_map(|release| super::programs_of(release).map(|it| (*release, it)));
+        let mut fetched = Counter::new("modules fetched");
+        process::run_reading(self.go(directory).arg("get").args(programs.map(wanted)), |line| match line {
+            _ if line.starts_with("go: downloading ") => fetched.one(),
+            _ if line.starts_with("go: added ") || line.starts_with("go: upgraded ") => {}
+            _ if line.starts_with("go: finding module ") || line.starts_with("go: found ") => {}
+            _ => say::line(line),
+        })
     }
 
     fn go(&self, directory: &Path) -> Command {
@@ -149,19 +161,31 @@ impl Workshop {
     }
 }
 
-/// The `go.mod` that needs a release, made from the one the release has itself.
-fn manifest_for(release: &Release, its_own: &str) -> Result<String> {
-    let language = its_own.lines().find(|line| line.starts_with("go ")).context("its go.mod names no Go")?;
-    let head = format!("module programs\n\n{language}\n\nrequire {} {}\n", release.module, release.version);
-    let Some(siblings) = release.siblings else { return Ok(head) };
-    let local: Vec<&str> = its_own.lines().filter_map(replaced_by_a_path).collect();
-    if local.is_empty() {
-        bail!("{} names no siblings by their paths any more: look at its go.mod", release.module);
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The `go.mod` that needs these releases, made from those that they have themselves.
+fn manifest_for(family: &[(&Release, String)]) -> Result<String> {
+    let mut languages = Vec::new();
+    let (mut required, mut replaced) = (String::new(), String::new());
+    for (release, its_own) in family {
+        let language = its_own.lines().find_map(|line| line.strip_prefix("go "));
+        languages.push(language.with_context(|| format!("the go.mod of {} names no Go", release.module))?);
+        required.extend(["require ", release.module, " ", release.version, "\n"]);
+        let Some(siblings) = release.siblings else { continue };
+        let local: Vec<&str> = its_own.lines().filter_map(replaced_by_a_path).collect();
+        if local.is_empty() {
+            bail!("{} names no siblings by their paths any more: look at its go.mod", release.module);
+        }
+        replaced.extend(local.iter().map(|module| format!("replace {module} => {module} {siblings}\n")));
     }
-    let replaced = local.iter().map(|module| format!("replace {module} => {module} {siblings}\n"));
-    // Programs behave as those of the release do, whatever Go compiles them.
-    let default = language.replace("go ", "go").split('.').take(2).collect::<Vec<_>>().join(".");
-    Ok(format!("{head}\ngodebug default={default}\n\n{}", replaced.collect::<String>()))
+    let numbers =
+        |language: &&str| -> Vec<u32> { language.split('.').filter_map(|n| n.parse().ok()).collect() };
+    let language = languages.into_iter().max_by_key(numbers).context("no release")?;
+    // Programs behave as those of the releases do, whatever Go compiles them.
+    let default = language.split('.').take(2).collect::<Vec<_>>().join(".");
+    Ok(format!("module programs\n\ngo {language}\n\n{required}\ngodebug default=go{default}\n\n{replaced}"))
 }
 
 /// The module of a line `replace module => ./path`, inside a block or not.
@@ -230,16 +254,30 @@ mod tests {
     fn siblings_that_a_release_names_by_paths_are_named_by_their_release() {
         let own = "module k8s.io/kubernetes\n\ngo 1.26.0\n\ngodebug default=go1.26\n\nreplace (\n\tk8s.io/api => \
                    ./staging/src/k8s.io/api\n\tother => other v1.0.0\n)\nreplace k8s.io/b => ./staging/b\n";
+        let (kubernetes, helm) = (&super::super::KUBERNETES_RELEASE, &super::super::HELM_RELEASE);
+        let of_helm = "module helm.sh/helm/v4\n\ngo 1.9.12\n".to_owned();
         assert_eq!(
-            manifest_for(&super::super::KUBERNETES_RELEASE, own).unwrap(),
+            manifest_for(&[(helm, of_helm), (kubernetes, own.to_owned())]).unwrap(),
             format!(
-                "module programs\n\ngo 1.26.0\n\nrequire k8s.io/kubernetes {}\n\ngodebug default=go1.26\n\nreplace \
-                 k8s.io/api => k8s.io/api {siblings}\nreplace k8s.io/b => k8s.io/b {siblings}\n",
-                super::super::KUBERNETES_RELEASE.version,
-                siblings = super::super::KUBERNETES_RELEASE.siblings.unwrap()
+                "module programs\n\ngo 1.26.0\n\nrequire helm.sh/helm/v4 {}\nrequire k8s.io/kubernetes {}\n\ngodebug \
+                 default=go1.26\n\nreplace k8s.io/api => k8s.io/api {siblings}\nreplace k8s.io/b => k8s.io/b \
+                 {siblings}\n",
+                helm.version,
+                kubernetes.version,
+                siblings = kubernetes.siblings.unwrap()
             )
         );
-        assert!(manifest_for(&super::super::KUBERNETES_RELEASE, "go 1.26.0\n").is_err());
+        assert!(manifest_for(&[(kubernetes, "go 1.26.0\n".to_owned())]).is_err());
+    }
+
+    #[test]
+    fn a_family_has_one_program_of_ours_at_most_and_etcd_has_none() {
+        let kubernetes = super::super::family(&super::super::KUBERNETES_RELEASE);
+        assert_eq!(kubernetes.iter().filter(|release| release.main.is_some()).count(), 1);
+        assert_eq!(super::super::family(&super::super::ETCD_RELEASE).len(), 1);
+        for release in kubernetes {
+            assert!(super::super::programs_of(release).next().is_some(), "{}", release.module);
+        }
     }
 
     #[test]
