@@ -60,9 +60,9 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     // Behaves as Kubernetes does; knows the kinds of the system, and no deployable knows it outside its tests.
     ("api-simulator", &["crds", "test-api-server"]),
     ("cli", &["api-simulator", "bonds", "crds", "desired", "protocol", "routing", "test-api-server"]),
-    ("bench", &["protocol", "store"]),
+    ("bench", &["protocol", "service-runtime", "store"]),
     // Runs the deployables as processes, so it depends on none of them (docs/adr/0015).
-    ("chaos", &["fault-proxy", "protocol", "routing"]),
+    ("chaos", &["fault-proxy", "protocol", "routing", "service-runtime"]),
     // Charts are held to what the programs may do and what a FundCluster becomes.
     ("charts", &["crds", "desired", "operator", "service-runtime", "test-api-server"]),
     // Clients and promises are those of the chaos runs; what breaks is Kubernetes.
