@@ -77,6 +77,8 @@ struct Entry {
     good: Option<(Arc<Asked>, Arc<Route>)>,
     /// Why it is not as it is asked for.
     wrong: Option<String>,
+    /// The Services that this leads to: what is asked for, and what is still served instead.
+    leads: BTreeSet<Key>,
 }
 
 /// A route that is not as it is asked for.
@@ -161,21 +163,21 @@ impl Book {
             }
             let before = std::mem::replace(&mut entry.asked, asked.clone());
             self.others |= before.age() != asked.age();
-            self.lead(&before, false);
         } else {
-            let entry = Entry { source, asked: asked.clone(), good: None, wrong: None };
+            let entry =
+                Entry { source, asked: asked.clone(), good: None, wrong: None, leads: BTreeSet::new() };
             self.routes.insert(asked.key.clone(), entry);
             self.others = true;
         }
         self.stale.insert(asked.key.clone());
-        self.lead(&asked, true);
+        self.lead(&asked.key);
     }
 
     /// It is not asked for any more.
     pub(super) fn route_gone(&mut self, key: &Key) {
         self.others |= self.unreadable.remove(key).is_some();
         if let Some(entry) = self.routes.remove(key) {
-            self.lead(&entry.asked, false);
+            self.lead_no_more(key, &entry.leads);
             self.others = true;
         }
     }
@@ -189,16 +191,28 @@ impl Book {
         self.others |= before.is_none_or(|(_, before)| before != why);
     }
 
-    /// Notes to which Services a route leads, or that it leads there no more.
-    fn lead(&mut self, asked: &Asked, leads: bool) {
-        for service in services(self.role, &asked.spec) {
-            let service = Key { namespace: asked.key.namespace.clone(), name: service.to_owned() };
-            let routes = self.leading.entry(service.clone()).or_default();
-            routes.retain(|route| *route != asked.key);
-            if leads {
-                routes.push(asked.key.clone());
-            } else if routes.is_empty() {
-                self.leading.remove(&service);
+    /// Notes to which Services a route leads now.
+    fn lead(&mut self, key: &Key) {
+        let Some(entry) = self.routes.get_mut(key) else { return };
+        let served = entry.good.iter().map(|(asked, _)| asked);
+        let of_one = |asked: &Arc<Asked>| {
+            let names = services(self.role, &asked.spec).into_iter().map(str::to_owned);
+            names.map(|name| Key { namespace: key.namespace.clone(), name }).collect::<Vec<_>>()
+        };
+        let now: BTreeSet<Key> = [&entry.asked].into_iter().chain(served).flat_map(of_one).collect();
+        let before = std::mem::replace(&mut entry.leads, now.clone());
+        self.lead_no_more(key, before.difference(&now));
+        for service in now.difference(&before) {
+            self.leading.entry(service.clone()).or_default().push(key.clone());
+        }
+    }
+
+    fn lead_no_more<'a>(&mut self, key: &Key, services: impl IntoIterator<Item = &'a Key>) {
+        for service in services {
+            let Some(routes) = self.leading.get_mut(service) else { continue };
+            routes.retain(|route| route != key);
+            if routes.is_empty() {
+                self.leading.remove(service);
             }
         }
     }
@@ -304,8 +318,9 @@ impl Book {
         };
         self.others |= !is_found_as_before || entry.wrong != wrong;
         (entry.good, entry.wrong) = (good, wrong);
-        let (_, route) = entry.good.as_ref()?;
-        Some((*self.places.get(key)?, route.clone()))
+        let route = entry.good.as_ref().map(|(_, route)| route.clone());
+        self.lead(key);
+        Some((*self.places.get(key)?, route?))
     }
 
     /// Finds out who is in the table, of all; answers what is refused that was not before.

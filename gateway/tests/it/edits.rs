@@ -90,6 +90,29 @@ async fn gateway_serves(gateway: &Running, name: &str) {
 }
 
 #[tokio::test]
+async fn an_edit_that_leaves_the_endpoints_leaves_their_probes() {
+    let a = Endpoint::echo("pod-a-1").await;
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("routes.yaml");
+    let table = |generation, prefix: &str| {
+        routes(generation, &[("a", &format!(", default: true, pathPrefix: {prefix}"), &[a.spec()])])
+    };
+    write(&path, &table(1, "/"));
+    let gateway = watching(path.clone()).await;
+    for (generation, prefix) in [(2, "/a"), (3, "/a/b")] {
+        replace(&path, &table(generation, prefix));
+        applied(&gateway, generation).await;
+        for (ready, status) in [(false, 503), (true, 200)] {
+            a.ready.store(ready, SeqCst);
+            soon("the probe to be heard", async {
+                while get(gateway.service, "/a/b", &[]).await.status != status {}
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_config_map_that_swaps_its_links_is_an_edit() {
     let a = Endpoint::echo("pod-a-1").await;
     let directory = TempDir::new().unwrap();

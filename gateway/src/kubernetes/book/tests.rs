@@ -106,6 +106,13 @@ fn a_route_that_cannot_be_stays_as_it_was_with_the_pods_of_now() {
     let (routes, refused) = next(&mut book);
     assert_eq!(routes[0], one("desk", &["b"]));
     assert_eq!(refused, [""; 0], "said once");
+    // It leads elsewhere and cannot be, so it leads where it led.
+    let mut elsewhere = hashed.clone();
+    elsewhere["pods"] = json!([{"service": {"name": "new-pods", "port": 9090}}]);
+    book.route(LIST, asked("desk", 1, &elsewhere));
+    next(&mut book);
+    book.slice(SLICES, key("s"), slice("desk-pods", &[("c", 3)]));
+    assert_eq!(next(&mut book).0[0], one("desk", &["c"]));
     book.route(LIST, asked("desk", 1, &json!({})));
     assert_eq!(next(&mut book).1, [""; 0]);
     book.route(LIST, asked("new", 3, &hashed));
@@ -220,7 +227,7 @@ fn what_was_saved_serves_until_the_first_list() {
 /// Something that happens to one of a few routes or to what is behind one.
 #[derive(Clone, Debug)]
 enum Happens {
-    Asked { name: u8, created: i64, value: u8, default: bool, bad: bool },
+    Asked { name: u8, service: u8, created: i64, value: u8, default: bool, bad: bool },
     Gone(u8),
     Unreadable(u8),
     Slice(u8, u8),
@@ -228,8 +235,16 @@ enum Happens {
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
-    let asked = (0..5_u8, 1..3_i64, 0..4_u8, prop::bool::weighted(0.2), prop::bool::weighted(0.2)).prop_map(
-        |(name, created, value, default, bad)| Happens::Asked { name, created, value, default, bad },
+    let rarely = || prop::bool::weighted(0.2);
+    let asked = (0..5_u8, 0..5_u8, 1..3_i64, 0..4_u8, rarely(), rarely()).prop_map(
+        |(name, service, created, value, default, bad)| Happens::Asked {
+            name,
+            service,
+            created,
+            value,
+            default,
+            bad,
+        },
     );
     prop_oneof![
         4 => asked,
@@ -243,8 +258,11 @@ fn happens() -> impl Strategy<Value = Happens> {
 fn happen(book: &mut Book, what: &Happens) {
     let name = |number: &u8| format!("r{number}");
     match what {
-        Happens::Asked { name: number, created, value, default, bad } => {
-            let mut more = json!({"match": {"value": format!("v{value}"), "default": default}});
+        Happens::Asked { name: number, service, created, value, default, bad } => {
+            let mut more = json!({
+                "match": {"value": format!("v{value}"), "default": default},
+                "proxy": {"name": format!("r{service}-proxy"), "port": 8080},
+            });
             if *bad {
                 more["timeouts"] = json!({"idle": "0s"});
             }
@@ -275,6 +293,7 @@ proptest! {
                 happen(&mut thorough, what);
             }
             thorough.others = true;
+            thorough.stale = thorough.routes.keys().cloned().collect();
             for (book, news) in [&mut book, &mut thorough].into_iter().zip(&mut news) {
                 news.extend(book.table().map(|(_, news)| news).unwrap_or_default());
             }
