@@ -6,7 +6,7 @@
 
 use crate::say;
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -45,13 +45,30 @@ pub fn entry(root: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) -
 }
 
 /// Keeps others away from `name` under `root` until the file is closed.
-pub fn lock(root: &Path, name: &str) -> Result<File> {
+fn lock(root: &Path, name: &str) -> Result<File> {
+    let (lock, path) = lock_file(root, name)?;
+    lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(lock)
+}
+
+/// The same, unless somebody else does so already.
+pub fn try_lock(root: &Path, name: &str) -> Result<Option<File>> {
+    let (lock, path) = lock_file(root, name)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+fn lock_file(root: &Path, name: &str) -> Result<(File, PathBuf)> {
     let path = root.join(format!("{name}.lock"));
     let parent = path.parent().context("a cache entry has a directory above it")?;
     fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     let lock = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(lock)
+    Ok((lock, path))
 }
 
 /// A short name for whatever an entry depends on. Another compiler may hash differently: that costs one rebuild.

@@ -115,8 +115,9 @@ pub fn up() -> Result<Cluster> {
     let start = Instant::now();
     let manifests = process::workspace()?.join("e2e");
     say::section("cluster: programs");
-    let kubectl = kubernetes::kubectl()?;
     let docker = Docker::ready()?;
+    kubernetes::for_clusters()?;
+    let kubectl = kubernetes::kubectl()?;
     let kind = Kind::find()?;
     let phase = Instant::now();
     let image = node_image::find(&docker)?;

@@ -11,6 +11,8 @@ use crate::{cache, process, say, tools};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Names a directory with `etcd` and `kube-apiserver`, for the tests and to bring one's own. Other projects' tools that
 /// fetch these programs set the same variable.
@@ -19,8 +21,14 @@ pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
 /// Names the Helm that the tests of the charts run.
 pub const HELM_VARIABLE: &str = "FUNDBOND_HELM";
 
+/// Names an image to make nodes of, instead of our own.
+pub const NODE_IMAGE: &str = "FUNDBOND_NODE_IMAGE";
+
 /// The crate whose users need a real API server.
 pub const FIXTURE: &str = "fundbond-test-api-server";
+
+/// Between two looks at whether another run has built what is wanted.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a program is built from: a Go module of one release.
 struct Release {
@@ -185,17 +193,42 @@ const METRICS_SERVER: Set = Set {
 /// All of them.
 const SETS: [&Set; 5] = [&API_SERVER, &NODE, &METRICS_SERVER, &HELM, &KIND];
 
-/// Everything that the cluster and the tests need and this machine lacks.
+/// Everything that a cluster or the tests need and this machine lacks. What tests wait for comes first.
 pub fn everything() -> Result<()> {
+    build(&[of_tests()?, of_clusters()?].concat())
+}
+
+/// What tests on a server and tests of charts need and this machine lacks, in one go.
+pub fn for_tests() -> Result<()> {
+    build(&of_tests()?)
+}
+
+/// What a cluster and the release on it need and this machine lacks, in one go.
+pub fn for_clusters() -> Result<()> {
+    build(&of_clusters()?)
+}
+
+fn of_tests() -> Result<Vec<&'static Set>> {
+    let sets = [(&API_SERVER, given_api_server().is_none()), (&HELM, helm_of_machine()?.is_none())];
+    Ok(sets.into_iter().filter_map(|(set, wanted)| wanted.then_some(set)).collect())
+}
+
+fn of_clusters() -> Result<Vec<&'static Set>> {
+    let makes_nodes = given_node_image().is_none();
     let sets = [
-        (&API_SERVER, given_api_server().is_none()),
-        (&NODE, true),
-        (&METRICS_SERVER, true),
+        (&API_SERVER, makes_nodes && given_api_server().is_none()),
+        (&NODE, makes_nodes || kubectl_of_machine()?.is_none()),
+        // It goes into an image, which Docker builds where programs are not Linux's.
+        (&METRICS_SERVER, cfg!(target_os = "linux")),
         (&HELM, helm_of_machine()?.is_none()),
         (&KIND, kind_of_machine()?.is_none()),
     ];
-    let wanted: Vec<&Set> = sets.into_iter().filter_map(|(set, wanted)| wanted.then_some(set)).collect();
-    build(&wanted)
+    Ok(sets.into_iter().filter_map(|(set, wanted)| wanted.then_some(set)).collect())
+}
+
+/// A node image of kind's, where the environment names one.
+pub fn given_node_image() -> Option<String> {
+    std::env::var(NODE_IMAGE).ok().filter(|name| !name.is_empty())
 }
 
 /// Helm of the pinned release: the one on the path, else our own in the cache.
@@ -248,17 +281,21 @@ fn kind_of_machine() -> Result<Option<PathBuf>> {
 
 /// kubectl: the one on the path if it is of an age with the cluster's servers, else the one that the nodes have.
 pub fn kubectl() -> Result<PathBuf> {
+    kubectl_of_machine()?.map_or_else(|| NODE.program("kubectl"), Ok)
+}
+
+fn kubectl_of_machine() -> Result<Option<PathBuf>> {
     if process::exists("kubectl", "options")? {
         let said =
             process::output(Command::new("kubectl").args(["version", "--client", "--output", "json"]))?;
         let said: serde_json::Value = serde_json::from_str(&said).context("`kubectl version`")?;
         let found = said["clientVersion"]["gitVersion"].as_str().unwrap_or_default();
         if speaks_to(found, KUBERNETES_VERSION) {
-            return Ok("kubectl".into());
+            return Ok(Some("kubectl".into()));
         }
         say::line(&format!("`kubectl` is {found}, which is not made for servers of {KUBERNETES_VERSION}"));
     }
-    NODE.program("kubectl")
+    Ok(None)
 }
 
 /// Whether a client and a server of these versions work together: their minor versions are one apart at most.
@@ -325,9 +362,8 @@ fn build(sets: &[&Set]) -> Result<()> {
     for set in &missing {
         go::check(&set.names(), set.instead)?;
     }
-    if !missing.is_empty() {
-        // Before any entry is locked: another run that builds one of them holds the workshop, too.
-        let workshop = go::Workshop::open(&root)?;
+    // Before any entry is locked: another run that builds one of them holds the workshop, too.
+    if let Some(workshop) = workshop(&root, sets)? {
         for set in missing {
             cache::entry(&root, &set.entry(), |directory| set.build_in(&workshop, directory))?;
         }
@@ -339,6 +375,28 @@ fn build(sets: &[&Set]) -> Result<()> {
             .with_context(|| format!("{} is damaged: remove it and run this again", directory.display()))?;
     }
     Ok(())
+}
+
+/// The workshop, once nobody else works in it; none where there is nothing to build, or not any more.
+fn workshop(root: &Path, sets: &[&Set]) -> Result<Option<go::Workshop>> {
+    let mut told = false;
+    loop {
+        if sets.iter().all(|set| cache::is_complete(root, &set.entry())) {
+            return Ok(None);
+        }
+        if let Some(workshop) = go::Workshop::open(root)? {
+            return Ok(Some(workshop));
+        }
+        if !told {
+            let names: Vec<&str> = sets.iter().map(|set| set.name).collect();
+            say::line(&format!(
+                "another run builds programs of Kubernetes: waiting for {}",
+                names.join(", ")
+            ));
+            told = true;
+        }
+        sleep(LOOK_AGAIN);
+    }
 }
 
 /// The releases that are built in one module with this one.

@@ -17,11 +17,16 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     tools::redis_server()?;
     let workspace = MetadataCommand::new().no_deps().exec()?;
     let mut variables = Vec::from(readers::prepare(workspace.workspace_root.as_std_path())?);
-    // It may take minutes to build: who tests a crate that has no use for it does not wait.
-    if may_reach(arguments, &users_of(kubernetes::FIXTURE, &workspace)) {
+    // They may take minutes to build: who tests a crate that has no use for them does not wait.
+    let on_a_server = may_reach(arguments, &users_of(kubernetes::FIXTURE, &workspace));
+    let of_charts = may_reach(arguments, &users_of(CHARTS, &workspace));
+    if on_a_server && of_charts {
+        kubernetes::for_tests()?;
+    }
+    if on_a_server {
         variables.push((kubernetes::ASSETS, kubernetes::api_server()?));
     }
-    if may_reach(arguments, &users_of(CHARTS, &workspace)) {
+    if of_charts {
         variables.push((tools::PROMTOOL, tools::promtool()?));
         variables.push((kubernetes::HELM_VARIABLE, kubernetes::helm()?));
     }

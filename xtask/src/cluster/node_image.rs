@@ -8,6 +8,7 @@
 
 use super::of_node;
 use crate::docker::Docker;
+use crate::kubernetes::NODE_IMAGE;
 use crate::{cache, kubernetes, process, say, tools};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -17,8 +18,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Names a node image of kind's, with its tag.
-const GIVEN: &str = "FUNDBOND_NODE_IMAGE";
-
 /// Debian 12: its systemd starts on control groups of version 1 as well as 2; later ones refuse 1.
 const RELEASE: &str = "bookworm";
 
@@ -32,24 +31,24 @@ const CONTAINERD_STARTS: Duration = Duration::from_secs(30);
 
 /// The image to make nodes from: the one that is named, else ours.
 pub(super) fn find(docker: &Docker) -> Result<String> {
-    if let Some(given) = std::env::var(GIVEN).ok().filter(|name| !name.is_empty()) {
-        say::line(&format!("{GIVEN}={given} (as given)"));
+    if let Some(given) = kubernetes::given_node_image() {
+        say::line(&format!("{NODE_IMAGE}={given} (as given)"));
         if docker.inspect("image", &given).is_err() {
             process::run(docker.command().args(["pull", &given]))
-                .with_context(|| format!("{GIVEN}: no such image here, and it cannot be had"))?;
+                .with_context(|| format!("{NODE_IMAGE}: no such image here, and it cannot be had"))?;
         }
         return Ok(given);
     }
     if !cfg!(target_os = "linux") {
         bail!(
-            "a node image can only be made on Linux: set {GIVEN} to one of kind's, for example kindest/node:{}",
+            "a node image can only be made on Linux: set {NODE_IMAGE} to one of kind's, for example kindest/node:{}",
             kubernetes::KUBERNETES_VERSION
         );
     }
     let workspace = process::workspace()?;
     let image = format!("fundbond/node:{}-{}", kubernetes::KUBERNETES_VERSION, recipe(&workspace)?);
     if docker.inspect("image", &image).is_err() {
-        say::line(&format!("no {image}: making it, once; {GIVEN} would name one of kind's instead"));
+        say::line(&format!("no {image}: making it, once; {NODE_IMAGE} would name one of kind's instead"));
         Maker::new(docker, &workspace)?.make(&image)?;
         forget_others(docker, &image)?;
     }

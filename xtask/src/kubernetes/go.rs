@@ -53,12 +53,13 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
-    pub(super) fn open(root: &Path) -> Result<Self> {
-        let lock = cache::lock(root, "kubernetes/workshop")?;
+    /// None while another run works in it.
+    pub(super) fn open(root: &Path) -> Result<Option<Self>> {
+        let Some(lock) = cache::try_lock(root, "kubernetes/workshop")? else { return Ok(None) };
         let workshop = Self { directory: root.join("kubernetes/workshop"), _lock: lock };
         let bench = workshop.bench();
         fs::create_dir_all(&bench).with_context(|| format!("cannot create {}", bench.display()))?;
-        Ok(workshop)
+        Ok(Some(workshop))
     }
 
     /// What Go makes and takes away again; a Go that is killed takes nothing away.
@@ -99,18 +100,23 @@ impl Workshop {
     fn module(&self, family: &[&'static Release]) -> Result<PathBuf> {
         let labels: Vec<String> = family.iter().map(|release| super::label(release)).collect();
         let directory = self.directory.join(labels.join("-"));
-        let whole = directory.join("whole");
-        if whole.exists() {
-            return Ok(directory);
-        }
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let manifests = family.iter().map(|release| Ok((*release, self.manifest(release, &directory)?)));
-        write(&directory.join("go.mod"), &manifest_for(&manifests.collect::<Result<Vec<_>>>()?)?)?;
-        for main in family.iter().filter_map(|release| release.main) {
-            write(&directory.join("main.go"), main)?;
+        let manifest = manifest_for(&manifests.collect::<Result<Vec<_>>>()?)?;
+        let main: String = family.iter().filter_map(|release| release.main).collect();
+        let packages = wanted(family);
+        // A build that broke off leaves what it fetched; whoever comes after it may want something else.
+        let whole = directory.join("whole");
+        let recipe = [&manifest, &main, &packages.join(" ")].map(String::as_str).join("\n");
+        if fs::read_to_string(&whole).is_ok_and(|made| made == recipe) {
+            return Ok(directory);
         }
-        self.fetch(family, &directory)?;
-        write(&whole, "")?;
+        write(&directory.join("go.mod"), &manifest)?;
+        if !main.is_empty() {
+            write(&directory.join("main.go"), &main)?;
+        }
+        self.fetch(&packages, &directory)?;
+        write(&whole, &recipe)?;
         Ok(directory)
     }
 
@@ -123,17 +129,10 @@ impl Workshop {
         fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
     }
 
-    /// Fetches everything that all programs of the family are built from: which version of a library is taken depends on
-    /// all who want one, and must not change from program to program.
-    fn fetch(&self, family: &[&'static Release], directory: &Path) -> Result<()> {
-        let wanted = |(release, program): (&Release, &Program)| match release.main {
-            // What it imports, in the release that go.mod names.
-            Some(_) => program.package.to_owned(),
-            None => format!("{}@{}", program.package, release.version),
-        };
-        let programs = family.iter().flat_map(|release| super::programs_of(release).map(|it| (*release, it)));
+    /// Fetches everything that these packages are built from.
+    fn fetch(&self, packages: &[String], directory: &Path) -> Result<()> {
         let mut fetched = Counter::new("modules fetched");
-        process::run_reading(self.go(directory).arg("get").args(programs.map(wanted)), |line| match line {
+        process::run_reading(self.go(directory).arg("get").args(packages), |line| match line {
             _ if line.starts_with("go: downloading ") => fetched.one(),
             _ if line.starts_with("go: added ") || line.starts_with("go: upgraded ") => {}
             _ if line.starts_with("go: finding module ") || line.starts_with("go: found ") => {}
@@ -159,6 +158,20 @@ impl Workshop {
             .env_remove("GOARCH");
         go
     }
+}
+
+/// The packages of all programs of a family, as `go get` is asked for them: which version of a library is taken depends on all
+/// who want one, and must not change from program to program.
+fn wanted(family: &[&'static Release]) -> Vec<String> {
+    let of_one = |release: &&'static Release| {
+        let release = *release;
+        super::programs_of(release).map(move |program| match release.main {
+            // What it imports, in the release that go.mod names.
+            Some(_) => program.package.to_owned(),
+            None => format!("{}@{}", program.package, release.version),
+        })
+    };
+    family.iter().flat_map(of_one).collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
