@@ -25,6 +25,10 @@ pub fn fund_cluster(namespace: &Namespace<'_>, name: &str, more: &Value) -> Valu
     let mut spec = json!({
         "route": {"value": format!("{}-{name}", namespace.name)},
         "redis": {"url": format!("redis://{}:6379", release::REDIS)},
+        // Of many tests at once, each of which asks for the usual share of a processor, some would not be scheduled.
+        "pods": {"resources": {
+            "requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"memory": "512Mi"},
+        }},
     });
     merge(&mut spec, more);
     json!({
