@@ -82,9 +82,8 @@ impl Route {
     /// Whether the same requests are for it, under the same name.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn is_found_as(&self, other: &Self) -> bool {
-        let found_by =
-            |route: &Self| (route.name.clone(), route.header.clone(), route.value.clone(), route.default);
-        found_by(self) == found_by(other)
+        (&self.name, &self.header, &self.value, self.default)
+            == (&other.name, &other.header, &other.value, other.default)
     }
 
     /// Which endpoints are meant, for people: those of the route, or of one of its groups.

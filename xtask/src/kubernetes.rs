@@ -193,37 +193,33 @@ const METRICS_SERVER: Set = Set {
 /// All of them.
 const SETS: [&Set; 5] = [&API_SERVER, &NODE, &METRICS_SERVER, &HELM, &KIND];
 
-/// Everything that a cluster or the tests need and this machine lacks. What tests wait for comes first.
+/// Everything that a cluster or the tests need and this machine lacks.
 pub fn everything() -> Result<()> {
-    build(&[of_tests()?, of_clusters()?].concat())
+    build(&lacking(true, true)?)
 }
 
 /// What tests on a server and tests of charts need and this machine lacks, in one go.
 pub fn for_tests() -> Result<()> {
-    build(&of_tests()?)
+    build(&lacking(true, false)?)
 }
 
 /// What a cluster and the release on it need and this machine lacks, in one go.
 pub fn for_clusters() -> Result<()> {
-    build(&of_clusters()?)
+    build(&lacking(false, true)?)
 }
 
-fn of_tests() -> Result<Vec<&'static Set>> {
-    let sets = [(&API_SERVER, given_api_server().is_none()), (&HELM, helm_of_machine()?.is_none())];
-    Ok(sets.into_iter().filter_map(|(set, wanted)| wanted.then_some(set)).collect())
-}
-
-fn of_clusters() -> Result<Vec<&'static Set>> {
-    let makes_nodes = given_node_image().is_none();
+/// What this machine lacks; what tests wait for comes first.
+fn lacking(tests: bool, clusters: bool) -> Result<Vec<&'static Set>> {
+    let nodes = clusters && given_node_image().is_none();
     let sets = [
-        (&API_SERVER, makes_nodes && given_api_server().is_none()),
-        (&NODE, makes_nodes || kubectl_of_machine()?.is_none()),
-        // It goes into an image, which Docker builds where programs are not Linux's.
-        (&METRICS_SERVER, cfg!(target_os = "linux")),
+        (&API_SERVER, (tests || nodes) && given_api_server().is_none()),
         (&HELM, helm_of_machine()?.is_none()),
-        (&KIND, kind_of_machine()?.is_none()),
+        (&NODE, nodes || clusters && kubectl_of_machine()?.is_none()),
+        // It goes into an image, which Docker builds where programs are not Linux's.
+        (&METRICS_SERVER, clusters && cfg!(target_os = "linux")),
+        (&KIND, clusters && kind_of_machine()?.is_none()),
     ];
-    Ok(sets.into_iter().filter_map(|(set, wanted)| wanted.then_some(set)).collect())
+    Ok(sets.into_iter().filter_map(|(set, lacks)| lacks.then_some(set)).collect())
 }
 
 /// A node image of kind's, where the environment names one.
