@@ -224,6 +224,16 @@ impl RouteTable {
         &self.refused
     }
 
+    /// Whether whoever asks what is applied hears the same of both: they may differ in what is behind their routes, as they
+    /// do when pods come and go.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        let same =
+            |(one, other): (&Arc<Route>, &Arc<Route>)| Arc::ptr_eq(one, other) || one.origin == other.origin;
+        self.refused == other.refused
+            && self.routes.len() == other.routes.len()
+            && self.routes.iter().zip(&*other.routes).all(same)
+    }
+
     /// What the writer of the file called this version.
     pub fn generation(&self) -> u64 {
         self.generation

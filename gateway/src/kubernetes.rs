@@ -217,8 +217,8 @@ impl KubernetesSource {
     fn save(&self, saving: &mut JoinSet<()>) {
         let Some(folder) = self.routes.snapshot.clone() else { return };
         let book = self.book.save();
-        saving.spawn_blocking(move || {
-            if let Err(error) = snapshot::write(&folder, &book) {
+        saving.spawn(async move {
+            if let Err(error) = snapshot::write(folder, book).await {
                 tracing::warn!(error = chain(&error), "cannot keep what is known for the next start");
             }
         });

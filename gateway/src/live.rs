@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use http::HeaderValue;
@@ -52,8 +52,8 @@ pub(crate) struct Live {
     /// Shared with tables that lead to the same endpoints.
     named: Arc<HashMap<Target, Held>>,
     news: News,
-    /// What `/routes/applied` says of this table in short, once somebody asked.
-    pub(crate) applied_tag: OnceLock<HeaderValue>,
+    /// Names what `/routes/applied` says of this table: the same as long as it says the same.
+    pub(crate) applied_tag: HeaderValue,
 }
 
 /// An endpoint, and how many routes of the table lead to it.
@@ -124,7 +124,10 @@ impl Live {
         let timeouts = table.routes().iter().map(|route| merged(route, &config.timeouts)).collect();
         let (states, rates) = kept(&table, carried.as_ref().map(|(p, carried)| (*p, carried)));
         let (signals, picker) = (Endpoints(signals), Mutex::new(picker));
-        let applied_tag = OnceLock::new();
+        let applied_tag = match previous {
+            Some(p) if p.table.says_as(&table) => p.applied_tag.clone(),
+            _ => crate::head::value(&format!("\"{:016x}\"", rand::random::<u64>())),
+        };
         Self { table, endpoints, timeouts, states, rates, clock, signals, picker, named, news, applied_tag }
     }
 
@@ -195,7 +198,11 @@ impl Live {
             let endpoints = place.and_then(|place| previous.endpoints.get(place));
             endpoints.is_some_and(|endpoints| endpoints.iter().any(|e| e.is_ready()))
         };
-        self.table.routes().iter().zip(&self.endpoints).find_map(|(route, endpoints)| {
+        self.table.routes().iter().zip(&self.endpoints).enumerate().find_map(|(place, (route, endpoints))| {
+            // Most are the very same, and as ready as they were.
+            if previous.endpoints.get(place).is_some_and(|before| Arc::ptr_eq(before, endpoints)) {
+                return None;
+            }
             let waits = !endpoints.iter().any(|e| e.is_ready())
                 && endpoints.iter().any(|e| !e.readiness().was_asked())
                 && served(&route.name);

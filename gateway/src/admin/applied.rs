@@ -1,17 +1,13 @@
 //! Which routes are applied, for whoever waits for it.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::{Serialize, Serializer};
 
 use crate::{decide::RouteTable, gateway::Gateway};
@@ -19,7 +15,7 @@ use crate::{decide::RouteTable, gateway::Gateway};
 /// The routes of the table; nothing but a word where the one who asks has heard of just these.
 pub(super) async fn applied(State(gateway): State<Arc<Gateway>>, asked: HeaderMap) -> Response {
     let live = gateway.live.load_full();
-    let tag = live.applied_tag.get_or_init(|| tag(&live.table));
+    let tag = &live.applied_tag;
     let known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag);
     let headers = [(header::ETAG, tag.clone())];
     if known {
@@ -42,14 +38,4 @@ impl Serialize for Generations<'_> {
         let origins = self.0.routes().iter().filter_map(|route| route.origin.as_ref());
         serializer.collect_map(origins.map(|origin| (&*origin.object, origin.generation)))
     }
-}
-
-/// The same for tables that differ only in what is behind their routes, as they do when pods come and go.
-fn tag(table: &RouteTable) -> HeaderValue {
-    let mut hasher = DefaultHasher::new();
-    for origin in table.routes().iter().filter_map(|route| route.origin.as_ref()) {
-        (&origin.object, origin.generation).hash(&mut hasher);
-    }
-    table.refused().hash(&mut hasher);
-    crate::head::value(&format!("\"{:016x}\"", hasher.finish()))
 }

@@ -3,14 +3,20 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    thread,
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::book::Saved;
 
 /// Of the shape below. Another is not read: what is there is asked for anyway.
 const VERSION: u32 = 1;
+
+/// Of a thread, as Linux counts.
+#[cfg(target_os = "linux")]
+const LOWEST_PRIORITY: i32 = 19;
 
 /// The file.
 const FILE: &str = "routes.json";
@@ -46,6 +52,12 @@ pub(super) enum SnapshotError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Its thread.
+    #[error("no thread to write it")]
+    NoThread(#[source] io::Error),
+    /// A panic, which has told itself.
+    #[error("broke off by an internal error")]
+    BrokeOff,
 }
 
 /// Reads the snapshot of a folder; none where there is none yet, or one of another version.
@@ -66,8 +78,31 @@ pub(super) async fn read(folder: &Path) -> Result<Option<Saved>, SnapshotError> 
     }
 }
 
-/// Writes it: all of it or nothing. Of thousands of routes it takes some time, on a thread for that.
-pub(super) fn write(folder: &Path, book: &Saved) -> Result<(), SnapshotError> {
+/// Writes it: all of it or nothing. Of thousands of routes that takes some time: on a thread that has a processor when
+/// nobody else wants it, so that neither traffic nor the next change waits.
+pub(super) async fn write(folder: PathBuf, book: Saved) -> Result<(), SnapshotError> {
+    let (done, result) = oneshot::channel();
+    thread::Builder::new()
+        .name("snapshot".to_owned())
+        .spawn(move || {
+            give_way();
+            // Nobody waits any more where the gateway ends.
+            let _ = done.send(write_now(&folder, &book));
+        })
+        .map_err(SnapshotError::NoThread)?;
+    result.await.unwrap_or(Err(SnapshotError::BrokeOff))
+}
+
+/// Lets all other threads of the machine go first.
+fn give_way() {
+    // Elsewhere than on Linux the whole process would.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+        tracing::debug!(%error, "the snapshot is written at the priority of everything else");
+    }
+}
+
+fn write_now(folder: &Path, book: &Saved) -> Result<(), SnapshotError> {
     let (path, new) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
     let text = serde_json::to_vec(&Snapshot { version: VERSION, book }).expect("a book is JSON");
     let io = |path: &Path| {
