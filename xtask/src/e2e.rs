@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn tests(arguments: &Arguments, cluster: &Cluster, programs: &Path, results: &Path) -> Result<()> {
-    let mut command = process::cargo(["test", "--package", "fundbond-e2e", "--test", "it"]);
+    let mut command = process::cargo(["test", "--workspace", "--test", "e2e"]);
     command.args(process::lock_flag()).args(["--", THREADS]).args(&arguments.tests);
     command.env("FUNDBOND_E2E_KUBECONFIG", &cluster.kubeconfig);
     command.env("FUNDBOND_E2E_PROGRAMS", programs).env("FUNDBOND_E2E_RESULTS", results);

@@ -4,10 +4,15 @@ use crate::{chaos, kubernetes, process, readers, say, tools};
 use anyhow::Result;
 use cargo_metadata::{Metadata, MetadataCommand};
 use std::ffi::OsString;
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 /// The package whose tests run Helm and promtool.
 const CHARTS: &str = "fundbond-charts";
+
+/// How the tests' own harness is told how many run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
+const FEWEST_THREADS: usize = 4;
 
 /// Runs the whole workspace, or what the arguments of `cargo test` choose.
 pub fn run(arguments: &[OsString]) -> Result<()> {
@@ -34,12 +39,20 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     say::section("test: cargo test");
     let mut command = process::cargo(["test"]);
     command.args(process::lock_flag()).args(selection(arguments)).args(arguments).envs(variables);
+    if std::env::var_os(THREADS).is_none() {
+        command.env(THREADS, threads().to_string());
+    }
     process::run(&mut command)?;
     if is_everything(arguments) {
         chaos::test()?;
     }
     say::line(&format!("test: passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// How many tests of a program at once: on few processors more than these, for tests wait as much as they work.
+fn threads() -> usize {
+    available_parallelism().map_or(FEWEST_THREADS, |processors| processors.get().max(FEWEST_THREADS))
 }
 
 /// Whether nobody asked for less than all tests: who looks at one of them does not wait for a running system.

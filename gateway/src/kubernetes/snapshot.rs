@@ -6,6 +6,7 @@ use std::{
     thread,
 };
 
+use fundbond_service_runtime::exit::chain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -98,7 +99,7 @@ fn give_way() {
     // Elsewhere than on Linux the whole process would.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
-        tracing::debug!(%error, "the snapshot is written at the priority of everything else");
+        tracing::debug!(error = chain(&error), "the snapshot is written at the priority of everything else");
     }
 }
 
