@@ -1,5 +1,6 @@
 //! The system on a real Kubernetes. `cargo xtask e2e` brings up what these tests need and runs them.
 
+mod autoscaler;
 mod deletion;
 mod first_cluster;
 mod outages;

@@ -22,6 +22,9 @@ use tokio::time::{Instant, sleep};
 /// From the API server's return until the operator follows again.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long tasks go on before and after an outage, in seconds.
+const AROUND: u32 = 26;
+
 /// The admin port of operators.
 const OPERATOR_ADMIN: u16 = 18_080;
 
@@ -33,7 +36,7 @@ fn away(trial: &Trial) -> Duration {
 /// A FundCluster of so many pods, and clients under way whose tasks last longer than an outage; its route value first.
 async fn through(namespace: &Namespace<'_>, pods: u32) -> Result<(String, Clients)> {
     let route = namespace.pods(pods).await?;
-    let seconds = u32::try_from(away(namespace.trial).as_secs())? + 40;
+    let seconds = u32::try_from(away(namespace.trial).as_secs())? + AROUND;
     let clients = Clients::come(&route, steps(&route, 60, seconds / 2, Duration::from_secs(2))?)?;
     clients.until_under_way(Duration::from_secs(30)).await?;
     Ok((route, clients))
