@@ -6,7 +6,6 @@ use std::{
     thread,
 };
 
-use fundbond_service_runtime::exit::chain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -94,12 +93,18 @@ pub(super) async fn write(folder: PathBuf, book: Saved) -> Result<(), SnapshotEr
     result.await.unwrap_or(Err(SnapshotError::BrokeOff))
 }
 
-/// Lets all other threads of the machine go first.
+/// Lets all other threads of the machine go first; elsewhere than on Linux the whole process would.
 fn give_way() {
-    // Elsewhere than on Linux the whole process would.
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
-        tracing::debug!(error = chain(&error), "the snapshot is written at the priority of everything else");
+    {
+        use fundbond_service_runtime::exit::chain;
+
+        if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+            tracing::debug!(
+                error = chain(&error),
+                "the snapshot is written at the priority of everything else"
+            );
+        }
     }
 }
 
@@ -113,4 +118,22 @@ fn write_now(folder: &Path, book: &Saved) -> Result<(), SnapshotError> {
     fs::create_dir_all(folder).map_err(io(folder))?;
     fs::write(&new, text).map_err(io(&new))?;
     fs::rename(&new, &path).map_err(io(&path))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::getpriority_process;
+
+    use super::*;
+
+    #[test]
+    fn who_writes_gives_way_and_nobody_else_does() {
+        let before = getpriority_process(None).unwrap();
+        let writing = thread::spawn(|| {
+            give_way();
+            getpriority_process(None).unwrap()
+        });
+        assert_eq!(writing.join().unwrap(), LOWEST_PRIORITY);
+        assert_eq!(getpriority_process(None).unwrap(), before);
+    }
 }
