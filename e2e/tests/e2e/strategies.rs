@@ -20,9 +20,6 @@ use serde_json::json;
 /// share that moves is within a few hundredths of what is to be expected.
 const USERS: usize = 1_000;
 
-/// Of so many it is seen which pods there are.
-const LOOK: usize = 60;
-
 /// Of how many users the pod may change beyond the share of one pod (the goal of the hash).
 const BEYOND: f64 = 0.05;
 
@@ -36,7 +33,7 @@ async fn a_users_writes_stay_on_one_pod_while_pods_come_and_go() -> Result<()> {
         let more = json!({"pods": {"replicas": 3}, "routing": {"strategy": "ConsistentHash"}});
         namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
         let mut before = settled(namespace, 3).await?;
-        ensure!(writes(namespace, USERS).await? == before, "a user's writes went to two pods");
+        ensure!(writes(namespace).await? == before, "a user's writes went to two pods");
         for (replicas, pods) in [(4, 4.0), (3, 4.0)] {
             let generation = namespace.change("c", json!({"pods": {"replicas": replicas}})).await?;
             namespace.until_ready("c", generation, ROLLED_WITHIN).await?;
@@ -104,22 +101,21 @@ async fn a_client_stays_with_its_pod() -> Result<()> {
 
 /// Which pod each user's writes go to, once all pods that are wanted have some.
 async fn settled(namespace: &Namespace<'_>, pods: usize) -> Result<BTreeMap<String, String>> {
-    eventually(&format!("writes go to {pods} pods"), HEARD_WITHIN, async || {
-        let writes = writes(namespace, LOOK).await?;
+    let (writes, _) = eventually(&format!("writes go to {pods} pods"), HEARD_WITHIN, async || {
+        let writes = writes(namespace).await?;
         let used: BTreeSet<_> = writes.values().collect();
         let there = namespace.pods_of("c").await?;
         let right =
             used.len() == pods && used.iter().all(|pod| fund_clusters::pod_called(&there, pod).is_ok());
-        Ok(if right { Ok(()) } else { Err(format!("they go to {used:?}, of {:?}", there.keys())) })
+        Ok(if right { Ok(writes) } else { Err(format!("they go to {used:?}, of {:?}", there.keys())) })
     })
     .await?;
-    writes(namespace, USERS).await
+    Ok(writes)
 }
 
-/// Of the first so many users.
-async fn writes(namespace: &Namespace<'_>, users: usize) -> Result<BTreeMap<String, String>> {
+async fn writes(namespace: &Namespace<'_>) -> Result<BTreeMap<String, String>> {
     let mut writes = BTreeMap::new();
-    for number in 0..users {
+    for number in 0..USERS {
         let user = format!("user-{number}");
         let pod = asked(namespace, &user).await?.context("nobody answered")?;
         writes.insert(user, pod);
