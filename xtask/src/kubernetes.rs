@@ -311,9 +311,11 @@ fn absolute(directory: &Path) -> Result<PathBuf> {
 }
 
 impl Set {
-    /// The entry of the cache.
+    /// The entry of the cache: programs of our own around a module are part of what it depends on.
     fn entry(&self) -> String {
-        format!("kubernetes/{}-{}", self.name, self.versions().join("-"))
+        let released = format!("kubernetes/{}-{}", self.name, self.versions().join("-"));
+        let own: Vec<&str> = self.programs.iter().filter_map(|program| program.release.main).collect();
+        if own.is_empty() { released } else { format!("{released}-{}", cache::key(&own)) }
     }
 
     fn versions(&self) -> Vec<String> {
@@ -460,6 +462,12 @@ mod tests {
     fn the_metrics_server_of_the_dockerfile_is_the_one_that_is_built_here() {
         let dockerfile = include_str!("../../docker/metrics-server.Dockerfile");
         assert!(dockerfile.contains(&format!("metrics-server@{}", METRICS_SERVER_RELEASE.version)));
+    }
+
+    #[test]
+    fn an_entry_is_named_after_a_program_of_our_own_in_it() {
+        let own = cache::key(&[include_str!("../../docker/node/coredns.go")]);
+        assert!(NODE.entry().ends_with(&own) && !API_SERVER.entry().ends_with(&cache::key(&[])));
     }
 
     #[test]
