@@ -285,10 +285,10 @@ mod tests {
 
     #[test]
     fn a_family_has_one_program_of_ours_at_most_and_etcd_has_none() {
-        let kubernetes = super::super::family(&super::super::KUBERNETES_RELEASE);
-        assert_eq!(kubernetes.iter().filter(|release| release.main.is_some()).count(), 1);
+        let around = super::super::family(&super::super::HELM_RELEASE);
+        assert_eq!(around.iter().filter(|release| release.main.is_some()).count(), 1);
         assert_eq!(super::super::family(&super::super::ETCD_RELEASE).len(), 1);
-        for release in kubernetes {
+        for release in around {
             assert!(super::super::programs_of(release).next().is_some(), "{}", release.module);
         }
     }
