@@ -45,7 +45,7 @@ pub fn entry(root: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) -
 }
 
 /// Keeps others away from `name` under `root` until the file is closed.
-fn lock(root: &Path, name: &str) -> Result<File> {
+pub fn lock(root: &Path, name: &str) -> Result<File> {
     let (lock, path) = lock_file(root, name)?;
     lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(lock)

@@ -13,10 +13,11 @@ mod sysctls;
 
 use crate::docker::{Docker, daemon};
 use crate::images::{self, Images, Others};
-use crate::{kubernetes, process, say};
+use crate::{cache, kubernetes, process, say};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use kind::Kind;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -47,6 +48,10 @@ pub enum Chore {
 
 /// Runs one of them.
 pub fn run(chore: &Chore) -> Result<()> {
+    let _alone = match chore {
+        Chore::Up | Chore::Down | Chore::Install | Chore::Load => Some(alone()?),
+        Chore::Programs | Chore::Status | Chore::Logs { .. } => None,
+    };
     match chore {
         Chore::Up => up().map(drop),
         Chore::Down => down(),
@@ -103,6 +108,16 @@ impl Cluster {
     pub fn gather_logs(&self, folder: &Path) -> Result<()> {
         logs::gather(&self.kind, &self.docker, folder)
     }
+}
+
+/// Keeps others from changing it until the file is closed, or waits for them: there is one for all checkouts of a user.
+pub fn alone() -> Result<File> {
+    let (root, name) = (cache::root()?, "cluster/use");
+    if let Some(lock) = cache::try_lock(&root, name)? {
+        return Ok(lock);
+    }
+    say::line("the cluster is in use: waiting for whoever brings it up, tests on it or takes it down");
+    cache::lock(&root, name)
 }
 
 /// Whether there is one, whole or not.

@@ -6,7 +6,7 @@
 mod report;
 
 use crate::cluster::{self, Cluster};
-use crate::{kubernetes, process, say};
+use crate::{cache, kubernetes, process, say};
 use anyhow::{Context, Result};
 use cargo_metadata::MetadataCommand;
 use clap::Args;
@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What `helm upgrade` of the tests goes to: the same images under another tag.
 const NEXT: &str = "next";
@@ -22,6 +22,9 @@ const NEXT: &str = "next";
 /// How many tests at once. They wait for Kubernetes more than they work, and those that must be alone, four of them, for
 /// the others.
 const THREADS: &str = "--test-threads=8";
+
+/// Where it is noted that the cluster came for the tests: where they are interrupted, the next ones take it away.
+const OURS: &str = "cluster/of-tests";
 
 /// How it is run.
 #[derive(Debug, Args)]
@@ -39,6 +42,7 @@ pub struct Arguments {
 
 /// Brings up what is missing, runs the tests and writes the report.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let _alone = cluster::alone()?;
     let start = Instant::now();
     let target = MetadataCommand::new().no_deps().exec()?.target_directory.into_std_path_buf();
     let results = target.join("e2e");
@@ -47,35 +51,67 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
 
-    let was_up = cluster::is_up()?;
+    let ours = cache::root()?.join(OURS);
+    if ours.exists() {
+        say::line("earlier tests were interrupted: their cluster goes first");
+        cluster::down()?;
+    } else if !cluster::is_up()? {
+        let folder = ours.parent().context("a file of the cache has a folder")?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::write(&ours, "").with_context(|| format!("cannot note {}", ours.display()))?;
+    }
+    let tested = on_cluster(arguments, &target, &results, start);
+    if arguments.keep && ours.exists() {
+        fs::remove_file(&ours).with_context(|| format!("cannot remove {}", ours.display()))?;
+    }
+    let left = if ours.exists() {
+        cluster::down().and_then(|()| {
+            fs::remove_file(&ours).with_context(|| format!("cannot remove {}", ours.display()))
+        })
+    } else {
+        say::line("the cluster stays up: `cargo xtask cluster down` removes it");
+        Ok(())
+    };
+    if let (Err(_), Err(error)) = (&tested, &left) {
+        say::line(&format!("the cluster cannot be taken down: {error:#}"));
+    }
+    tested.and(left)
+}
+
+/// Everything between a cluster that comes and one that may go.
+fn on_cluster(arguments: &Arguments, target: &Path, results: &Path, start: Instant) -> Result<()> {
     let cluster = cluster::up()?;
     cluster.load_as(NEXT)?;
-    let programs = programs(&cluster, &results)?;
+    let programs = programs(&cluster, results)?;
     let prepared = start.elapsed();
 
     say::section("e2e");
-    let passed = tests(arguments, &cluster, &programs, &results);
-    if passed.is_err() {
-        cluster.gather_logs(&results.join("cluster"))?;
+    let passed = tests(arguments, &cluster, &programs, results);
+    if passed.is_err()
+        && let Err(error) = cluster.gather_logs(&results.join("cluster"))
+    {
+        say::line(&format!("what the cluster said cannot be gathered: {error:#}"));
     }
+    let written = write_report(arguments, target, results, prepared, start);
+    passed.and(written)
+}
+
+fn write_report(
+    arguments: &Arguments,
+    target: &Path,
+    results: &Path,
+    prepared: Duration,
+    start: Instant,
+) -> Result<()> {
     let lines = results.join("results.jsonl");
     let text =
-        fs::read_to_string(&lines).with_context(|| format!("no test left a line in {}", lines.display()));
-    let written = text.and_then(|text| {
-        let report = report::of(&text, prepared, start.elapsed(), arguments.full)?;
-        let path = target.join("e2e-report.md");
-        fs::write(&path, &report).with_context(|| format!("cannot write {}", path.display()))?;
-        say::line(&report);
-        say::line(&format!("report: {}", path.display()));
-        Ok(())
-    });
-    if was_up || arguments.keep {
-        say::line("the cluster stays up: `cargo xtask cluster down` removes it");
-    } else {
-        cluster::down()?;
-    }
-    passed?;
-    written
+        fs::read_to_string(&lines).with_context(|| format!("no test left a line in {}", lines.display()))?;
+    let report = report::of(&text, prepared, start.elapsed(), arguments.full)?;
+    let path = target.join("e2e-report.md");
+    fs::write(&path, &report).with_context(|| format!("cannot write {}", path.display()))?;
+    say::line(&report);
+    say::line(&format!("report: {}", path.display()));
+    Ok(())
 }
 
 fn tests(arguments: &Arguments, cluster: &Cluster, programs: &Path, results: &Path) -> Result<()> {

@@ -53,9 +53,14 @@ impl Kind {
             return Ok(false);
         }
         for node in &nodes {
-            if docker.inspect("container", node)?["State"]["Running"] != true {
+            let container = docker.inspect("container", node)?;
+            if container["State"]["Running"] != true {
                 say::line(&format!("starting {node}, which stopped"));
                 process::output(docker.command().args(["start", node]))?;
+            } else if container["State"]["Paused"] == true {
+                // A test that pauses it was interrupted.
+                say::line(&format!("waking {node}, which is paused"));
+                process::output(docker.command().args(["unpause", node]))?;
             }
         }
         Ok(true)

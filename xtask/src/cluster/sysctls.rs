@@ -4,6 +4,7 @@ use crate::{cache, say};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What a kubelet wants otherwise (`protectKernelDefaults` off, as kind has it), by its place under /proc/sys.
@@ -48,14 +49,31 @@ fn put_back_from(file: &Path, settings: &Path) -> Result<()> {
     let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let values: BTreeMap<String, String> =
         serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?;
+    let mut left = Vec::new();
     for (name, before) in values {
         let path = settings.join(&name);
-        let now = read(&path)?;
-        if now != before {
-            fs::write(&path, &before)
-                .with_context(|| format!("cannot set {} back from {now} to {before}", path.display()))?;
-            say::line(&format!("{} is {before} again (it was {now})", name.replace('/', ".")));
+        let (now, dotted) = (read(&path)?, name.replace('/', "."));
+        if now == before {
+            continue;
         }
+        match fs::write(&path, &before) {
+            Ok(()) => say::line(&format!("{dotted} is {before} again (it was {now})")),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                left.push(format!("{dotted}={before}"));
+            }
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot set {} back from {now} to {before}", path.display()));
+            }
+        }
+    }
+    if !left.is_empty() {
+        // Docker is enough to bring a cluster up. What is noted stays, for a `down` by root.
+        say::line(&format!(
+            "only root may put back what kubelets changed on this machine: sudo sysctl -w {}",
+            left.join(" ")
+        ));
+        return Ok(());
     }
     fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
 }
