@@ -39,6 +39,16 @@ fn every_page_says_what_it_means_where_to_look_what_to_do_and_when_it_is_over() 
     }
 }
 
+/// Of several pods, kubectl shows the last ten lines each, however long ago they are to begin.
+#[test]
+fn every_look_at_the_logs_of_several_pods_says_how_many_lines() {
+    for alert in alerts() {
+        for line in page(&alert.name).lines().filter(|line| line.contains("kubectl logs ")) {
+            assert!(!line.contains(" -l ") || line.contains(" --tail="), "{}: {line}", alert.name);
+        }
+    }
+}
+
 #[test]
 fn every_link_of_a_page_leads_somewhere() {
     for alert in alerts() {
