@@ -6,9 +6,10 @@ mod spec;
 use std::time::Duration;
 
 use fundbond_protocol::headers;
-use fundbond_routing::spec::Span;
+use fundbond_routing::{route_header, spec::Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use fundbond_routing::spec::{AppliesTo, Fallback, ShardBy, StrategyKind as Strategy};
 
@@ -16,9 +17,11 @@ pub use fundbond_routing::spec::{AppliesTo, Fallback, ShardBy, StrategyKind as S
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
-    /// The header that names the cluster.
+    /// The header that names the cluster. It decides about every request that has it, so it is a private one, `X-` with
+    /// letters, digits and dashes.
     #[serde(default = "header")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"), extend("example" = headers::X_CLUSTER_ROUTE_DISPLAY))]
+    #[schemars(length(min = 1, max = route_header::LONGEST), extend("example" = headers::X_CLUSTER_ROUTE_DISPLAY))]
+    #[schemars(extend("x-kubernetes-validations" = header_rules()))]
     pub header: String,
     /// The value of that header. No two clusters behind one gateway may have the same.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9._~-]+$"), extend("example" = "cluster1"))]
@@ -42,6 +45,25 @@ pub struct Match {
 
 fn header() -> String {
     headers::X_CLUSTER_ROUTE_DISPLAY.into()
+}
+
+/// What [`route_header::parse`] says, in the language of API servers.
+fn header_rules() -> [Value; 2] {
+    let taken: Vec<_> = route_header::taken().collect();
+    let taken = format!("(?i)^({}.*|{})$", route_header::TAKEN_FAMILY, taken.join("|"));
+    [
+        crate::rules::rule(
+            &format!("self.matches('{}')", route_header::SHAPE),
+            "route.header must be X- with letters, digits and dashes, for it decides about every request that has it: write \
+             X-Cluster-Route, or a name of your own such as X-Desk",
+            "",
+        ),
+        crate::rules::rule(
+            &format!("!self.matches('{taken}')"),
+            "route.header means something else already: write X-Cluster-Route, or a name of your own such as X-Desk",
+            "",
+        ),
+    ]
 }
 
 fn api() -> String {

@@ -95,7 +95,7 @@ pub struct Config {
     pub probe_interval: Duration,
     /// How long readiness waits for endpoints that have never answered.
     pub first_sync_wait: Duration,
-    /// How long requests under way may take once shutdown begins; streams are cut then.
+    /// How long requests under way may take once shutdown begins; streams are cut at moments spread over it.
     pub drain_grace: Duration,
     /// Whether each request is logged.
     pub access_log: bool,
@@ -234,7 +234,7 @@ pub struct Options {
     /// How long readiness waits for endpoints that have never answered; after it, the others count.
     #[arg(long, env = "FUND_FIRST_SYNC_WAIT", default_value = "30s")]
     pub first_sync_wait: Span,
-    /// How long requests under way may take once shutdown begins; streams are cut then.
+    /// How long requests under way may take once shutdown begins; streams are cut at moments spread over it.
     #[arg(long, env = "FUND_DRAIN_GRACE", default_value = "10s")]
     pub drain_grace: Span,
     /// Whether each request is logged.

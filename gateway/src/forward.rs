@@ -5,7 +5,7 @@ use crate::{
     attempt::attempt,
     body::{Download, Outgoing, Upload},
     config::Timeouts,
-    decide::{Aim, Rejected, RequestHead, Route},
+    decide::{Aim, Rejected, RequestHead, Route, strip_segments},
     gateway::Gateway,
     head::{self, Peer},
     limits::{Client, Place},
@@ -38,6 +38,7 @@ impl Gateway {
             self.ledger.clone(),
             request_id.clone(),
             trace.trace,
+            head::client_ip(&parts.headers, &peer, &self.config.trusted_proxies),
             parts.method.clone(),
             parts.uri.path(),
         );
@@ -82,7 +83,7 @@ impl Gateway {
             // `find` only returns indices of its own table.
             return own(Failure::NoReadyEndpoint.answer("", record.request_id.as_str()), record, "no-route");
         };
-        let stream = wants_stream(&parts);
+        let stream = wants_stream(&parts, route.strip_prefix);
         // Before its head becomes that of another request.
         let aim = self.aim(&live, index, &parts, &peer);
         let entered = self.enter(&live, index, &parts, &peer, stream, &mut record).and(aim);
@@ -161,7 +162,8 @@ impl Gateway {
             record.upload(Some(state));
             upload
         };
-        head::to_upstream(&mut parts.headers, &peer, || route.value.to_string());
+        let trusted = &self.config.trusted_proxies;
+        head::to_upstream(&mut parts.headers, &peer, trusted, || route.value.to_string());
         // The next hop reads the same route, however this one found it.
         parts.headers.insert(route.header.clone(), head::value(&route.value));
         parts.version = Version::HTTP_11;
@@ -224,21 +226,22 @@ fn own(response: Response<Outgoing>, mut record: Record, slug: &'static str) -> 
     response
 }
 
-/// Whether the request opens an event stream: it says so, or its path is one.
-fn wants_stream(parts: &Parts) -> bool {
+/// Whether the request opens an event stream: it says so, or its path is one where the endpoint sees it, without its first
+/// `strip` segments.
+fn wants_stream(parts: &Parts, strip: usize) -> bool {
     if !matches!(parts.method, Method::GET | Method::POST) {
         return false;
     }
     let accepts = parts.headers.get_all(ACCEPT).iter().any(|value| {
         value.to_str().is_ok_and(|list| list.split(',').any(|one| is_media_type(one, headers::EVENT_STREAM)))
     });
-    let path = parts.uri.path();
+    let path = strip_segments(parts.uri.path(), strip);
     let below =
         |stream: &str| path.strip_prefix(stream).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     accepts || below(FUND_EVENTS_PATH) || below(SSE_CONNECT_PATH)
 }
 
-fn is_event_stream(content_type: Option<&HeaderValue>) -> bool {
+pub(crate) fn is_event_stream(content_type: Option<&HeaderValue>) -> bool {
     content_type.and_then(|v| v.to_str().ok()).is_some_and(|text| is_media_type(text, headers::EVENT_STREAM))
 }
 

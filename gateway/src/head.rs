@@ -199,43 +199,45 @@ impl Peer {
     }
 }
 
-/// Who sent a request that came from `peer`: behind trusted proxies the last address of `X-Forwarded-For` that is not one
-/// of them, for everything before it can be made up; else the peer.
-pub(crate) fn client_ip(headers: &HeaderMap, peer: &Peer, trusted: &[IpNet]) -> IpAddr {
-    let mut client = peer.ip;
-    if !peer.trusted {
-        return client;
-    }
+/// What is believed of `X-Forwarded-For`, from its end: the addresses of trusted proxies, and the one before them, which is
+/// that of the client. Everything before it can be made up, and so can everything before what cannot be read.
+fn believed<'a>(
+    headers: &'a HeaderMap,
+    peer: &Peer,
+    trusted: &'a [IpNet],
+) -> impl Iterator<Item = IpAddr> + use<'a> {
     // The last line first, and of each line the last entry.
     let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
-    for entry in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(',')) {
-        // What is no address says nothing; the one behind it, which a proxy wrote, does.
-        let Ok(ip) = entry.trim().parse::<IpAddr>() else { break };
-        client = ip.to_canonical();
-        if !trusted.iter().any(|net| net.contains(&client)) {
-            break;
+    let entries = lines.map_while(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
+    let mut by_trusted = peer.trusted;
+    entries.map_while(move |entry| {
+        if !by_trusted {
+            return None;
         }
-    }
-    client
+        let ip = entry.trim().parse::<IpAddr>().ok()?.to_canonical();
+        by_trusted = trusted.iter().any(|net| net.contains(&ip));
+        Some(ip)
+    })
 }
 
-/// Says who the client is: what a trusted peer said, continued; what anybody else said, replaced.
-pub(crate) fn set_forwarded(headers: &mut HeaderMap, peer: &Peer) {
-    let ip = value(&peer.ip.to_string());
+/// Who sent a request that came from `peer`: behind trusted proxies the last address of `X-Forwarded-For` that is not one
+/// of them; else the peer.
+pub(crate) fn client_ip(headers: &HeaderMap, peer: &Peer, trusted: &[IpNet]) -> IpAddr {
+    believed(headers, peer, trusted).last().unwrap_or(peer.ip)
+}
+
+/// Says who the client is: what is believed of a trusted peer, continued; what anybody else said, replaced. The next hop may
+/// trust more networks than this one, that of the client among them, so it is not shown what the client may have made up.
+pub(crate) fn set_forwarded(headers: &mut HeaderMap, peer: &Peer, trusted: &[IpNet]) {
     let host = headers.get(HOST).cloned();
     if peer.trusted {
-        let chain = match headers
-            .get_all(X_FORWARDED_FOR)
-            .iter()
-            .map(|v| v.to_str())
-            .collect::<Result<Vec<_>, _>>()
-        {
-            Ok(said) if !said.is_empty() => value(&format!("{}, {}", said.join(", "), peer.ip)),
-            _ => ip.clone(),
-        };
-        headers.insert(X_FORWARDED_FOR, chain);
+        let client = value(&client_ip(headers, peer, trusted).to_string());
+        let mut chain: Vec<_> = believed(headers, peer, trusted).map(|ip| ip.to_string()).collect();
+        chain.reverse();
+        chain.push(peer.ip.to_string());
+        headers.insert(X_FORWARDED_FOR, value(&chain.join(", ")));
         headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
-        headers.entry(X_REAL_IP).or_insert(ip);
+        headers.entry(X_REAL_IP).or_insert(client);
         if let Some(host) = host {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
@@ -248,6 +250,7 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, peer: &Peer) {
         headers.remove(name);
     }
     headers.remove(FORWARDED);
+    let ip = value(&peer.ip.to_string());
     headers.insert(X_FORWARDED_FOR, ip.clone());
     headers.insert(X_REAL_IP, ip);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
@@ -257,7 +260,12 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, peer: &Peer) {
 }
 
 /// Prepares the headers of a request for its endpoint.
-pub(crate) fn to_upstream(headers: &mut HeaderMap, peer: &Peer, endpoint_host: impl Fn() -> String) {
+pub(crate) fn to_upstream(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    trusted: &[IpNet],
+    endpoint_host: impl Fn() -> String,
+) {
     drop_hop_by_hop(headers);
     // This hop answers `100 Continue` itself, as soon as the endpoint reads the body.
     headers.remove(EXPECT);
@@ -265,7 +273,7 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap, peer: &Peer, endpoint_host: i
         // HTTP/1.0 needs none, HTTP/1.1 does.
         headers.insert(HOST, value(&endpoint_host()));
     }
-    set_forwarded(headers, peer);
+    set_forwarded(headers, peer, trusted);
 }
 
 /// The target as the endpoint sees it: path without `strip` segments, query untouched.

@@ -4,16 +4,18 @@
 //! the table in, as it does with an edited file. Which endpoints take requests is Kubernetes' word, so nothing is probed.
 //!
 //! What is known stays until something else is known: an error empties no table. It is on disk too ([`snapshot`]), for a
-//! start while the API server is away. Nothing here writes to the API server.
+//! start while the API server is away. Nothing here writes to the API server. Namespaces do not wait for each other longer
+//! than needs be ([`progress`]): one that nobody may list any more stops no gateway.
 
 pub(crate) mod asked;
 mod book;
 mod compile;
+mod progress;
 mod slices;
 mod snapshot;
 mod watch;
 
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{fmt, future, sync::Arc, time::Duration};
 
 use fundbond_crds::labels;
 use fundbond_service_runtime::{Health, exit::chain};
@@ -27,6 +29,7 @@ use tokio::{
 pub use self::asked::KubernetesRoutes;
 use self::{
     book::Book,
+    progress::{Progress, WATCHES},
     watch::{Told, api},
 };
 use crate::{decide::RouteTable, gateway::Gateway, role::Role};
@@ -107,7 +110,7 @@ impl KubernetesSource {
         if let Some(folder) = &routes.snapshot {
             match snapshot::read(folder).await {
                 Ok(Some(saved)) => {
-                    book.load(saved);
+                    book.load(saved.of(&routes.namespaces));
                     restored = true;
                 }
                 Ok(None) => {}
@@ -124,61 +127,80 @@ impl KubernetesSource {
     pub(crate) async fn watch(mut self, gateway: Arc<Gateway>, health: Health) {
         let (told, mut heard) = mpsc::channel(ROOM);
         let mut watching = JoinSet::new();
-        let lists = self.begin(&mut watching, &told);
-        let mut listed = HashSet::new();
-        let impatient = Instant::now() + PATIENCE;
+        let mut progress = self.begin(&mut watching, &told);
+        // Where there is something to serve before everything was told.
+        let mut impatient = self.restored.then(|| Instant::now() + PATIENCE);
+        let mut said = None;
         let (mut save_at, mut saving) = (None::<Instant>, JoinSet::new());
         loop {
-            let synced = listed.len() == lists;
             tokio::select! {
                 first = heard.recv() => {
                     let Some(first) = first else { return };
-                    self.take(first, &mut listed);
+                    self.take(first, &mut progress);
                     let latest = Instant::now() + TOGETHER;
                     while Instant::now() < latest {
                         let until = latest.min(Instant::now() + QUIET);
                         let Ok(Some(next)) = timeout_at(until, heard.recv()).await else { break };
-                        self.take(next, &mut listed);
+                        self.take(next, &mut progress);
                     }
                 }
-                () = sleep_until(impatient), if self.restored && !synced => {
-                    self.restored = false;
-                    tracing::warn!("the API server does not answer; serving what was known before");
-                    health.set(ROUTES, true, "as they were known before: the API server does not answer");
-                    continue;
-                }
-                () = async { sleep_until(save_at.unwrap_or_else(Instant::now)).await },
-                    if save_at.is_some() && saving.is_empty() =>
-                {
+                () = come(impatient) => impatient = None,
+                () = come(progress.gives_up()) => progress.give_up(),
+                () = come(save_at), if saving.is_empty() => {
                     save_at = None;
                     self.save(&mut saving);
                     continue;
                 }
                 Some(_) = saving.join_next() => continue,
             }
-            // Half a list is no table: what it does not name yet may be there.
-            if listed.len() < lists {
+            // Half of what there is is no table, unless the other half is known from before or waited for no more.
+            if !self.restored && !progress.is_whole() && !progress.gave_up() {
                 continue;
             }
-            if let Some((table, news)) = self.book.table() {
+            if let Some((table, news)) = self.book.table_of(|namespace| progress.is_settled(namespace)) {
                 gateway.apply(table).await;
                 for refused in news {
                     gateway.reload_failed(&refused);
                 }
                 save_at.get_or_insert_with(|| Instant::now() + SAVE_EVERY);
             }
-            if !synced {
-                self.restored = false;
-                health.set(ROUTES, true, "the API server has told all of them");
+            let standing = self.standing(&progress, impatient.is_none());
+            if standing != said
+                && let Some(detail) = &standing
+            {
+                if !progress.is_whole() {
+                    tracing::warn!(why = detail, "routes are served, and not all of them were told");
+                } else if said.is_some() {
+                    tracing::info!("all routes were told");
+                }
+                health.set(ROUTES, true, detail.clone());
+                said = standing;
             }
         }
     }
 
-    /// Begins all watches; answers how many.
-    fn begin(&self, watching: &mut JoinSet<()>, told: &mpsc::Sender<Told>) -> usize {
-        let everywhere = [None];
-        let some: Vec<_> = self.routes.namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
-        let places: &[Option<&str>] = if some.is_empty() { &everywhere } else { &some };
+    /// What readiness says of the routes; nothing as long as traffic is to wait for them.
+    fn standing(&self, progress: &Progress, overdue: bool) -> Option<String> {
+        if progress.is_whole() {
+            return Some("the API server has told all of them".to_owned());
+        }
+        let missing = progress.missing();
+        if !self.restored {
+            let without = || format!("without those of {missing}: their lists are refused");
+            return progress.gave_up().then(without);
+        }
+        overdue.then(|| {
+            if progress.has_begun() {
+                format!("those of {missing} as they were known before: their lists do not come")
+            } else {
+                "as they were known before: the API server does not answer".to_owned()
+            }
+        })
+    }
+
+    /// Begins all watches.
+    fn begin(&self, watching: &mut JoinSet<()>, told: &mpsc::Sender<Told>) -> Progress {
+        let progress = Progress::new(&self.routes.namespaces);
         let component = match self.role {
             Role::Gateway => labels::PROXY,
             Role::ClusterProxy => labels::PODS,
@@ -186,19 +208,18 @@ impl KubernetesSource {
         let mut selector = vec![labels::of_the_product(), format!("{}={component}", labels::COMPONENT)];
         selector.extend(self.routes.name.iter().map(|name| format!("{}={name}", labels::INSTANCE)));
         let selector = selector.join(",");
-        let mut number = 0;
-        for place in places {
-            let (routes, slices) = (api(&self.client, *place), api(&self.client, *place));
+        for (place, namespace) in progress.namespaces().enumerate() {
+            let number = place * WATCHES;
+            let (routes, slices) = (api(&self.client, namespace), api(&self.client, namespace));
             let (name, selector) = (self.routes.name.clone(), selector.clone());
             let (one, other) = (told.clone(), told.clone());
             watching.spawn(async move { watch::routes(number, routes, name.as_deref(), one).await });
             watching.spawn(async move { watch::slices(number + 1, slices, &selector, other).await });
-            number += 2;
         }
-        number
+        progress
     }
 
-    fn take(&mut self, told: Told, listed: &mut HashSet<usize>) {
+    fn take(&mut self, told: Told, progress: &mut Progress) {
         let book = &mut self.book;
         match told {
             Told::Route(source, asked) => book.route(source, *asked),
@@ -207,9 +228,10 @@ impl KubernetesSource {
             Told::Slice(source, key, slice) => book.slice(source, key, slice),
             Told::SliceGone(key) => book.slice_gone(&key),
             Told::Listed(source, routes) => {
-                book.listed(source, routes);
-                listed.insert(source.watch);
+                book.listed(source, routes, progress.namespace(source.watch));
+                progress.listed(source.watch);
             }
+            Told::Failed(watch, refused) => progress.failed(watch, refused, Instant::now()),
         }
     }
 
@@ -225,6 +247,14 @@ impl KubernetesSource {
     }
 }
 
+/// Comes at `time`; never, where there is none.
+async fn come(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => future::pending().await,
+    }
+}
+
 /// The API server of this process's surroundings.
 async fn client() -> Result<Client, NoKubernetes> {
     let mut access = Access::infer().await.map_err(NoKubernetes::Nowhere)?;
@@ -234,3 +264,6 @@ async fn client() -> Result<Client, NoKubernetes> {
     access.read_timeout = Some(SILENCE);
     Ok(ClientBuilder::try_from(access).map_err(NoKubernetes::Client)?.build())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! One request from its head to its end: an access log line and a few counters.
 
-use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed},
+};
 
 use fundbond_protocol::TraceId;
 use fundbond_service_runtime::{
@@ -66,6 +69,8 @@ pub(crate) struct Record {
     begun: Instant,
     pub(crate) request_id: RequestId,
     pub(crate) trace: TraceId,
+    /// Who asks, by address.
+    client: IpAddr,
     method: Method,
     /// A copy: what came with the head shares the memory that the whole head was read into, and a stream
     /// would keep all of it for as long as it lives.
@@ -90,6 +95,7 @@ impl Record {
         ledger: Arc<Ledger>,
         request_id: RequestId,
         trace: TraceId,
+        client: IpAddr,
         method: Method,
         path: &str,
     ) -> Self {
@@ -98,6 +104,7 @@ impl Record {
             begun: Instant::now(),
             request_id,
             trace,
+            client,
             method,
             path: path.into(),
             route: None,
@@ -195,6 +202,7 @@ impl Record {
                 target: "fundbond_gateway::access",
                 requestId = self.request_id.as_str(),
                 traceId = %self.trace,
+                client = %self.client,
                 method = self.method.as_str(),
                 path = &*self.path,
                 route = self.route.as_deref(),
@@ -268,6 +276,7 @@ impl Drop for Record {
             target: "fundbond_gateway::access",
             requestId = self.request_id.as_str(),
             traceId = %self.trace,
+            client = %self.client,
             method = self.method.as_str(),
             path = &*self.path,
             route = self.route.as_deref(),

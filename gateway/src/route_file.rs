@@ -4,11 +4,11 @@ use std::{collections::HashSet, fmt, net::SocketAddr, sync::Arc, time::Duration}
 
 use fundbond_protocol::{ClusterId, FieldProblem};
 use fundbond_routing::{
+    route_header,
     spec::{EndpointSpec, LimitsSpec, RateLimitSpec, RouteFile, RouteSpec, Span, TimeoutsSpec},
     strategy::{Problems, Strategy},
 };
 use fundbond_service_runtime::admin::PORT_OFFSET;
-use http::HeaderName;
 
 use crate::decide::{Route, RouteTable, Target};
 
@@ -143,9 +143,7 @@ pub(crate) fn one(spec: RouteSpec) -> Result<Route, RouteFileError> {
 
 fn route(spec: RouteSpec, problems: &mut Problems, at: &str) -> Option<Route> {
     let RouteSpec { name, matching, strategy, timeouts, rate_limit, limits, endpoints } = spec;
-    let header = HeaderName::try_from(matching.header.as_str())
-        .map_err(|_| format!("{:?} is not a header name", matching.header));
-    let header = problems.keep(|| format!("{at}.match.header"), header);
+    let header = problems.keep(|| format!("{at}.match.header"), route_header::parse(&matching.header));
     let value = problems.keep(|| format!("{at}.match.value"), ClusterId::parse(&matching.value));
     let name = name.unwrap_or_else(|| matching.value.clone());
     // The name becomes a metric label; the alphabet of ids keeps it readable there.

@@ -6,7 +6,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     process::ExitCode,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -20,6 +23,7 @@ use fundbond_service_runtime::{
     metrics::Catalogue,
     telemetry::{self, LogArgs},
 };
+use http::header::CONTENT_TYPE;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -33,6 +37,7 @@ use crate::kubernetes::{KubernetesSource, NoKubernetes, ROUTES};
 use crate::{
     admin,
     config::{Config, RouteSource},
+    forward::is_event_stream,
     gateway::Gateway,
     guard::{Guarded, Limits},
     head::Peer,
@@ -210,7 +215,7 @@ impl Bound {
     }
 
     /// Serves until `shutdown` begins; then takes no more connections, lets requests finish for as long as
-    /// `drain_grace`, and cuts what is left, streams above all: their clients come back by themselves.
+    /// `drain_grace`, and cuts streams at moments spread over it: their clients come back by themselves.
     ///
     /// # Errors
     /// [`RunError::Admin`].
@@ -342,10 +347,12 @@ impl Connections {
             let open = gateway.ledger.metrics.connections.clone();
             open.inc();
             let peer = Peer::new(peer, &gateway.config.trusted_proxies);
+            let streams = AtomicBool::new(false);
             tokio::select! {
                 biased;
                 () = cut.cancelled() => {}
-                () = converse(stream, peer, gateway, draining) => {}
+                () = farewell(&draining, &streams, &gateway) => {}
+                () = converse(stream, peer, gateway.clone(), draining.clone(), &streams) => {}
             }
             open.dec();
         });
@@ -365,14 +372,35 @@ impl Connections {
     }
 }
 
-/// One connection to its end.
-async fn converse(stream: TcpStream, peer: Peer, gateway: Arc<Gateway>, draining: CancellationToken) {
+/// Comes when a drain takes the stream of a connection from its client: each at a moment of its own, for all that are cut at
+/// once come back at once. Never comes to a connection without a stream, whose request may take all of the grace.
+async fn farewell(draining: &CancellationToken, streams: &AtomicBool, gateway: &Gateway) {
+    draining.cancelled().await;
+    sleep(gateway.config.drain_grace.mul_f64(rand::random())).await;
+    if !streams.load(Relaxed) {
+        std::future::pending::<()>().await;
+    }
+    gateway.ledger.cutting.store(true, Relaxed);
+}
+
+/// One connection to its end; `streams` says whether it is a stream by now.
+async fn converse(
+    stream: TcpStream,
+    peer: Peer,
+    gateway: Arc<Gateway>,
+    draining: CancellationToken,
+    streams: &AtomicBool,
+) {
     let guarded = Guarded::new(stream, Limits::USUAL, gateway.ledger.clone());
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
         // On the heap, and gone once the head of the answer is known: hyper keeps the room for it as long as
         // the connection lives, and a stream lives long.
-        Box::pin(async move { Ok::<_, Infallible>(gateway.handle(peer, request).await) })
+        Box::pin(async move {
+            let response = gateway.handle(peer, request).await;
+            streams.store(is_event_stream(response.headers().get(CONTENT_TYPE)), Relaxed);
+            Ok::<_, Infallible>(response)
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -98,8 +98,9 @@ fn what_an_untrusted_peer_says_about_the_client_is_replaced() {
         ("x-forwarded-prefix", "/evil"),
         ("x-real-ip", "6.6.6.6"),
     ]);
-    let peer = Peer::new("10.1.2.3".parse().unwrap(), &["10.9.0.0/16".parse().unwrap()]);
-    set_forwarded(&mut headers, &peer);
+    let trusted = ["10.9.0.0/16".parse().unwrap()];
+    let peer = Peer::new("10.1.2.3".parse().unwrap(), &trusted);
+    set_forwarded(&mut headers, &peer, &trusted);
     let expected = map(&[
         ("host", "funds.test"),
         ("x-forwarded-for", "10.1.2.3"),
@@ -120,19 +121,56 @@ fn what_a_trusted_peer_says_about_the_client_is_continued() {
         ("host", "proxy"),
         ("x-forwarded-for", "1.1.1.1"),
         ("x-forwarded-for", "2.2.2.2"),
+        ("x-forwarded-for", "10.9.9.9"),
         ("x-forwarded-host", "funds.test"),
         ("x-forwarded-proto", "https"),
-        ("x-real-ip", "1.1.1.1"),
+        ("x-real-ip", "2.2.2.2"),
     ]);
-    set_forwarded(&mut headers, &peer);
+    set_forwarded(&mut headers, &peer, &trusted);
     let expected = map(&[
         ("host", "proxy"),
-        ("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.1.2.3"),
+        // What the client said before its own address is not passed on.
+        ("x-forwarded-for", "2.2.2.2, 10.9.9.9, 10.1.2.3"),
         ("x-forwarded-host", "funds.test"),
         ("x-forwarded-proto", "https"),
-        ("x-real-ip", "1.1.1.1"),
+        ("x-real-ip", "2.2.2.2"),
     ]);
     assert_eq!(headers, expected);
+}
+
+#[test]
+fn whom_the_first_hop_takes_for_the_client_the_second_does_too_though_it_trusts_more() {
+    // A load balancer in the network that the second hop trusts as a whole, as do many of its clients.
+    let (first, second) = (["10.0.0.5/32".parse().unwrap()], ["10.0.0.0/8".parse().unwrap()]);
+    for (said, client) in [
+        ("6.6.6.6, 10.1.1.1", "10.1.1.1"),
+        ("6.6.6.6, , 10.1.1.1", "10.1.1.1"),
+        ("6.6.6.6, 9.9.9.9", "9.9.9.9"),
+        ("10.1.1.1:4711", "10.0.0.5"),
+    ] {
+        let mut headers = map(&[("host", "funds.test"), ("x-forwarded-for", said)]);
+        let balancer = Peer::new("10.0.0.5".parse().unwrap(), &first);
+        let client: IpAddr = client.parse().unwrap();
+        assert_eq!(client_ip(&headers, &balancer, &first), client, "{said}");
+        set_forwarded(&mut headers, &balancer, &first);
+        let gateway = Peer::new("10.2.0.1".parse().unwrap(), &second);
+        assert_eq!(client_ip(&headers, &gateway, &second), client, "{said}");
+    }
+}
+
+#[test]
+fn a_line_that_cannot_be_read_ends_the_search_for_the_client() {
+    let trusted = ["10.0.0.0/8".parse().unwrap()];
+    let peer = Peer::new("10.0.0.1".parse().unwrap(), &trusted);
+    let lines = [&b"6.6.6.6"[..], b"10.0.0.9, caf\xe9", b"10.0.0.3"];
+    let mut headers: HeaderMap =
+        lines.map(|line| (X_FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap())).into_iter().collect();
+    assert_eq!(client_ip(&headers, &peer, &trusted), IpAddr::from([10, 0, 0, 3]));
+    set_forwarded(&mut headers, &peer, &trusted);
+    assert_eq!(
+        (&headers[X_FORWARDED_FOR], &headers[X_REAL_IP]),
+        (&value("10.0.0.3, 10.0.0.1"), &value("10.0.0.3"))
+    );
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! What Kubernetes said of routes and of what is behind them, and the table that comes of it. Pure.
 //!
 //! A route that cannot be is refused alone: it stays as it was, and the others change. Of two that want the same requests
-//! the older has them, as the operator decides too; so the order in which they are heard of does not matter.
+//! the older has them, as the operator decides too; so the order in which they are heard of does not matter. What a route
+//! was counts as its wish, too, where what it is to be cannot: nobody younger gets its clients by its mistake.
+
+mod taken;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,6 +17,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 
+use self::taken::Taken;
 use super::{compile::compile, slices::Slice};
 use crate::{
     decide::{Origin, Route, RouteTable},
@@ -39,6 +43,9 @@ impl Key {
         Self { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
     }
 }
+
+/// What is known from a snapshot was told by no watch.
+const NEVER: usize = usize::MAX;
 
 /// Which watch, by number, and which of its lists: what the last list did not name is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,12 +80,34 @@ impl Asked {
 struct Entry {
     source: Source,
     asked: Arc<Asked>,
-    /// The last one that could be, and the route that it is.
-    good: Option<(Arc<Asked>, Arc<Route>)>,
-    /// Why it is not as it is asked for.
+    /// The same, when it was last looked at, and the route that it is; none where it cannot be one.
+    wanted: Option<Version>,
+    /// Why it cannot.
     wrong: Option<String>,
+    /// What was in the table last, with the endpoints of now.
+    served: Option<Version>,
     /// The Services that this leads to: what is asked for, and what is still served instead.
     leads: BTreeSet<Key>,
+}
+
+/// What was asked for once, and the route that it is.
+type Version = (Arc<Asked>, Arc<Route>);
+
+impl Entry {
+    fn new(source: Source, asked: Arc<Asked>) -> Self {
+        Self { source, asked, wanted: None, wrong: None, served: None, leads: BTreeSet::new() }
+    }
+
+    /// Whether what was in the table last is what is asked for.
+    fn is_as_asked(&self) -> bool {
+        let both = self.wanted.as_ref().zip(self.served.as_ref());
+        both.is_some_and(|((_, wanted), (_, served))| Arc::ptr_eq(wanted, served))
+    }
+
+    /// What it may be in the table, the better one first.
+    fn versions(&self) -> [Option<Version>; 2] {
+        [self.wanted.clone(), self.served.clone().filter(|_| !self.is_as_asked())]
+    }
 }
 
 /// A route that is not as it is asked for.
@@ -117,7 +146,21 @@ pub(super) struct Book {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Saved {
     routes: Vec<Arc<Asked>>,
+    /// What those are that are not as they are asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    served: Vec<Arc<Asked>>,
     slices: Vec<(Key, Arc<Slice>)>,
+}
+
+impl Saved {
+    /// What is of these namespaces; everything where none is named. Nobody would ever say that the rest is gone.
+    pub(super) fn of(mut self, namespaces: &[String]) -> Self {
+        let is_of = |key: &Key| namespaces.is_empty() || namespaces.contains(&key.namespace);
+        self.routes.retain(|asked| is_of(&asked.key));
+        self.served.retain(|asked| is_of(&asked.key));
+        self.slices.retain(|(key, _)| is_of(key));
+        self
+    }
 }
 
 impl Book {
@@ -139,17 +182,31 @@ impl Book {
 
     /// What it says, to be read by [`load`](Self::load).
     pub(super) fn save(&self) -> Saved {
+        let others = |entry: &Entry| {
+            let (served, _) = entry.served.as_ref()?;
+            (!Arc::ptr_eq(served, &entry.asked)).then(|| served.clone())
+        };
         Saved {
             routes: self.routes.values().map(|entry| entry.asked.clone()).collect(),
+            served: self.routes.values().filter_map(others).collect(),
             slices: self.slices.iter().map(|(key, (_, slice))| (key.clone(), slice.clone())).collect(),
         }
     }
 
-    /// As it was once. It belongs to no list: the first that ends takes away what is gone.
+    /// As it was once. It belongs to no list: the first that ends takes away what is gone of its namespace.
     pub(super) fn load(&mut self, saved: Saved) {
-        let never = Source { watch: usize::MAX, list: 0 };
+        let never = Source { watch: NEVER, list: 0 };
         saved.routes.into_iter().for_each(|asked| self.route(never, Arc::unwrap_or_clone(asked)));
         saved.slices.into_iter().for_each(|(key, slice)| self.slice(never, key, Arc::unwrap_or_clone(slice)));
+        for served in saved.served {
+            // It was one once.
+            let Ok(route) = self.make(&served) else { continue };
+            let key = served.key.clone();
+            if let Some(entry) = self.routes.get_mut(&key) {
+                entry.served = Some((served, route));
+                self.lead(&key);
+            }
+        }
     }
 
     /// A route is asked for.
@@ -164,10 +221,7 @@ impl Book {
             let before = std::mem::replace(&mut entry.asked, asked.clone());
             self.others |= before.age() != asked.age();
         } else {
-            let entry =
-                Entry { source, asked: asked.clone(), good: None, wrong: None, leads: BTreeSet::new() };
-            self.routes.insert(asked.key.clone(), entry);
-            self.others = true;
+            self.routes.insert(asked.key.clone(), Entry::new(source, asked.clone()));
         }
         self.stale.insert(asked.key.clone());
         self.lead(&asked.key);
@@ -194,7 +248,7 @@ impl Book {
     /// Notes to which Services a route leads now.
     fn lead(&mut self, key: &Key) {
         let Some(entry) = self.routes.get_mut(key) else { return };
-        let served = entry.good.iter().map(|(asked, _)| asked);
+        let served = entry.served.iter().map(|(asked, _)| asked);
         let of_one = |asked: &Arc<Asked>| {
             let names = services(self.role, &asked.spec).into_iter().map(str::to_owned);
             names.map(|name| Key { namespace: key.namespace.clone(), name }).collect::<Vec<_>>()
@@ -250,21 +304,22 @@ impl Book {
         self.stale.extend(self.leading.get(service).into_iter().flatten().cloned());
     }
 
-    /// A watch of routes or slices has listed all there is.
-    pub(super) fn listed(&mut self, current: Source, routes: bool) {
-        let is_gone = |source: &Source| {
-            (source.watch == current.watch && *source != current) || source.watch == usize::MAX
+    /// A watch of routes or slices has listed all there is, in a namespace or in all.
+    pub(super) fn listed(&mut self, current: Source, routes: bool, namespace: Option<&str>) {
+        let is_gone = |key: &Key, source: &Source| match source.watch {
+            NEVER => namespace.is_none_or(|namespace| key.namespace == namespace),
+            watch => watch == current.watch && *source != current,
         };
         if routes {
             let known = self.routes.iter().map(|(key, entry)| (key, &entry.source));
             let unreadable = self.unreadable.iter().map(|(key, (source, _))| (key, source));
-            let gone = known.chain(unreadable).filter(|(_, source)| is_gone(source));
+            let gone = known.chain(unreadable).filter(|(key, source)| is_gone(key, source));
             let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
             for key in &gone {
                 self.route_gone(key);
             }
         } else {
-            let gone = self.slices.iter().filter(|(_, (source, _))| is_gone(source));
+            let gone = self.slices.iter().filter(|(key, (source, _))| is_gone(key, source));
             let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
             for key in &gone {
                 self.slice_gone(key);
@@ -274,7 +329,15 @@ impl Book {
 
     /// The table, if it is another than before; and what is refused that was not before.
     pub(super) fn table(&mut self) -> Option<(RouteTable, Vec<Refused>)> {
+        self.table_of(|_| true)
+    }
+
+    /// The same, with changes in those namespaces alone that are `settled`. In the others things stay as they were: half of
+    /// what is there was not heard of yet.
+    pub(super) fn table_of(&mut self, settled: impl Fn(&str) -> bool) -> Option<(RouteTable, Vec<Refused>)> {
         let stale = std::mem::take(&mut self.stale);
+        let (stale, waits): (BTreeSet<_>, _) = stale.into_iter().partition(|key| settled(&key.namespace));
+        self.stale = waits;
         if stale.is_empty() && !self.others {
             return None;
         }
@@ -289,44 +352,67 @@ impl Book {
         Some((self.table.clone(), news))
     }
 
-    /// Makes a route anew, of what is asked for now or, where that cannot be, as it was. Answers it with its place in the
-    /// table before, if it is in it; notes where it may get or lose another one by the change.
-    fn remake(&mut self, key: &Key) -> Option<(usize, Arc<Route>)> {
-        // One that is gone is in no table.
-        let entry = self.routes.get_mut(key)?;
+    /// The route that something asked for is, with the endpoints of now.
+    fn make(&self, asked: &Asked) -> Result<Arc<Route>, RouteFileError> {
+        let key = &asked.key;
         let behind = |service: &str| {
             let service = Key { namespace: key.namespace.clone(), name: service.to_owned() };
             let slices = self.services.get(&service).into_iter().flatten();
             slices.filter_map(|slice| self.slices.get(slice)).map(|(_, slice)| &**slice).collect()
         };
-        let attempt = |asked: &Arc<Asked>| -> Result<_, RouteFileError> {
-            let origin = Origin { object: key.to_string().into(), generation: asked.spec.generation };
-            let route = compile(self.role, &asked.spec, &behind)?;
-            Ok((asked.clone(), Arc::new(Route { origin: Some(origin), ..route })))
-        };
-        let (good, wrong) = match attempt(&entry.asked) {
-            Ok(good) => (Some(good), None),
-            // As it was, with the endpoints that there are now.
-            Err(error) => {
-                let before = entry.good.as_ref().and_then(|(asked, _)| attempt(asked).ok());
-                (before, Some(error.to_string()))
-            }
-        };
-        let is_found_as_before = match (&entry.good, &good) {
-            (Some((_, before)), Some((_, route))) => before.is_found_as(route),
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        self.others |= !is_found_as_before || entry.wrong != wrong;
-        (entry.good, entry.wrong) = (good, wrong);
-        let route = entry.good.as_ref().map(|(_, route)| route.clone());
-        self.lead(key);
-        Some((*self.places.get(key)?, route?))
+        let origin = Origin { object: key.to_string().into(), generation: asked.spec.generation };
+        let route = compile(self.role, &asked.spec, &behind)?;
+        Ok(Arc::new(Route { origin: Some(origin), ..route }))
     }
 
-    /// Finds out who is in the table, of all; answers what is refused that was not before.
+    /// Makes a route anew: what is asked for now, and what is served instead. Answers it with its place in the table before,
+    /// if it is in it; notes where it may get or lose another one by the change.
+    fn remake(&mut self, key: &Key) -> Option<(usize, Arc<Route>)> {
+        // One that is gone is in no table.
+        let entry = self.routes.get(key)?;
+        let place = self.places.get(key).copied();
+        let (wanted, wrong) = match self.make(&entry.asked) {
+            Ok(route) => (Some((entry.asked.clone(), route)), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let is_found_as_before = match (&entry.wanted, &wanted) {
+            (Some((_, before)), Some((_, now))) => before.is_found_as(now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        let served = if place.is_some() && entry.is_as_asked() && is_found_as_before {
+            wanted.clone()
+        } else {
+            self.serve_on(entry, wanted.as_ref())
+        };
+        let is_let_go = served.is_none() && entry.served.is_some();
+        let others = !is_found_as_before || entry.wrong != wrong || is_let_go;
+        let route = served.as_ref().map(|(_, route)| route.clone());
+        let entry = self.routes.get_mut(key)?;
+        (entry.wanted, entry.wrong, entry.served) = (wanted, wrong, served);
+        self.others |= others;
+        self.lead(key);
+        Some((place?, route?))
+    }
+
+    /// What was served of an entry, with the endpoints of now; of those before where that cannot be.
+    fn serve_on(&self, entry: &Entry, wanted: Option<&Version>) -> Option<Version> {
+        let (asked, route) = entry.served.as_ref()?;
+        // Another object of the same name: what the one before was is gone with it.
+        if asked.uid != entry.asked.uid {
+            return None;
+        }
+        let now = if Arc::ptr_eq(asked, &entry.asked) {
+            wanted.map(|(_, route)| route.clone())
+        } else {
+            self.make(asked).ok()
+        };
+        Some((asked.clone(), now.unwrap_or_else(|| route.clone())))
+    }
+
+    /// Finds out who is in the table, of all, and as what; answers what is refused that was not before.
     fn judge(&mut self, generation: u64) -> Vec<Refused> {
-        let good = |entry: &Entry| Some((entry.asked.clone(), entry.good.as_ref()?.1.clone()));
-        let mut routes: Vec<_> = self.routes.values().filter_map(good).collect();
+        let versions = |entry: &Entry| (entry.asked.clone(), entry.versions());
+        let mut routes: Vec<_> = self.routes.values().map(versions).collect();
         routes.sort_by(|(a, _), (b, _)| a.age().cmp(&b.age()));
         let mut refused: BTreeMap<_, _> = self
             .routes
@@ -335,16 +421,20 @@ impl Book {
             .chain(self.unreadable.iter().map(|(key, (_, why))| (key.clone(), why.clone())))
             .collect();
         let mut taken = Taken::of(routes.len());
-        let mut table = Vec::with_capacity(routes.len());
+        let mut winners: Vec<&Version> = Vec::with_capacity(routes.len());
         self.places.clear();
-        for (asked, route) in &routes {
-            match taken.take(&asked.key, route) {
-                Ok(()) => {
-                    self.places.insert(asked.key.clone(), table.len());
-                    table.push(route.clone());
-                }
-                Err(error) => {
-                    refused.insert(asked.key.clone(), error.to_string());
+        for (asked, versions) in &routes {
+            for version in versions.iter().flatten() {
+                match taken.take(&asked.key, &version.1) {
+                    Ok(()) => {
+                        self.places.insert(asked.key.clone(), winners.len());
+                        winners.push(version);
+                        break;
+                    }
+                    // Of what is asked for, for that comes first.
+                    Err(error) => {
+                        refused.entry(asked.key.clone()).or_insert_with(|| error.to_string());
+                    }
                 }
             }
         }
@@ -355,8 +445,21 @@ impl Book {
             .collect();
         let named = refused.iter().map(|(key, why)| (key.to_string(), why.clone())).collect();
         self.refused = refused;
+        let table = winners.iter().map(|(_, route)| route.clone());
         self.table = RouteTable::new(generation, table).without(named);
+        for version in winners {
+            self.serve(version);
+        }
         news
+    }
+
+    /// Notes what is in the table of a route.
+    fn serve(&mut self, version: &Version) {
+        let Some(entry) = self.routes.get_mut(&version.0.key) else { return };
+        let before = entry.served.replace(version.clone());
+        if before.is_none_or(|(before, _)| !Arc::ptr_eq(&before, &version.0)) {
+            self.lead(&version.0.key);
+        }
     }
 }
 
@@ -365,42 +468,6 @@ fn services(role: Role, spec: &GatewayRouteSpec) -> Vec<&str> {
     match role {
         Role::Gateway => vec![&spec.proxy.name],
         Role::ClusterProxy => spec.pods.iter().map(|pods| pods.service.name.as_str()).collect(),
-    }
-}
-
-/// What routes that are in the table already have.
-struct Taken<'a> {
-    values: HashMap<(&'a str, &'a str), &'a Key>,
-    names: HashMap<&'a str, &'a Key>,
-    default: Option<&'a Key>,
-}
-
-impl<'a> Taken<'a> {
-    /// For so many routes.
-    fn of(routes: usize) -> Self {
-        Self { values: HashMap::with_capacity(routes), names: HashMap::with_capacity(routes), default: None }
-    }
-
-    fn take(&mut self, key: &'a Key, route: &'a Route) -> Result<(), RouteFileError> {
-        let older = |older: &Key, what: String| {
-            Err(RouteFileError::Shape(format!("{what} is that of {older}, which is older")))
-        };
-        let value = (route.header.as_str(), &*route.value);
-        if let Some(other) = self.values.get(&value) {
-            return older(other, format!("match `{}: {}`", value.0, value.1));
-        }
-        if let Some(other) = self.names.get(&*route.name) {
-            return older(other, format!("the name {:?}", route.name));
-        }
-        if let Some(other) = self.default.filter(|_| route.default) {
-            return older(other, "the default".to_owned());
-        }
-        self.values.insert(value, key);
-        self.names.insert(&route.name, key);
-        if route.default {
-            self.default = Some(key);
-        }
-        Ok(())
     }
 }
 

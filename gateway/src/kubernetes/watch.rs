@@ -1,4 +1,7 @@
 //! Listens to the API server, for as long as there is one and again when it is back.
+//!
+//! From time to time all is listed anew, so that an event that got lost on the way does not stay lost. What is listed again
+//! and says the same changes nothing, and nothing is gone before the new list has ended without it.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -13,7 +16,10 @@ use kube::{
 };
 use rand::RngExt as _;
 use serde::de::DeserializeOwned;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout_at},
+};
 
 use super::{
     book::{Asked, Key, Source},
@@ -25,6 +31,15 @@ const WATCH_SECONDS: u32 = 200;
 
 /// Objects in one answer to a list.
 const PAGE_SIZE: u32 = 500;
+
+/// A page of a list that takes longer is asked for again.
+pub(super) const PAGE: Duration = Duration::from_mins(1);
+
+/// Everything is listed anew so often, or up to half as often again.
+pub(super) const ANEW: Duration = Duration::from_mins(10);
+
+/// The code of a server that has forgotten where a watch was.
+const GONE: u16 = 410;
 
 /// How long to wait after a failure at first, and at most: a server that comes back is found soon, and not run over.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -39,6 +54,8 @@ pub(super) enum Told {
     SliceGone(Key),
     /// The list of a watch is over: of routes, or of slices.
     Listed(Source, bool),
+    /// A watch failed: by its number, and whether because its list is refused.
+    Failed(usize, bool),
 }
 
 /// Watches routes.
@@ -91,35 +108,103 @@ async fn follow<K>(
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut events = std::pin::pin!(watcher(api, config));
-    let (mut source, mut pause) = (Source { watch, list: 0 }, FIRST_PAUSE);
+    let what = if of_routes { "routes" } else { "endpoints" };
+    let (mut source, mut patience) = (Source { watch, list: 0 }, Patience::new(what));
     loop {
-        let said = match events.try_next().await {
-            Ok(Some(Event::Init)) => {
-                source.list += 1;
-                continue;
+        let anew = Instant::now() + ANEW.mul_f64(rand::rng().random_range(1.0..1.5));
+        let mut events = std::pin::pin!(watcher(api.clone(), config.clone()));
+        let mut listing = true;
+        while Instant::now() < anew {
+            // While it lists, something comes all the time; afterwards only what happens.
+            let until = if listing { Instant::now() + PAGE } else { anew };
+            let said = match timeout_at(until, events.try_next()).await {
+                Ok(Ok(Some(event))) => match event {
+                    Event::Init => {
+                        listing = true;
+                        source.list += 1;
+                        continue;
+                    }
+                    Event::InitApply(object) | Event::Apply(object) => say(source, object),
+                    Event::InitDone => {
+                        listing = false;
+                        Told::Listed(source, of_routes)
+                    }
+                    Event::Delete(object) => gone(&object),
+                },
+                Ok(Err(error)) => {
+                    patience.failed(&chain(&error));
+                    if told.send(Told::Failed(watch, is_refused(&error))).await.is_err() {
+                        return;
+                    }
+                    patience.pause().await;
+                    if is_of_the_past(&error) {
+                        break;
+                    }
+                    continue;
+                }
+                Err(_) if listing => {
+                    patience.failed("a list does not go on");
+                    if told.send(Told::Failed(watch, false)).await.is_err() {
+                        return;
+                    }
+                    patience.pause().await;
+                    break;
+                }
+                // It is time, or it ended by itself, which it never does.
+                Ok(Ok(None)) | Err(_) => break,
+            };
+            patience.succeeded();
+            if told.send(said).await.is_err() {
+                return;
             }
-            Ok(Some(Event::InitApply(object) | Event::Apply(object))) => say(source, object),
-            Ok(Some(Event::InitDone)) => Told::Listed(source, of_routes),
-            Ok(Some(Event::Delete(object))) => gone(&object),
-            // It never ends by itself.
-            Ok(None) => return,
-            Err(error) => {
-                tracing::warn!(
-                    what = if of_routes { "routes" } else { "endpoints" },
-                    error = chain(&error),
-                    "cannot listen to the API server; what is known stays"
-                );
-                let share = rand::rng().random_range(0.5..1.0);
-                sleep(pause.mul_f64(share)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                continue;
-            }
-        };
-        pause = FIRST_PAUSE;
-        if told.send(said).await.is_err() {
-            return;
         }
+    }
+}
+
+/// Whether the server does not let this gateway list.
+fn is_refused(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.is_forbidden())
+}
+
+/// Whether the server has forgotten where the watch was. The watcher would ask for the same again for ever.
+fn is_of_the_past(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == GONE)
+}
+
+/// How a watch waits after failures.
+struct Patience {
+    what: &'static str,
+    failures: u32,
+}
+
+impl Patience {
+    fn new(what: &'static str) -> Self {
+        Self { what, failures: 0 }
+    }
+
+    /// One more in a row, of which the first is told: others say the same.
+    fn failed(&mut self, error: &str) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == 1 {
+            tracing::warn!(
+                what = self.what,
+                error,
+                "cannot listen to the API server; what is known stays, trying again"
+            );
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(what = self.what, failures = self.failures, "listening to the API server again");
+            self.failures = 0;
+        }
+    }
+
+    async fn pause(&self) {
+        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)));
+        let share = rand::rng().random_range(0.5..1.0);
+        sleep(doubled.min(LONGEST_PAUSE).mul_f64(share)).await;
     }
 }
 

@@ -72,7 +72,13 @@ fn a_bad_value_is_refused_with_its_field_and_the_fix() {
     );
     check_route(
         "{match: {value: a, header: 'X Y'}, endpoints: []}",
-        "routes[0].match.header: \"X Y\" is not a header name",
+        "routes[0].match.header: \"X Y\" cannot name a route: it must be X- with letters, digits and dashes, \
+         at most 64 characters; write X-Cluster-Route, or a name of your own such as X-Desk",
+    );
+    check_route(
+        "{match: {value: a, header: X-Forwarded-For}, endpoints: []}",
+        "routes[0].match.header: \"X-Forwarded-For\" cannot name a route: it means something else already; \
+         write X-Cluster-Route, or a name of your own such as X-Desk",
     );
     check_route(
         "{match: {value: a, pathPrefix: api}, endpoints: []}",

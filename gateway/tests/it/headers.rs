@@ -1,9 +1,11 @@
 //! What a request and its answer carry over both hops.
 
 use fundbond_gateway::Role;
-use http::Response;
+use http::{Method, Response};
 
-use crate::support::{Endpoint, Running, config, get, nowhere, routes, spec, text};
+use crate::support::{
+    Endpoint, Running, config, empty, get, nowhere, request, routes, send_from, spec, text, whole,
+};
 
 /// A gateway in front of a cluster proxy in front of `pod`.
 async fn two_hops(pod: &Endpoint) -> (Running, Running) {
@@ -96,6 +98,23 @@ async fn spoofed_and_hop_by_hop_headers_do_not_pass() {
     ];
     assert_eq!(names, expected);
     assert_eq!((&seen["x-forwarded-for"], &seen["x-real-ip"]), (&"127.0.0.1".into(), &"127.0.0.1".into()));
+}
+
+// Every address of 127/8 is this machine's.
+#[tokio::test]
+async fn an_address_that_a_client_makes_up_is_not_shown_to_a_hop_that_would_believe_it() {
+    let pod = Endpoint::echo("pod-a-9090").await;
+    let mut inner = config(&routes(1, &[("a", ", default: true", &[pod.spec()])]));
+    inner.role = Role::ClusterProxy;
+    inner.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let proxy = Running::with(inner).await;
+    let mut outer = config(&routes(1, &[("a", ", default: true", &[spec(proxy.service, proxy.admin)])]));
+    outer.trusted_proxies = vec!["127.0.0.5/32".parse().unwrap()];
+    let gateway = Running::with(outer).await;
+    // A load balancer adds the address of a client in the same network to what that client said.
+    let said = request(Method::GET, "/", &[("x-forwarded-for", "6.6.6.6, 127.0.0.9")], empty());
+    let got = whole(send_from("127.0.0.5", gateway.service, said).await).await;
+    assert_eq!(got.json()["headers"]["x-forwarded-for"], "127.0.0.9, 127.0.0.5, 127.0.0.1");
 }
 
 #[tokio::test]

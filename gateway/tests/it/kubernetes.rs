@@ -212,6 +212,30 @@ async fn while_the_server_is_away_routing_goes_on_and_a_restart_serves_what_was_
 }
 
 #[tokio::test]
+async fn a_restart_serves_what_a_refused_edit_was_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let simulator = Simulator::new(1);
+    let user = simulator.hand("operator");
+    let pod = Endpoint::echo("one").await;
+    serve(&user, "desk", &pod);
+    let gateway = Running::with(config(&simulator, Some(folder.path()))).await;
+    answers(&gateway, "desk", 200).await;
+    user.merge::<GatewayRoute>(FUNDS, "desk", &json!({"spec": {"timeouts": {"idle": "0s"}}})).unwrap();
+    let snapshot = folder.path().join("routes.json");
+    let is_kept = || std::fs::read_to_string(&snapshot).is_ok_and(|text| text.contains("\"served\""));
+    crate::support::until("a snapshot with the refused edit", is_kept).await;
+    drop(gateway);
+
+    let new = Running::with(config(&simulator, Some(folder.path()))).await;
+    answers(&new, "desk", 200).await;
+    let said = get(new.admin, "/routes", &[]).await.json();
+    assert!(
+        said["refused"]["funds/desk"].as_str().is_some_and(|why| why.contains("timeouts.idle")),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn without_a_server_and_without_a_snapshot_nothing_is_ready() {
     let simulator = Simulator::new(1);
     simulator.away(true);

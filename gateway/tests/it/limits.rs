@@ -138,6 +138,23 @@ async fn a_route_takes_as_much_at_a_time_as_it_says() {
 }
 
 #[tokio::test]
+async fn a_stream_is_what_is_one_where_its_endpoint_sees_it() {
+    let (endpoint, released) = waiting().await;
+    released.add_permits(100);
+    let match_of = ", default: true, stripPrefix: 1";
+    let table = routes(1, &[("a", match_of, &[endpoint.spec()])]);
+    let gateway = Running::on(&with(&table, "limits: {concurrentStreams: 1}")).await;
+    let get_stream = || request(Method::GET, "/desk/api/fund-events/c", &[], empty());
+    let mut stream = send(gateway.service, get_stream()).await.into_body();
+    assert_eq!(next(&mut stream).await.unwrap().unwrap(), "first");
+    let shed = whole(send(gateway.service, get_stream()).await).await;
+    assert_eq!((shed.status, shed.header("content-type")), (200, "text/event-stream"));
+    assert!(shed.body.starts_with("retry: ") && shed.body.contains("route-busy"), "{}", shed.body);
+    // What the gateway alone sees as one is none.
+    assert_eq!(get(gateway.service, "/api/fund-events/c", &[]).await.body, "done");
+}
+
+#[tokio::test]
 async fn a_gateway_takes_as_much_at_a_time_as_it_says() {
     let (endpoint, released) = waiting().await;
     let mut config = config(&routes(1, &[("a", ", default: true", &[endpoint.spec()])]));

@@ -115,7 +115,7 @@ async fn both_hops_run_as_processes_log_each_request_and_end_on_sigterm() {
         (&line["endpoint"], line["traceId"].as_str().unwrap().len()),
         (&proxy.service.to_string().into(), 32)
     );
-    assert_eq!(line["bytesOut"], got.body.len());
+    assert_eq!((&line["bytesOut"], &line["client"]), (&got.body.len().into(), &"127.0.0.1".into()));
     assert!(line["seconds"].as_f64().unwrap() > 0.0 && !line.to_string().contains("secret"), "{line}");
 
     let pid = gateway.child.id().to_string();

@@ -8,6 +8,7 @@
 //!
 //! This crate never does IO, never reads a clock, never spawns and never draws random numbers of its own.
 
+pub mod route_header;
 pub mod spec;
 pub mod strategy;
 

@@ -149,18 +149,18 @@ fn a_list_takes_away_what_it_does_not_name_and_what_cannot_be_read_is_there() {
     let again = Source { list: 2, ..LIST };
     book.route(again, asked("stays", 1, &json!({})));
     book.route_unreadable(again, key("odd"), "no spec".to_owned());
-    book.listed(again, true);
+    book.listed(again, true, None);
     let (table, refused) = book.table().unwrap();
     assert_eq!(shape(&table), [one("odd", &["odd"]), one("stays", &["stays"])]);
     assert_eq!(refused, [Refused { key: key("odd"), why: "no spec".to_owned() }]);
     assert_eq!(*table.refused(), [("funds/odd".to_owned(), "no spec".to_owned())].into());
     let again = Source { list: 2, ..SLICES };
     book.slice(again, key("stays"), slice("stays-proxy", &[("stays", 1)]));
-    book.listed(again, false);
+    book.listed(again, false, None);
     assert_eq!(next(&mut book).0, [one("odd", &[]), one("stays", &["stays"])]);
     let again = Source { list: 3, ..LIST };
     book.route(again, asked("stays", 1, &json!({})));
-    book.listed(again, true);
+    book.listed(again, true, None);
     let (table, _) = book.table().unwrap();
     assert_eq!((shape(&table), table.refused().len()), (vec![one("stays", &["stays"])], 0));
 }
@@ -214,14 +214,161 @@ fn what_was_saved_serves_until_the_first_list() {
         book.route(LIST, asked(name, 1, &json!({})));
         book.slice(SLICES, key(name), slice(&format!("{name}-proxy"), &[(name, 1)]));
     }
-    let before = next(&mut book);
+    let before = next(&mut book).0;
+    let (mut restored, table) = restart(&book);
+    assert_eq!(shape(&table), before);
+    restored.route(LIST, asked("one", 1, &json!({})));
+    restored.listed(LIST, true, None);
+    assert_eq!(next(&mut restored).0, [one("one", &["one"])]);
+}
+
+/// What a gateway knows that starts from what this one saved, and the table it makes of it.
+fn restart(book: &Book) -> (Book, RouteTable) {
     let text = serde_json::to_string(&book.save()).unwrap();
     let mut restored = Book::new(Role::Gateway);
     restored.load(serde_json::from_str(&text).unwrap());
-    assert_eq!(next(&mut restored), before);
-    restored.route(LIST, asked("one", 1, &json!({})));
-    restored.listed(LIST, true);
-    assert_eq!(next(&mut restored).0, [one("one", &["one"])]);
+    let (table, _) = restored.table().unwrap();
+    (restored, table)
+}
+
+/// Routes that wait for each other: each with one endpoint of its name.
+fn with_endpoints(names: &[(&str, i64)]) -> Book {
+    let mut book = Book::new(Role::Gateway);
+    for (name, created) in names {
+        book.route(LIST, asked(name, *created, &json!({})));
+        book.slice(SLICES, key(name), slice(&format!("{name}-proxy"), &[(name, 1)]));
+    }
+    next(&mut book);
+    book
+}
+
+#[test]
+fn a_route_that_is_to_have_what_an_older_one_has_goes_on_as_it_was() {
+    let mut book = with_endpoints(&[("elder", 1), ("newer", 2)]);
+    let wrong =
+        json!({"generation": 2, "match": {"value": "elder"}, "proxy": {"name": "new-proxy", "port": 8080}});
+    book.route(LIST, asked("newer", 2, &wrong));
+    let (routes, refused) = next(&mut book);
+    assert_eq!(routes, [one("elder", &["elder"]), one("newer", &["newer"])]);
+    assert!(refused[0].starts_with("GatewayRoute funds/newer: ") && refused[0].contains("funds/elder"));
+    // It follows what is behind it, and nobody younger gets its clients.
+    book.slice(SLICES, key("newer"), slice("newer-proxy", &[("other", 2)]));
+    book.route(LIST, asked("youngest", 3, &json!({"match": {"value": "newer"}})));
+    let (routes, refused) = next(&mut book);
+    assert_eq!(routes, [one("elder", &["elder"]), one("newer", &["other"])]);
+    assert!(refused.len() == 1 && refused[0].contains("funds/newer, which is older"), "{refused:?}");
+    book.slice(SLICES, key("new"), slice("new-proxy", &[("new", 3)]));
+    book.route_gone(&key("elder"));
+    assert_eq!(next(&mut book), (vec![one("elder", &["new"]), one("newer", &[])], vec![]));
+    book.route_gone(&key("newer"));
+    book.route_gone(&key("youngest"));
+    next(&mut book);
+    assert!(book.leading.is_empty());
+}
+
+#[test]
+fn what_a_route_was_is_of_no_use_while_an_older_one_has_that_too() {
+    let mut book = with_endpoints(&[("eldest", 1), ("elder", 2), ("newer", 3)]);
+    book.route(LIST, asked("newer", 3, &json!({"match": {"value": "eldest"}})));
+    book.route(LIST, asked("elder", 2, &json!({"match": {"value": "newer"}})));
+    let (routes, refused) = next(&mut book);
+    assert_eq!(routes, [one("eldest", &["eldest"]), one("newer", &["elder"])]);
+    assert!(refused.len() == 1 && refused[0].contains("funds/eldest"), "{refused:?}");
+    book.route(LIST, asked("elder", 2, &json!({})));
+    assert_eq!(next(&mut book).0, ["eldest", "elder", "newer"].map(|name| one(name, &[name])));
+}
+
+#[test]
+fn another_object_of_the_same_name_is_not_what_the_one_before_was() {
+    let mut book = with_endpoints(&[("desk", 1)]);
+    let mut again = asked("desk", 2, &json!({"timeouts": {"idle": "0s"}}));
+    again.uid = "another".to_owned();
+    book.route(LIST, again);
+    assert_eq!(next(&mut book).0, []);
+}
+
+#[test]
+fn a_route_by_a_header_that_requests_have_anyway_is_refused_alone() {
+    let mut book = with_endpoints(&[("desk", 1)]);
+    for header in ["Accept", "x_desk", "X-Forwarded-For"] {
+        book.route(LIST, asked("odd", 2, &json!({"match": {"header": header, "value": "odd"}})));
+        let (routes, refused) = next(&mut book);
+        assert_eq!(routes, [one("desk", &["desk"])]);
+        assert!(refused[0].contains("match.header") && refused[0].contains("X-Cluster-Route"), "{refused:?}");
+    }
+    book.route(LIST, asked("odd", 2, &json!({"match": {"header": "X-Desk", "value": "odd"}})));
+    assert_eq!(next(&mut book).0, [one("desk", &["desk"]), one("odd", &[])]);
+}
+
+#[test]
+fn a_restart_serves_what_a_refused_edit_was_before() {
+    let wrong = [
+        json!({"generation": 2, "timeouts": {"idle": "0s"}}),
+        json!({"generation": 2, "match": {"value": "elder"}}),
+    ];
+    for wrong in wrong {
+        let mut book = with_endpoints(&[("elder", 1), ("newer", 2)]);
+        book.route(LIST, asked("newer", 2, &wrong));
+        let (before, _) = book.table().unwrap();
+        let (mut restored, after) = restart(&book);
+        assert_eq!(shape(&after), [one("elder", &["elder"]), one("newer", &["newer"])]);
+        assert!(before.says_as(&after), "{:?} {:?}", before.refused(), after.refused());
+        // The server says the same as before.
+        restored.route(LIST, asked("elder", 1, &json!({})));
+        restored.route(LIST, asked("newer", 2, &wrong));
+        restored.listed(LIST, true, None);
+        assert!(restored.table().is_none());
+        // And again, from what this one saved.
+        assert!(before.says_as(&restart(&restored).1));
+    }
+}
+
+#[test]
+fn what_was_saved_before_refused_edits_were_is_read() {
+    let book = with_endpoints(&[("desk", 1)]);
+    let saved = serde_json::to_value(book.save()).unwrap();
+    assert_eq!(saved.as_object().unwrap().keys().collect::<Vec<_>>(), ["routes", "slices"]);
+    assert_eq!(shape(&restart(&book).1), [one("desk", &["desk"])]);
+}
+
+/// The same in another namespace.
+fn elsewhere(namespace: &str, mut asked: Asked) -> Asked {
+    namespace.clone_into(&mut asked.key.namespace);
+    asked
+}
+
+#[test]
+fn a_list_of_one_namespace_takes_away_nothing_of_another() {
+    let mut book = with_endpoints(&[("goes", 1), ("stays", 1)]);
+    book.route(LIST, elsewhere("desks", asked("far", 1, &json!({}))));
+    next(&mut book);
+    let (mut restored, _) = restart(&book);
+    restored.route(LIST, asked("stays", 1, &json!({})));
+    restored.listed(LIST, true, Some("funds"));
+    assert_eq!(next(&mut restored).0, [one("far", &[]), one("stays", &["stays"])]);
+    restored.listed(SLICES, false, Some("desks"));
+    assert!(restored.table().is_none(), "no slice was there");
+    restored.listed(Source { watch: 2, list: 1 }, true, Some("desks"));
+    assert_eq!(next(&mut restored).0, [one("stays", &["stays"])]);
+    // What is not followed any more is not even taken up.
+    let saved = serde_json::from_str::<Saved>(&serde_json::to_string(&book.save()).unwrap()).unwrap();
+    let mut other = Book::new(Role::Gateway);
+    other.load(saved.of(&["desks".to_owned()]));
+    assert_eq!(next(&mut other).0, [one("far", &[])]);
+}
+
+#[test]
+fn a_namespace_of_which_half_was_told_stays_as_it_was() {
+    let (mut book, before) = restart(&with_endpoints(&[("desk", 1)]));
+    let moved = json!({"generation": 2, "proxy": {"name": "new-proxy", "port": 8080}});
+    book.route(LIST, asked("desk", 1, &moved));
+    book.route(LIST, elsewhere("desks", asked("far", 1, &json!({}))));
+    let (table, _) = book.table_of(|namespace| namespace == "desks").unwrap();
+    assert_eq!(shape(&table), [one("desk", &["desk"]), one("far", &[])]);
+    assert_eq!(table.routes()[0].origin, before.routes()[0].origin);
+    book.slice(SLICES, key("new"), slice("new-proxy", &[("new", 2)]));
+    assert!(book.table_of(|namespace| namespace == "desks").is_none());
+    assert_eq!(next(&mut book).0, [one("desk", &["new"]), one("far", &[])]);
 }
 
 /// Something that happens to one of a few routes or to what is behind one.

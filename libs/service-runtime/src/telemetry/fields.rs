@@ -31,13 +31,14 @@ pub const COMMON: [LogField; 9] = [
 ];
 
 /// What lines say beyond that.
-pub const MORE: [LogField; 49] = [
+pub const MORE: [LogField; 50] = [
     field("target", "the part of the program that speaks; `--log` filters by it"),
     field("address", "where something listens or connects to"),
     field("admin", "where probes and metrics are"),
     field("backtrace", "where a panic came from, with `RUST_BACKTRACE=1`"),
     field("bytesIn", "bytes of the request body"),
     field("bytesOut", "bytes of the answer"),
+    field("client", "the address of who asks; behind trusted proxies as they tell it"),
     field("cluster", "the cluster"),
     field("condition", "a condition of readiness"),
     field("connectionId", "the stream"),
