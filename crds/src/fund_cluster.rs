@@ -9,6 +9,12 @@ mod housekeeping;
 mod pods;
 mod status;
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{ResourceRequirements, Toleration},
+    apimachinery::pkg::api::resource::Quantity,
+};
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -116,7 +122,7 @@ pub struct Redis {
 }
 
 /// The cluster's proxy.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Proxy {
     /// How many run.
@@ -126,12 +132,43 @@ pub struct Proxy {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), extend("example" = "ghcr.io/fundbond/cluster-proxy:0.1.0"))]
     pub image: Option<String>,
+    /// Streams that one proxy takes; more are told to come back later. All streams of the cluster go through its proxies.
+    #[schemars(range(min = 1, max = 1_000_000), extend("example" = 10000))]
+    pub max_streams: i32,
+    /// What a proxy asks for and may use.
+    #[schemars(extend("example" = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}))]
+    pub resources: ResourceRequirements,
+    /// Labels that a machine must have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 16), extend("example" = {"pool": "streams"}))]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of machines that do not matter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("example" = [{"key": "pool", "value": "streams", "effect": "NoSchedule"}]))]
+    pub tolerations: Vec<Toleration>,
+    /// Whose proxies go first where there is no room for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), extend("example" = "streams"))]
+    pub priority_class_name: Option<String>,
 }
 
 impl Default for Proxy {
     fn default() -> Self {
-        // One may go for an update of its machine.
-        Self { replicas: 2, image: None }
+        let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
+        Self {
+            // One may go for an update of its machine.
+            replicas: 2,
+            image: None,
+            max_streams: 10_000,
+            resources: ResourceRequirements {
+                requests: Some([quantity("cpu", "100m"), quantity("memory", "64Mi")].into()),
+                limits: Some([quantity("memory", "256Mi")].into()),
+                claims: None,
+            },
+            node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+            priority_class_name: None,
+        }
     }
 }
 

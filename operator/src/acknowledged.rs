@@ -41,7 +41,11 @@ pub(crate) struct Acknowledgements(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    gateways: Vec<Gateway>,
+    /// None until they were heard, which is another thing than that there are none: all of them have answered, or were asked
+    /// often enough.
+    gateways: Option<Vec<Gateway>>,
+    /// How often they were asked without being heard.
+    unheard: u8,
     /// Other gateways, seen once: while a Deployment rolls there are others all the time.
     others: Option<Vec<String>>,
 }
@@ -63,49 +67,63 @@ impl Acknowledgements {
     pub(crate) fn hear(&self, mut heard: Vec<Heard>) -> Touched {
         heard.sort_by(|one, other| one.gateway.cmp(&other.gateway));
         let mut state = self.state();
-        let before = state.gateways.clone();
+        let Some(before) = state.gateways.clone() else {
+            // One lost answer takes nothing back that a former leader has heard.
+            if heard.iter().any(|heard| heard.said.is_none()) && !state.asked_enough() {
+                return Touched::nobody();
+            }
+            state.gateways = Some(heard.into_iter().map(|heard| Gateway::after(None, heard)).collect());
+            return Touched::All;
+        };
         let known = |name: &str| before.iter().find(|gateway| gateway.name == name);
-        let now: Vec<Gateway> = heard
-            .into_iter()
-            .map(|Heard { gateway: name, said }| {
-                let known = known(&name);
-                match (said, known) {
-                    (Some(said), _) => Gateway { name, said: Some(said), silent: 0 },
-                    (None, Some(known)) => {
-                        let silent = known.silent.saturating_add(1);
-                        Gateway { name, said: known.said.clone().filter(|_| silent < PATIENCE), silent }
-                    }
-                    (None, None) => Gateway { name, said: None, silent: PATIENCE },
-                }
-            })
-            .collect();
+        let now: Vec<Gateway> =
+            heard.into_iter().map(|heard| Gateway::after(known(&heard.gateway), heard)).collect();
         let names = |gateways: &[Gateway]| -> Vec<String> {
             gateways.iter().map(|gateway| gateway.name.clone()).collect()
         };
         let (there, were) = (names(&now), names(&before));
         if there == were {
             state.others = None;
-            state.gateways = now;
-            return difference(&before, &state.gateways);
+            let touched = difference(&before, &now);
+            state.gateways = Some(now);
+            return touched;
         }
         if were.is_empty() || state.others.as_ref() == Some(&there) {
             state.others = None;
-            state.gateways = now;
+            state.gateways = Some(now);
             return Touched::All;
         }
         // Those that stay may say something new all the same.
         state.others = Some(there);
         let stays = |gateway: &Gateway| now.iter().find(|other| other.name == gateway.name).cloned();
-        state.gateways =
+        let after: Vec<_> =
             before.iter().map(|gateway| stays(gateway).unwrap_or_else(|| gateway.clone())).collect();
-        difference(&before, &state.gateways)
+        let touched = difference(&before, &after);
+        state.gateways = Some(after);
+        touched
     }
 
-    /// How far this generation of a FundCluster's route came.
-    pub(crate) fn of(&self, key: &Key, generation: i64) -> Programmed {
+    /// Nobody can tell where gateways are. What they said before stands: they go on without an API server. Where they were
+    /// never heard, nobody waits for them for ever.
+    pub(crate) fn unseen(&self) -> Touched {
+        let mut state = self.state();
+        if state.gateways.is_some() || !state.asked_enough() {
+            return Touched::nobody();
+        }
+        state.gateways = Some(Vec::new());
+        Touched::All
+    }
+
+    /// From now on another operator asks. By the time this one asks again, what it has heard may be long ago.
+    pub(crate) fn forget(&self) {
+        *self.state() = State::default();
+    }
+
+    /// How far this generation of a FundCluster's route came; none while gateways were not heard yet.
+    pub(crate) fn of(&self, key: &Key, generation: i64) -> Option<Programmed> {
         let (state, object) = (self.state(), key.to_string());
         let mut programmed = Programmed::default();
-        for gateway in &state.gateways {
+        for gateway in state.gateways.as_ref()? {
             programmed.gateways += 1;
             match &gateway.said {
                 None => programmed.silent += 1,
@@ -119,7 +137,36 @@ impl Acknowledgements {
                 }
             }
         }
-        programmed
+        Some(programmed)
+    }
+}
+
+impl State {
+    /// Counts a question that nobody heard an answer to. Whether there were enough of them to go by what there is.
+    fn asked_enough(&mut self) -> bool {
+        self.unheard = self.unheard.saturating_add(1);
+        self.unheard >= PATIENCE
+    }
+}
+
+impl Gateway {
+    /// What is known of a gateway once it was asked again.
+    fn after(known: Option<&Self>, heard: Heard) -> Self {
+        let Heard { gateway: name, said } = heard;
+        match (said, known) {
+            (Some(said), _) => Self { name, said: Some(said), silent: 0 },
+            (None, Some(known)) => {
+                let silent = known.silent.saturating_add(1);
+                Self { name, said: known.said.clone().filter(|_| silent < PATIENCE), silent }
+            }
+            (None, None) => Self { name, said: None, silent: PATIENCE },
+        }
+    }
+}
+
+impl Touched {
+    fn nobody() -> Self {
+        Self::These(BTreeSet::new())
     }
 }
 
@@ -177,18 +224,52 @@ mod tests {
     #[test]
     fn a_route_is_acknowledged_by_those_who_have_it_or_a_later_one() {
         let gateways = Acknowledgements::default();
-        assert_eq!(gateways.of(&desk(), 1), Programmed::default());
-        let all = gateways.hear(vec![
-            heard("a", said(&[("desk", 3)], &[])),
-            heard("b", said(&[("desk", 2)], &[("desk", "no header")])),
-            heard("c", None),
-        ]);
-        assert_eq!(all, Touched::All);
+        let all = || {
+            vec![
+                heard("a", said(&[("desk", 3)], &[])),
+                heard("b", said(&[("desk", 2)], &[("desk", "no header")])),
+                heard("c", None),
+            ]
+        };
+        for _ in 1..PATIENCE {
+            assert_eq!(gateways.hear(all()), these(&[]));
+            assert_eq!(gateways.of(&desk(), 1), None, "c may say something yet");
+        }
+        assert_eq!(gateways.hear(all()), Touched::All);
         let refused = Some(("b".to_owned(), "no header".to_owned()));
-        let of = |acknowledged, refused| Programmed { gateways: 3, acknowledged, silent: 1, refused };
+        let of = |acknowledged, refused| Some(Programmed { gateways: 3, acknowledged, silent: 1, refused });
         assert_eq!(gateways.of(&desk(), 2), of(2, None));
         assert_eq!(gateways.of(&desk(), 3), of(1, refused.clone()));
         assert_eq!(gateways.of(&desk(), 4), of(0, refused));
+    }
+
+    #[test]
+    fn what_was_not_heard_yet_is_not_nothing() {
+        let gateways = Acknowledgements::default();
+        assert_eq!(gateways.of(&desk(), 1), None);
+        assert_eq!(gateways.hear(vec![]), Touched::All, "that there are none is news");
+        assert_eq!(gateways.of(&desk(), 1), Some(Programmed::default()));
+        assert_eq!(gateways.hear(vec![]), these(&[]));
+        gateways.forget();
+        assert_eq!(gateways.of(&desk(), 1), None);
+        assert_eq!(gateways.hear(vec![heard("a", said(&[("desk", 1)], &[]))]), Touched::All, "at once");
+        assert_eq!(gateways.of(&desk(), 1).unwrap().acknowledged, 1);
+    }
+
+    #[test]
+    fn whoever_is_never_heard_keeps_nobody_waiting_for_ever() {
+        let gateways = Acknowledgements::default();
+        for _ in 1..PATIENCE {
+            assert_eq!(gateways.unseen(), these(&[]));
+            assert_eq!(gateways.of(&desk(), 1), None);
+        }
+        assert_eq!(gateways.unseen(), Touched::All);
+        assert_eq!(gateways.of(&desk(), 1), Some(Programmed::default()));
+        assert_eq!(gateways.hear(vec![heard("a", said(&[("desk", 1)], &[]))]), Touched::All);
+        for _ in 0..9 {
+            assert_eq!(gateways.unseen(), these(&[]));
+        }
+        assert_eq!(gateways.of(&desk(), 1).unwrap().acknowledged, 1, "what was heard stands");
     }
 
     #[test]
@@ -207,18 +288,16 @@ mod tests {
         let one = said(&[("desk", 1)], &[]);
         gateways.hear(vec![heard("a", one.clone())]);
         let both = || vec![heard("b", one.clone()), heard("a", said(&[("desk", 2)], &[]))];
+        let of = |generation| gateways.of(&desk(), generation).unwrap();
         assert_eq!(gateways.hear(both()), these(&["desk"]), "who stays is heard at once");
-        assert_eq!(gateways.of(&desk(), 2).gateways, 1);
+        assert_eq!(of(2).gateways, 1);
         assert_eq!(gateways.hear(both()), Touched::All);
-        assert_eq!(
-            gateways.of(&desk(), 2),
-            Programmed { gateways: 2, acknowledged: 1, ..Programmed::default() }
-        );
+        assert_eq!(of(2), Programmed { gateways: 2, acknowledged: 1, ..Programmed::default() });
         // Back to one: also seen twice.
         gateways.hear(vec![heard("a", one.clone())]);
-        assert_eq!(gateways.of(&desk(), 1).gateways, 2);
-        assert_eq!(gateways.hear(vec![heard("a", one)]), Touched::All);
-        assert_eq!(gateways.of(&desk(), 1).gateways, 1);
+        assert_eq!(of(1).gateways, 2);
+        assert_eq!(gateways.hear(vec![heard("a", one.clone())]), Touched::All);
+        assert_eq!(of(1).gateways, 1);
     }
 
     #[test]
@@ -227,10 +306,11 @@ mod tests {
         gateways.hear(vec![heard("a", said(&[("desk", 1)], &[]))]);
         for _ in 1..PATIENCE {
             assert_eq!(gateways.hear(vec![heard("a", None)]), these(&[]));
-            assert_eq!(gateways.of(&desk(), 1).acknowledged, 1);
+            assert_eq!(gateways.of(&desk(), 1).unwrap().acknowledged, 1);
         }
         assert_eq!(gateways.hear(vec![heard("a", None)]), Touched::All);
-        assert_eq!(gateways.of(&desk(), 1), Programmed { gateways: 1, silent: 1, ..Programmed::default() });
+        let silent = Programmed { gateways: 1, silent: 1, ..Programmed::default() };
+        assert_eq!(gateways.of(&desk(), 1), Some(silent));
         assert_eq!(gateways.hear(vec![heard("a", said(&[("desk", 1)], &[]))]), Touched::All);
     }
 }

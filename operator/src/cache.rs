@@ -212,12 +212,25 @@ impl Cache {
         Some(key)
     }
 
-    /// The server answered with a child.
-    pub(crate) fn answered_child(&self, watch: WatchId, kind: Kind, object: &Whole) -> Option<Seen> {
+    /// The server answered with what has the name of a child of `key`. None where it is somebody else's: it is not kept.
+    pub(crate) fn answered_child(
+        &self,
+        watch: WatchId,
+        key: &Key,
+        kind: Kind,
+        object: &Whole,
+    ) -> Option<Seen> {
+        // One that nothing says that of any more is told by its books.
+        if Key::of_child(&object.metadata).is_some_and(|whose| whose != *key) {
+            return None;
+        }
         let mut state = self.state();
-        let (key, seen) = Seen::of(kind, object, &mut state.books)?;
+        let seen = Seen::read(kind, object, &mut state.books);
+        if !seen.is_own() {
+            return None;
+        }
         let (source, told) = (state.source(watch), state.watches[watch.place()].told);
-        let entry = state.entries.entry(key).or_default();
+        let entry = state.entries.entry(key.clone()).or_default();
         match entry.find(kind, &seen.name) {
             Some((_, known)) if known.version >= seen.version => {}
             Some((_, known)) => {

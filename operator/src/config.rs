@@ -67,4 +67,7 @@ pub struct Config {
     /// clients. Without any, every client looks like its gateway to a strategy that goes by addresses.
     #[arg(long, env = "FUND_GATEWAY_NETWORKS", value_delimiter = ',', value_name = "NETWORKS")]
     pub gateway_networks: Vec<IpNet>,
+    /// Where alerts of FundClusters (`spec.monitoring.rules`) are explained: what stands in front of `/NAME.md`.
+    #[arg(long, env = "FUND_RUNBOOKS", default_value = fundbond_desired::RUNBOOKS, value_name = "URL")]
+    pub runbooks: String,
 }

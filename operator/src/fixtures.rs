@@ -12,7 +12,12 @@ use crate::{
 };
 
 pub(crate) fn site() -> Site {
-    Site { registry: "example.test".into(), version: "1".into(), gateway_networks: vec![] }
+    Site {
+        registry: "example.test".into(),
+        version: "1".into(),
+        gateway_networks: vec![],
+        runbooks: "https://runbooks.test".into(),
+    }
 }
 
 /// The smallest FundCluster, with what `more` says of its spec.

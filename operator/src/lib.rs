@@ -2,8 +2,8 @@
 //!
 //! Flow: each kind has its [`watch`], which fills the [`cache`] and says which FundCluster is to be looked at -> the
 //! [`queue`] holds each one once -> a worker looks at it ([`reconcile`]): *observe* what the cache knows, *validate* the
-//! spec, [`plan`] the writes (pure), read the FundCluster afresh, *carry out* the plan, and tell its [`status`] (pure). Who
-//! has a route that several want is decided by [`routes`].
+//! spec, [`plan`] the writes (pure), read the FundCluster afresh, see whether the names of what is new are free, *carry out*
+//! the plan, and tell its [`status`] (pure). Who has a route that several want is decided by [`routes`].
 //!
 //! Whether a child is as it should be is told by the API server's own books ([`fields`]): it says what was applied, and all
 //! of that still belongs to the operator. So nothing is written where nothing is to change, also after a restart.
@@ -12,7 +12,8 @@
 //! would still send, and each write names the version of the object that it means.
 //!
 //! How many streams a cluster has, and who leads it, its own pods say ([`rounds`] asks them, by their proxies); what of that
-//! is news is decided by [`reports`].
+//! is news is decided by [`reports`]. Which routes gateways have, [`polls`] asks them and [`acknowledged`] knows; until they
+//! were heard, what a former leader was told of them stands.
 //!
 //! It never opens a Redis or a database, and it never writes on the word of a watch alone.
 

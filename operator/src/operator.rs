@@ -159,6 +159,7 @@ impl Operator {
                 registry: config.image_registry,
                 version: config.image_tag,
                 gateway_networks: config.gateway_networks,
+                runbooks: config.runbooks,
             },
             orphaned: Mutex::default(),
         };
@@ -272,6 +273,9 @@ impl Core {
                 () = self.polls.run() => {}
             }
             self.metrics.leads(false);
+            // By the time it leads again, others have told what was heard since.
+            self.polls.acknowledged.forget();
+            self.rounds.reports.keep(|_| false);
         }
     }
 

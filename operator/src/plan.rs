@@ -99,8 +99,9 @@ fn is(seen: &Seen, wanted: &Wanted) -> bool {
     seen.kind == wanted.kind && seen.name == wanted.name
 }
 
+/// The child that is to become this. What somebody else has put there is not it, labels and all.
 fn find<'a>(seen: &'a [Seen], wanted: &Wanted) -> Option<&'a Seen> {
-    seen.iter().find(|seen| is(seen, wanted))
+    seen.iter().find(|seen| seen.is_own() && is(seen, wanted))
 }
 
 /// Whether it is as it should be: this is what was applied last, and nobody has changed any of it since.

@@ -36,18 +36,14 @@ impl Polls {
         let mut failures = 0_u32;
         loop {
             ticks.tick().await;
-            match self.gateways.ask().await {
+            let touched = match self.gateways.ask().await {
                 Ok(heard) => {
                     failures = 0;
                     let silent = heard.iter().filter(|heard| heard.said.is_none()).count();
                     self.metrics.gateways(heard.len() - silent, silent);
-                    match self.acknowledged.hear(heard) {
-                        Touched::All => self.cache.keys().into_iter().for_each(|key| self.queue.add(key)),
-                        Touched::These(keys) => keys.into_iter().for_each(|key| self.queue.add(key)),
-                    }
+                    self.acknowledged.hear(heard)
                 }
                 Err(error) => {
-                    // What was heard before stands: gateways go on without an API server.
                     failures += 1;
                     if failures.is_power_of_two() {
                         tracing::warn!(
@@ -56,7 +52,12 @@ impl Polls {
                             "cannot ask gateways which routes they have"
                         );
                     }
+                    self.acknowledged.unseen()
                 }
+            };
+            match touched {
+                Touched::All => self.cache.keys().into_iter().for_each(|key| self.queue.add(key)),
+                Touched::These(keys) => keys.into_iter().for_each(|key| self.queue.add(key)),
             }
         }
     }

@@ -5,6 +5,7 @@
 //! has only begun to lead, never brings back an older spec.
 
 mod carry_out;
+mod names;
 mod orphans;
 
 use std::{
@@ -21,6 +22,7 @@ use kube::api::DynamicObject;
 use serde::Deserialize as _;
 use tokio::time::Instant;
 
+use self::names::{Found, Refused};
 use crate::{
     acknowledged::Acknowledgements,
     announce::Announcer,
@@ -38,6 +40,9 @@ use crate::{
 
 /// The rules, made ready once for all operators of this process: that takes longer than to look at many FundClusters.
 static CHECKER: LazyLock<Checker> = LazyLock::new(|| Checker::of(&definitions::fund_cluster()));
+
+/// Before it is looked again where something goes and no watch tells of it.
+const UNTOLD: Duration = Duration::from_millis(250);
 
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,15 +87,15 @@ impl Reconciler {
             return self.orphans(key, known, &touched).await;
         };
         let todo = self.todo(&object, &known);
-        let todo = match todo {
+        let (todo, cannot) = match todo {
             Todo::Apply(_, plan) if !plan.steps.is_empty() => {
                 let Some(fresh) = self.fresh(key, &touched).await? else {
                     // The watch has not told yet that it is gone.
                     return Ok(Next::Done);
                 };
-                self.todo(&fresh, &self.cache.known(key))
+                self.todo_now(key, &fresh).await?
             }
-            todo => todo,
+            todo => (todo, Refused::new()),
         };
         match todo {
             Todo::Nothing => Ok(Next::Done),
@@ -104,14 +109,14 @@ impl Reconciler {
                     self.tell(key, &cluster, &standing, &touched).await?;
                 }
                 let leaving = plan.leaving.clone();
-                let standing = self.carry_out(key, plan).await?;
+                let standing = self.carry_out(key, plan, cannot).await?;
                 // Gone already, and no watch will say so.
                 let known = self.cache.known(key).children;
                 let stays = |(kind, name): &(Kind, Box<str>)| {
                     known.iter().any(|seen| seen.kind == *kind && seen.name == *name)
                 };
                 if !leaving.is_empty() && !leaving.iter().all(stays) {
-                    return Ok(Next::After(Duration::ZERO));
+                    return Ok(Next::After(UNTOLD));
                 }
                 self.tell(key, &cluster, &standing, &touched).await?;
                 match standing {
@@ -142,6 +147,19 @@ impl Reconciler {
 
     fn children(&self, kind: Kind, key: &Key) -> WatchId {
         self.watches.children(kind, &key.namespace)
+    }
+
+    /// What there is to do for a FundCluster that was read afresh, and what of it cannot be.
+    async fn todo_now(&self, key: &Key, fresh: &DynamicObject) -> Result<(Todo, Refused), Failure> {
+        let mut known = self.cache.known(key);
+        let todo = self.todo(fresh, &known);
+        let Todo::Apply(_, plan) = &todo else { return Ok((todo, Refused::new())) };
+        let Found { own, refused } = self.find(key, plan).await?;
+        if own.is_empty() {
+            return Ok((todo, refused));
+        }
+        known.children.extend(own);
+        Ok((self.todo(fresh, &known), refused))
     }
 
     /// What there is to do for a FundCluster, by what is known of it.

@@ -160,15 +160,20 @@ impl Seen {
 
     /// What is kept of an object; none of one that nobody's child is.
     pub(crate) fn of(kind: Kind, object: &Whole, books: &mut Books) -> Option<(Key, Self)> {
+        let key = Key::of_child(&object.metadata)?;
+        Some((key, Self::read(kind, object, books)))
+    }
+
+    /// What is kept of an object, whosever it is.
+    pub(crate) fn read(kind: Kind, object: &Whole, books: &mut Books) -> Self {
         let meta = &object.metadata;
-        let key = Key::of_child(meta)?;
         let digest = meta.annotations.as_ref().and_then(|annotations| annotations.get(DIGEST));
         let detail = match kind {
             Kind::Deployment => Detail::Rollout(Box::new(object.rollout())),
             Kind::GatewayRoute => Detail::Route(object.spec.generation.unwrap_or_default()),
             _ => Detail::Nothing,
         };
-        let seen = Self {
+        Self {
             kind,
             name: meta.name.as_deref().unwrap_or_default().into(),
             uid: meta.uid.as_deref().unwrap_or_default().into(),
@@ -179,8 +184,7 @@ impl Seen {
             settled: None,
             leaving: meta.deletion_timestamp.is_some(),
             detail,
-        };
-        Some((key, seen))
+        }
     }
 }
 

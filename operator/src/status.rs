@@ -36,8 +36,8 @@ pub(crate) struct About<'a> {
     pub(crate) seen: &'a [Seen],
     /// Who has its route.
     pub(crate) rival: Option<&'a Rival>,
-    /// How far a generation of its route came.
-    pub(crate) programmed: &'a (dyn Fn(i64) -> Programmed + Sync),
+    /// How far a generation of its route came; none while gateways were not heard yet.
+    pub(crate) programmed: &'a (dyn Fn(i64) -> Option<Programmed> + Sync),
     /// What its cluster says of itself, where that is news.
     pub(crate) report: Option<Report>,
 }
@@ -50,6 +50,20 @@ pub(crate) struct Applied {
     /// How often the route had changed.
     pub(crate) route: i64,
 }
+
+/// How far the route came, as far as that is known.
+enum Progress {
+    /// It is not applied.
+    Nowhere,
+    /// This generation of it is, and gateways were not heard yet.
+    Unheard(i64),
+    /// This generation came so far.
+    Heard(i64, Programmed),
+}
+
+/// What [`condition::ROUTES_PROGRAMMED`] says of a route that is not applied, or is another's: no gateway has to do with it.
+const NOT_APPLIED: &str = "NotApplied";
+const CONFLICT: &str = "RouteConflict";
 
 /// A condition without what it was before.
 struct Word {
@@ -83,14 +97,15 @@ pub(crate) fn status(
         Standing::Paused => told,
         _ => None,
     };
-    let programmed = route.map(|route| (route, (about.programmed)(route)));
-    words.push(programming(standing, about.rival, programmed.as_ref().map(|(_, programmed)| programmed)));
-    let gateways = match programmed {
-        Some((generation, Programmed { acknowledged, gateways, .. })) => {
-            Some(GatewayAcknowledgement { generation, acknowledged, gateways })
-        }
-        None => before.gateways.clone(),
+    let progress = match route.map(|route| (route, (about.programmed)(route))) {
+        None => Progress::Nowhere,
+        Some((route, None)) => Progress::Unheard(route),
+        Some((route, Some(programmed))) => Progress::Heard(route, programmed),
     };
+    let still = still(&before, &progress).map(|still| Condition { observed_generation: generation, ..still });
+    if still.is_none() {
+        words.push(programming(standing, about.rival, &progress));
+    }
     let report = about.report.clone().unwrap_or(Report {
         streams: before.streams,
         backlog: before.backlog,
@@ -98,13 +113,17 @@ pub(crate) fn status(
     });
     FundClusterStatus {
         observed_generation: generation,
-        conditions: words.into_iter().map(|word| condition_of(word, &before, generation, now)).collect(),
+        conditions: words
+            .into_iter()
+            .map(|word| condition_of(word, &before, generation, now))
+            .chain(still)
+            .collect(),
         pods: counts,
         selector: Some(fundbond_desired::pod_selector(cluster)),
         streams: report.streams,
         backlog: report.backlog,
         leader: report.leader,
-        gateways,
+        gateways: acknowledgement(before.gateways, &progress),
     }
 }
 
@@ -193,7 +212,7 @@ fn words(
         }
         Standing::Applied(_) if rival.is_some() => {
             let message = rival.map(conflict).unwrap_or_default();
-            stuck("RouteConflict", &message)
+            stuck(CONFLICT, &message)
         }
         Standing::Applied(applied) => {
             let served = before.observed_generation == generation
@@ -215,18 +234,52 @@ fn words(
     words
 }
 
+/// Which gateways have the route. As long as they were not heard, those that were said to have this generation of it do.
+fn acknowledgement(
+    before: Option<GatewayAcknowledgement>,
+    progress: &Progress,
+) -> Option<GatewayAcknowledgement> {
+    match *progress {
+        Progress::Nowhere => before,
+        Progress::Unheard(generation) => {
+            let before = before.unwrap_or_default();
+            let acknowledged = if before.generation == generation { before.acknowledged } else { 0 };
+            Some(GatewayAcknowledgement { generation, acknowledged, ..before })
+        }
+        Progress::Heard(generation, Programmed { acknowledged, gateways, .. }) => {
+            Some(GatewayAcknowledgement { generation, acknowledged, gateways })
+        }
+    }
+}
+
+/// What was said of this generation of the route before, as long as gateways were not heard: who has only begun to lead knows
+/// nothing better.
+fn still(before: &FundClusterStatus, progress: &Progress) -> Option<Condition> {
+    let Progress::Unheard(generation) = progress else { return None };
+    before.gateways.as_ref().filter(|told| told.generation == *generation)?;
+    let mut said = before.conditions.iter();
+    said.find(|said| {
+        said.type_ == condition::ROUTES_PROGRAMMED && ![NOT_APPLIED, CONFLICT].contains(&said.reason.as_str())
+    })
+    .cloned()
+}
+
 /// How far the route came. Nothing is known of one that is not applied.
-fn programming(standing: &Standing, rival: Option<&Rival>, programmed: Option<&Programmed>) -> Word {
+fn programming(standing: &Standing, rival: Option<&Rival>, progress: &Progress) -> Word {
     let say = |is, reason, message: String| Word::new(condition::ROUTES_PROGRAMMED, is, reason, message);
     if let Some(rival) = rival {
-        return say(Some(false), "RouteConflict", conflict(rival));
+        return say(Some(false), CONFLICT, conflict(rival));
     }
-    let Some(Programmed { gateways, acknowledged, silent, refused }) = programmed else {
-        let message = match standing {
-            Standing::Paused => "there is no route",
-            _ => "the route is as it was",
-        };
-        return say(None, "NotApplied", message.to_owned());
+    let Programmed { gateways, acknowledged, silent, refused } = match progress {
+        Progress::Nowhere => {
+            let message = match standing {
+                Standing::Paused => "there is no route",
+                _ => "the route is as it was",
+            };
+            return say(None, NOT_APPLIED, message.to_owned());
+        }
+        Progress::Unheard(_) => return say(None, "NotHeard", "gateways were not heard yet".to_owned()),
+        Progress::Heard(_, programmed) => programmed,
     };
     if let Some((gateway, why)) = refused {
         return say(Some(false), "Refused", format!("gateway {gateway} refuses the route: {why}"));

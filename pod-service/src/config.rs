@@ -11,7 +11,7 @@ pub use live::{Live, LiveError, LiveFile, LiveSettings};
 use std::{net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, builder::RangedU64ValueParser};
-use fundbond_lease::names::{LeaseName, Namespace};
+use fundbond_lease::names::{LeaseName, Namespace, Owner};
 use fundbond_protocol::ClusterId;
 use fundbond_service_runtime::{config::duration, cors::Origins, telemetry::LogArgs};
 use fundbond_store::{StoreAddress, Unwanted};
@@ -40,6 +40,9 @@ pub struct Program {
     /// Name of that lease in Kubernetes [default: the cluster id without a leading `<namespace>.`, and `-housekeeper`].
     #[arg(long, env = "FUND_LEASE_NAME")]
     pub lease_name: Option<LeaseName>,
+    /// Whom that lease goes with where this pod makes it: when the owner is deleted, the lease is.
+    #[arg(long, env = "FUND_LEASE_OWNER", value_name = "GROUP/VERSION/KIND/NAME/UID")]
+    pub lease_owner: Option<Owner>,
     /// Namespace of what this pod keeps in Kubernetes [default: that of the pod, or of the kubeconfig].
     #[arg(long, env = "FUND_NAMESPACE")]
     pub namespace: Option<Namespace>,

@@ -54,7 +54,9 @@ pub async fn open(program: &Program) -> Result<Option<Arc<dyn LeaseStore>>, Leas
         None => name_of(&program.config.cluster_id, namespace)?,
     };
     tracing::info!(lease = %format_args!("{namespace}/{name}"), "the housekeeper is elected by a lease in Kubernetes");
-    Ok(Some(Arc::new(kubernetes.lease(namespace, &name).lasting(lasts))))
+    Ok(Some(Arc::new(
+        kubernetes.lease(namespace, &name).lasting(lasts).owned_by(program.lease_owner.clone()),
+    )))
 }
 
 /// The name of the lease of a cluster. Ids of clusters that are made in Kubernetes begin with the namespace, which need not

@@ -43,6 +43,19 @@ fn every_object_says_what_it_is_part_of_and_where_it_goes() {
     });
 }
 
+#[test]
+fn a_gateway_takes_connections_until_everybody_knows_that_it_goes() {
+    let leaves = |delay: &str| {
+        let made =
+            objects("good/default", NAMESPACE, &["--set", &format!("gateway.drainDelaySeconds={delay}")]);
+        let spec = made.iter().filter_map(pods).map(|pod| &pod["spec"]);
+        let gateway = spec.into_iter().find(|spec| spec["containers"][0]["name"] == "gateway").unwrap();
+        (gateway["containers"][0]["lifecycle"].clone(), gateway["terminationGracePeriodSeconds"].clone())
+    };
+    assert_eq!(leaves("15"), (json!({"preStop": {"sleep": {"seconds": 15}}}), json!(45)));
+    assert_eq!(leaves("0"), (Value::Null, json!(30)));
+}
+
 /// A FundCluster's policies say who reaches its proxies: gateways with requests, the operator with questions.
 #[test]
 fn the_policies_of_fund_clusters_let_gateways_and_operators_in() {

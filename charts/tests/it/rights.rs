@@ -149,6 +149,27 @@ fn an_operator_of_some_namespaces_is_granted_the_same_in_these_alone() {
     assert_eq!(cluster_wide.count(), 0);
 }
 
+#[test]
+fn an_operator_finds_the_gateways_of_another_release_where_it_looks_after_nothing() {
+    let more = |service: &str| {
+        let service = format!("operator.gatewayService={service}");
+        let values = ["--set", "gateway.enabled=false", "--set", &service];
+        let granted = granted(&objects("good/namespaces", "fb", &values), "desk-operator", "fb");
+        let more = granted.into_iter().filter(|(name, ..)| name.ends_with("-gateways"));
+        more.map(|(_, namespace, rules)| (namespace, rules)).collect::<Vec<_>>()
+    };
+    let rule = PolicyRule {
+        api_groups: Some(vec!["discovery.k8s.io".to_owned()]),
+        resources: Some(vec!["endpointslices".to_owned()]),
+        verbs: vec!["list".to_owned()],
+        ..PolicyRule::default()
+    };
+    assert_eq!(more("shared/fundbond-gateway"), [(Some("shared".to_owned()), vec![rule])]);
+    // It may read all there already.
+    assert_eq!(more("bonds/fundbond-gateway"), []);
+    assert_eq!(more(""), []);
+}
+
 /// Any FundCluster.
 pub(crate) fn cluster() -> FundCluster {
     let text = "{apiVersion: fundbond.dev/v1alpha1, kind: FundCluster, metadata: {name: one, namespace: funds}, spec: {route: \
@@ -157,7 +178,12 @@ pub(crate) fn cluster() -> FundCluster {
 }
 
 pub(crate) fn site() -> Site {
-    Site { registry: "registry".to_owned(), version: "1".to_owned(), gateway_networks: vec![] }
+    Site {
+        registry: "registry".to_owned(),
+        version: "1".to_owned(),
+        gateway_networks: vec![],
+        runbooks: "docs/runbooks".to_owned(),
+    }
 }
 
 /// A proxy reads its route in one namespace; a gateway reads all routes in the same way.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use fundbond_desired::Site;
+use fundbond_desired::{RUNBOOKS, Site};
 use ipnet::IpNet;
 
 use super::cluster::ClusterArgs;
@@ -46,6 +46,9 @@ pub struct SiteArgs {
     /// Networks of gateways' addresses, as the operator is told them
     #[arg(long, env = "FUND_GATEWAY_NETWORKS", value_delimiter = ',', value_name = "NETWORKS")]
     pub gateway_networks: Vec<IpNet>,
+    /// Where alerts of a FundCluster are explained, as the operator is told it
+    #[arg(long, env = "FUND_RUNBOOKS", default_value = RUNBOOKS, value_name = "URL")]
+    pub runbooks: String,
 }
 
 impl SiteArgs {
@@ -55,6 +58,7 @@ impl SiteArgs {
             registry: self.registry.clone(),
             version: self.tag.clone(),
             gateway_networks: self.gateway_networks.clone(),
+            runbooks: self.runbooks.clone(),
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use fundbond_crds::labels;
 
-use super::{Finding, Level, Seen, label, operator::deployment, place, shown, standings};
+use super::{
+    Finding, Level, Place, Seen, label,
+    operator::{deployment, variable},
+    place, shown, standings,
+};
 
 const CHECK: &str = "gateways";
 
@@ -77,8 +81,10 @@ fn tables(seen: &Seen) -> Vec<Finding> {
             let finding = Finding::new(Level::Warn, "tables", object.clone(), what, log.clone());
             found.push(finding.see("FundbondRoutesRefused"));
         }
+        let watched = watched_by(seen, pod);
         let missing: Vec<_> = routes
             .iter()
+            .filter(|route| watched.as_ref().is_none_or(|watched| watched.contains(&place(*route).0)))
             .filter(|route| {
                 let matching = &route.spec.matching;
                 let same = |header: &str| header.eq_ignore_ascii_case(&matching.header);
@@ -100,4 +106,17 @@ fn tables(seen: &Seen) -> Vec<Finding> {
         0 if found.is_empty() => Vec::new(),
         _ => super::all_well("tables", found, || "every gateway has every route".to_owned()),
     }
+}
+
+/// The namespaces whose routes a gateway follows, by the variables of its Deployment; none where it follows all.
+fn watched_by(seen: &Seen, (namespace, pod): &Place) -> Option<Vec<String>> {
+    let deployments = seen.deployments.as_deref().unwrap_or_default().iter();
+    let of_pod = deployments.filter(|deployment| {
+        let (its, name) = place(*deployment);
+        its == *namespace && pod.strip_prefix(&name).is_some_and(|rest| rest.starts_with('-'))
+    });
+    // Of `a` and `a-b`, the pods of the second begin with both.
+    let deployment = of_pod.max_by_key(|deployment| place(*deployment).1.len())?;
+    let names = variable(deployment, "FUND_WATCH_NAMESPACES").filter(|names| !names.is_empty())?;
+    Some(names.split(',').map(|name| name.trim().to_owned()).collect())
 }

@@ -111,16 +111,18 @@ fn leads(seen: &Seen, operator: &Deployment) -> Finding {
 /// Where the Lease of an operator is, by its variables.
 pub fn lease_of(operator: &Deployment) -> Place {
     let (namespace, _) = place(operator);
-    let containers =
-        operator.spec.iter().filter_map(|spec| spec.template.spec.as_ref()).flat_map(|pod| &pod.containers);
-    let variables: Vec<_> = containers.flat_map(|container| container.env.iter().flatten()).collect();
-    let variable = |name: &str| {
-        variables.iter().find(|variable| variable.name == name).and_then(|variable| variable.value.clone())
-    };
     (
-        variable("FUND_NAMESPACE").unwrap_or(namespace),
-        variable("FUND_LEASE_NAME").unwrap_or_else(|| LEASE.to_owned()),
+        variable(operator, "FUND_NAMESPACE").unwrap_or(namespace),
+        variable(operator, "FUND_LEASE_NAME").unwrap_or_else(|| LEASE.to_owned()),
     )
+}
+
+/// What a variable of its containers says.
+pub(super) fn variable(deployment: &Deployment, name: &str) -> Option<String> {
+    let containers =
+        deployment.spec.iter().filter_map(|spec| spec.template.spec.as_ref()).flat_map(|pod| &pod.containers);
+    let mut variables = containers.flat_map(|container| container.env.iter().flatten());
+    variables.find(|variable| variable.name == name).and_then(|variable| variable.value.clone())
 }
 
 /// What is said where all is well.

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::{Finding, Level, Seen, Version};
 
 /// The oldest Kubernetes that the charts take (`kubeVersion`).
-const OLDEST: (u32, u32) = (1, 29);
+const OLDEST: (u32, u32) = (1, 30);
 
 /// A `Date` is told to the second, and takes a moment to come; more than this is another time.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);

@@ -292,6 +292,24 @@ fn a_lease_is_told_by_the_variables_of_its_operator() {
 }
 
 #[test]
+fn a_gateway_needs_no_route_of_a_namespace_that_it_does_not_watch() {
+    let missing = |seen: &Seen| {
+        let found = findings(seen);
+        found.iter().filter(|it| it.what.contains("does not have the route of")).count()
+    };
+    let mut seen = well();
+    let mut elsewhere = route("bonds");
+    elsewhere.metadata.namespace = Some("bonds".to_owned());
+    seen.routes.as_mut().unwrap().push(elsewhere);
+    assert_eq!(missing(&seen), 1);
+    let gateway = &mut seen.deployments.as_mut().unwrap()[1];
+    let pod = gateway.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+    let watched = object(json!({"name": "FUND_WATCH_NAMESPACES", "value": "funds,other"}));
+    pod.containers[0].env.as_mut().unwrap().push(watched);
+    assert_eq!(missing(&seen), 0);
+}
+
+#[test]
 fn a_runbook_that_is_named_is_there() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbooks");
     for name in [

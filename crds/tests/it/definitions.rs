@@ -33,6 +33,8 @@ fn fields(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
             ".spec.pods.tolerations",
             ".spec.pods.resources",
             ".spec.pods.imagePullSecrets",
+            ".spec.proxy.tolerations",
+            ".spec.proxy.resources",
             ".status.conditions",
         ];
         if !foreign.contains(&path.as_str()) {

@@ -30,7 +30,7 @@ use fundbond_crds::FundCluster;
 pub use child::Child;
 pub use foreign::{HTTPRoute, PrometheusRule, ServiceMonitor};
 pub use names::{cluster_id, proxy_service};
-pub use site::Site;
+pub use site::{RUNBOOKS, Site};
 
 use crate::names::Names;
 
@@ -63,7 +63,7 @@ pub fn children(cluster: &FundCluster, site: &Site, route_generation: i64) -> Ve
         children.extend(scaling::of(cluster, &names, group).map(Child::HorizontalPodAutoscaler));
     }
     children.extend(monitoring::monitor(cluster, &names).map(Child::ServiceMonitor));
-    children.extend(monitoring::rules(cluster, &names).map(Child::PrometheusRule));
+    children.extend(monitoring::rules(cluster, site, &names).map(Child::PrometheusRule));
     // What brings traffic comes last.
     children.extend(exposure::of(cluster, &names).map(Child::HTTPRoute));
     children.push(Child::GatewayRoute(route::of(cluster, &names, &groups, route_generation)));

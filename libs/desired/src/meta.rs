@@ -88,7 +88,7 @@ pub(crate) fn meta(
 }
 
 /// None for a FundCluster that no server has taken yet.
-fn owner(cluster: &FundCluster) -> Option<OwnerReference> {
+pub(crate) fn owner(cluster: &FundCluster) -> Option<OwnerReference> {
     Some(OwnerReference {
         api_version: format!("{GROUP}/{VERSION}"),
         kind: "FundCluster".to_owned(),

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::{
+    Site,
     foreign::{PrometheusRule, ServiceMonitor},
     meta::{Component, meta, selecting},
     names::Names,
@@ -13,9 +14,6 @@ use crate::{
 
 /// The label of the Services by which pods and proxies are scraped, each once.
 const SCRAPED: (&str, &str) = ("fundbond.dev/scraped", "true");
-
-/// Where alerts of a FundCluster are explained.
-const RUNBOOKS: &str = "docs/runbooks";
 
 /// Of the streams that a pod takes, so many in a hundred are worth a word: there is time to add pods.
 const NEARLY: i64 = 90;
@@ -51,7 +49,7 @@ pub(crate) fn monitor(cluster: &FundCluster, names: &Names) -> Option<ServiceMon
 
 /// What is worth a word about this FundCluster, where that is asked for: what only its spec can tell. The chart's own alerts are
 /// about all of them.
-pub(crate) fn rules(cluster: &FundCluster, names: &Names) -> Option<PrometheusRule> {
+pub(crate) fn rules(cluster: &FundCluster, site: &Site, names: &Names) -> Option<PrometheusRule> {
     if !cluster.spec.monitoring.rules {
         return None;
     }
@@ -64,6 +62,7 @@ pub(crate) fn rules(cluster: &FundCluster, names: &Names) -> Option<PrometheusRu
         "name": format!("fundbond-{whole}"),
         "rules": [
             alert(
+                site,
                 "FundbondClusterUnobserved",
                 &format!("absent(fund_streams_open{{{pods}}})"),
                 ("5m", "warning"),
@@ -71,6 +70,7 @@ pub(crate) fn rules(cluster: &FundCluster, names: &Names) -> Option<PrometheusRu
                 "No pod has been scraped for five minutes: either none is there, or Prometheus does not reach their admin port.",
             ),
             alert(
+                site,
                 "FundbondStreamsNearLimit",
                 &format!("max(fund_streams_open{{{pods}}}) >= {}", i64::from(streams) * NEARLY / 100),
                 ("5m", "warning"),
@@ -87,11 +87,18 @@ pub(crate) fn rules(cluster: &FundCluster, names: &Names) -> Option<PrometheusRu
     })
 }
 
-fn alert(name: &str, expr: &str, (lasts, severity): (&str, &str), summary: &str, description: &str) -> Value {
+fn alert(
+    site: &Site,
+    name: &str,
+    expr: &str,
+    (lasts, severity): (&str, &str),
+    summary: &str,
+    description: &str,
+) -> Value {
     json!({
         "alert": name, "expr": expr, "for": lasts, "labels": {"severity": severity},
         "annotations": {
-            "summary": summary, "description": description, "runbook_url": format!("{RUNBOOKS}/{name}.md"),
+            "summary": summary, "description": description, "runbook_url": format!("{}/{name}.md", site.runbooks.trim_end_matches('/')),
         },
     })
 }

@@ -4,9 +4,7 @@ use fundbond_crds::FundCluster;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{
-            Container, EmptyDirVolumeSource, EnvVar, PodSpec, ResourceRequirements, Volume, VolumeMount,
-        },
+        core::v1::{Container, EmptyDirVolumeSource, EnvVar, PodSpec, Volume, VolumeMount},
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
@@ -19,15 +17,19 @@ const FOLDER: &str = "/var/lib/fundbond";
 
 /// The Deployment of the proxy.
 pub(crate) fn deployment(cluster: &FundCluster, site: &Site, names: &Names) -> Deployment {
+    let proxy = &cluster.spec.proxy;
     let workload = Workload {
         name: names.proxy(),
         component: Component::Proxy,
         group: None,
-        replicas: Some(cluster.spec.proxy.replicas),
+        replicas: Some(proxy.replicas),
         metadata: ObjectMeta::default(),
         pod: PodSpec {
             service_account_name: Some(names.proxy()),
             termination_grace_period_seconds: Some(30),
+            node_selector: (!proxy.node_selector.is_empty()).then(|| proxy.node_selector.clone()),
+            tolerations: (!proxy.tolerations.is_empty()).then(|| proxy.tolerations.clone()),
+            priority_class_name: proxy.priority_class_name.clone(),
             volumes: Some(vec![Volume {
                 name: ROUTES.to_owned(),
                 empty_dir: Some(EmptyDirVolumeSource {
@@ -46,27 +48,23 @@ pub(crate) fn deployment(cluster: &FundCluster, site: &Site, names: &Names) -> D
 
 fn container(cluster: &FundCluster, site: &Site, names: &Names) -> Container {
     let image = cluster.spec.proxy.image.clone().unwrap_or_else(|| site.image("cluster-proxy"));
-    let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
     Container {
         image: Some(image),
-        env: Some(variables(site, names)),
+        env: Some(variables(cluster, site, names)),
         volume_mounts: Some(vec![VolumeMount {
             name: ROUTES.to_owned(),
             mount_path: FOLDER.to_owned(),
             ..VolumeMount::default()
         }]),
-        resources: Some(ResourceRequirements {
-            requests: Some([quantity("cpu", "100m"), quantity("memory", "64Mi")].into()),
-            limits: Some([quantity("memory", "256Mi")].into()),
-            claims: None,
-        }),
+        resources: Some(cluster.spec.proxy.resources.clone()),
         ..Container::default()
     }
 }
 
-fn variables(site: &Site, names: &Names) -> Vec<EnvVar> {
+fn variables(cluster: &FundCluster, site: &Site, names: &Names) -> Vec<EnvVar> {
     let mut variables = vec![
         ("FUND_PORT", PROXY_PORT.to_string()),
+        ("FUND_MAX_STREAMS", cluster.spec.proxy.max_streams.to_string()),
         ("FUND_ROUTES", "kubernetes".to_owned()),
         ("FUND_NAMESPACE", names.namespace().to_owned()),
         ("FUND_ROUTE_NAME", names.cluster().to_owned()),

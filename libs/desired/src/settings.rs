@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use fundbond_crds::FundCluster;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 
 use crate::{
     POD_PORT,
-    meta::{Component, meta},
+    meta::{Component, meta, owner},
     names::Names,
 };
 
@@ -45,6 +45,11 @@ fn variables(cluster: &FundCluster, names: &Names) -> BTreeMap<String, String> {
         ("FUND_SWEEP_INTERVAL", keeping.sweep_interval.to_string()),
         ("FUND_BREAKER_PERCENT", keeping.breaker_percent.to_string()),
     ]);
+    if let Some(owner) = owner(cluster) {
+        // Pods make the lease of their housekeeper; it goes with the FundCluster as what the operator makes does.
+        let OwnerReference { api_version, kind, name, uid, .. } = owner;
+        variables.insert("FUND_LEASE_OWNER", format!("{api_version}/{kind}/{name}/{uid}"));
+    }
     if let Some(concurrency) = pods.task_concurrency {
         variables.insert("FUND_TASK_CONCURRENCY", concurrency.to_string());
     }

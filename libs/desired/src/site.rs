@@ -2,6 +2,9 @@
 
 use ipnet::IpNet;
 
+/// Where alerts are explained, where nobody says otherwise; that of the chart.
+pub const RUNBOOKS: &str = "https://github.com/fundbond/fundbond/blob/main/docs/runbooks";
+
 /// Where images come from, and who is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
@@ -11,6 +14,8 @@ pub struct Site {
     pub version: String,
     /// Networks that gateways' addresses are of: cluster proxies believe what comes from there about clients.
     pub gateway_networks: Vec<IpNet>,
+    /// Where alerts are explained, one page each: what stands in front of `/NAME.md`.
+    pub runbooks: String,
 }
 
 impl Site {

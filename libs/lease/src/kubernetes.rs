@@ -31,7 +31,7 @@ use kube::{
 
 use crate::{
     Expected, LeaseError, LeaseStore, Stored, Timing, Version, Written,
-    names::{LeaseName, Namespace},
+    names::{LeaseName, Namespace, Owner},
 };
 pub use error::{KubernetesError, NoKubernetes};
 
@@ -98,6 +98,8 @@ pub struct KubernetesLeases {
     api: Api<DynamicObject>,
     namespace: Namespace,
     name: LeaseName,
+    /// Whom one goes with that is made here.
+    owner: Option<Owner>,
     /// For how long it says that its holder has it.
     lasts: Duration,
     /// What it was when it was last read or written.
@@ -122,6 +124,7 @@ impl KubernetesLeases {
             api,
             namespace: namespace.clone(),
             name: name.clone(),
+            owner: None,
             lasts: Timing::USUAL.expire,
             known: Mutex::new(None),
         }
@@ -132,6 +135,12 @@ impl KubernetesLeases {
     #[must_use]
     pub fn lasting(self, lasts: Duration) -> Self {
         Self { lasts, ..self }
+    }
+
+    /// The same lease; where it is not there yet and is made here, it goes when `owner` does.
+    #[must_use]
+    pub fn owned_by(self, owner: Option<Owner>) -> Self {
+        Self { owner, ..self }
     }
 
     fn known(&self) -> MutexGuard<'_, Option<DynamicObject>> {
@@ -162,7 +171,8 @@ impl KubernetesLeases {
     }
 
     async fn create(&self, holder: Option<&str>) -> Result<Written, KubernetesError> {
-        let object = object::new(self.name.as_str(), holder, self.lasts, Timestamp::now());
+        let object =
+            object::new(self.name.as_str(), self.owner.as_ref(), holder, self.lasts, Timestamp::now());
         match self.api.create(&PostParams::default(), &object).await {
             Ok(object) => self.keep(object).map(Written::Done),
             Err(kube::Error::Api(status)) if status.code == CONFLICT => Ok(Written::Conflict),

@@ -43,6 +43,43 @@ impl Namespace {
     }
 }
 
+/// Whom an object goes with: when that is deleted, the object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The API that it is of, as `group/version`.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: another one of the same name is another owner.
+    pub uid: String,
+}
+
+/// A text that names no owner.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} names no owner: give GROUP/VERSION/KIND/NAME/UID, as in fundbond.dev/v1alpha1/FundCluster/desk/0a1b..."
+)]
+pub struct BadOwner(String);
+
+impl FromStr for Owner {
+    type Err = BadOwner;
+
+    fn from_str(text: &str) -> Result<Self, BadOwner> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts[..] {
+            [group, version, kind, name, uid] if parts.iter().all(|part| !part.is_empty()) => Ok(Self {
+                api_version: format!("{group}/{version}"),
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                uid: uid.to_owned(),
+            }),
+            _ => Err(BadOwner(text.to_owned())),
+        }
+    }
+}
+
 impl fmt::Display for LeaseName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -1,3 +1,4 @@
+use fundbond_crds::labels;
 use serde_json::{Value, json};
 
 use super::*;
@@ -41,7 +42,7 @@ impl Cache {
     }
 
     fn answered(&self, name: &str, version: u64) {
-        self.answered_child(MAPS, Kind::ConfigMap, &map(name, version, &json!({}))).unwrap();
+        self.answered_child(MAPS, &desk(), Kind::ConfigMap, &map(name, version, &json!({}))).unwrap();
     }
 
     fn gone(&self, name: &str, version: u64) -> Option<Key> {
@@ -146,6 +147,26 @@ fn a_child_without_its_label_or_without_its_owner_is_still_found() {
     cache.gone("a", 6);
     assert_eq!(whole(json!({"ownerReferences": []})), Some(desk()));
     assert_eq!(whole(json!({"ownerReferences": [], "labels": {}})), None);
+}
+
+#[test]
+fn what_is_not_this_fund_clusters_is_not_kept() {
+    let cache = Cache::new(2);
+    let answered = |key: &Key, more: Value| {
+        cache.answered_child(MAPS, key, Kind::ConfigMap, &map("a", 5, &more)).is_some()
+    };
+    let other = Key::new("funds", "other");
+    assert!(!answered(&other, json!({})), "another one owns it");
+    assert!(!answered(&desk(), json!({"ownerReferences": []})), "labels are easily said");
+    assert!(!answered(&desk(), json!({"ownerReferences": [], "labels": {}})));
+    assert!(cache.versions().is_empty());
+    // The books say who applied it, whatever was taken away from it since.
+    let books = json!([{"manager": labels::OPERATOR, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}}]);
+    let orphan = json!({"ownerReferences": [], "managedFields": books});
+    assert!(!answered(&other, orphan.clone()), "it is of another name");
+    assert!(answered(&desk(), orphan));
+    assert!(answered(&desk(), json!({"ownerReferences": [], "labels": {}, "managedFields": books})));
+    assert_eq!(cache.versions(), all(&[("a", 5)]));
 }
 
 #[test]

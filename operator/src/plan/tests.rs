@@ -165,6 +165,16 @@ fn a_copy_that_somebody_made_is_theirs() {
 }
 
 #[test]
+fn a_copy_in_the_place_of_a_child_is_not_the_child() {
+    let cluster = cluster(&json!({}));
+    let mut before = carried_out(&plan_of(&cluster, &[]));
+    let copy = find_mut(&mut before, Kind::ServiceAccount, "desk");
+    (copy.owner, copy.fields) = (None, None);
+    // Who is to make it finds that the name is taken.
+    assert_eq!(short(&plan_of(&cluster, &before)), ["create ServiceAccount desk"]);
+}
+
+#[test]
 fn a_write_over_something_names_what_it_means() {
     let wanted = &plan_of(&cluster(&json!({})), &[]).wanted[0];
     let value = wanted.over(&"uid-1".into(), 7);

@@ -1,6 +1,9 @@
 //! Does what was planned, step by step.
 
-use super::Reconciler;
+use super::{
+    Reconciler,
+    names::{Refused, There, lacking, taken},
+};
 use crate::{
     failure::Failure,
     kinds::Kind,
@@ -11,9 +14,14 @@ use crate::{
 };
 
 impl Reconciler {
-    /// Makes the children what they are to be. What the server refuses keeps nobody else waiting, but nothing is deleted
-    /// while something is missing that may have to take its place.
-    pub(super) async fn carry_out(&self, key: &Key, plan: Plan) -> Result<Standing, Failure> {
+    /// Makes the children what they are to be, but for what `cannot` be. What is refused keeps nobody else waiting, but
+    /// nothing is deleted while something is missing that may have to take its place.
+    pub(super) async fn carry_out(
+        &self,
+        key: &Key,
+        plan: Plan,
+        mut cannot: Refused,
+    ) -> Result<Standing, Failure> {
         let mut refused = Vec::new();
         let applied = applied(&plan);
         for step in plan.steps {
@@ -21,7 +29,11 @@ impl Reconciler {
             if matches!(step, Step::Delete { .. }) && !refused.is_empty() {
                 continue;
             }
-            match self.step(key, step).await {
+            let done = match cannot.remove(&(kind, name.clone())) {
+                Some(why) => Err(Failure::Refused(why)),
+                None => self.step(key, step).await,
+            };
+            match done {
                 Ok(()) => {}
                 Err(Failure::Refused(why)) => refused.push(format!("{} {name}: {why}", kind.as_str())),
                 Err(failure) => return Err(failure),
@@ -61,18 +73,12 @@ impl Reconciler {
                 self.took(key, wanted, &object);
                 Ok(())
             }
-            // There is one already: an own one that no watch has told of yet, or somebody else's.
+            // There is one by now: an own one, or somebody else's.
             Err(failure) if failure.is_quarrel() => match self.look_again(key, kind, name).await? {
-                Some(seen) if seen.is_own() => Err(failure),
-                _ => Err(taken(kind)),
+                There::Own(_) => Err(failure),
+                There::Nothing | There::Others => Err(taken(kind)),
             },
-            Err(Failure::Absent(error)) => Err(match kind.brought_by() {
-                Some(who) => Failure::Refused(format!(
-                    "the cluster has no such kind: install {who}, or do not ask for it"
-                )),
-                None => Failure::Absent(error),
-            }),
-            Err(failure) => Err(failure),
+            Err(failure) => Err(lacking(kind, failure)),
         }
     }
 
@@ -103,9 +109,9 @@ impl Reconciler {
         self.cache.settle(key, &seen, wanted.digest);
     }
 
-    /// Keeps what the server answered; none of what is nobody's child.
-    fn keep(&self, key: &Key, kind: Kind, object: &Whole) -> Option<Seen> {
-        self.cache.answered_child(self.children(kind, key), kind, object)
+    /// Keeps what the server answered; none of what is not this FundCluster's child.
+    pub(super) fn keep(&self, key: &Key, kind: Kind, object: &Whole) -> Option<Seen> {
+        self.cache.answered_child(self.children(kind, key), key, kind, object)
     }
 
     /// A write to something that may have changed meanwhile failed. If it has, it is read afresh, so that the next attempt
@@ -115,15 +121,6 @@ impl Reconciler {
             self.look_again(key, kind, name).await?;
         }
         Err(failure)
-    }
-
-    /// Reads a child afresh; none where it is nobody's child, or not there.
-    async fn look_again(&self, key: &Key, kind: Kind, name: &str) -> Result<Option<Seen>, Failure> {
-        let found = self.server.child(kind, &key.namespace, name).await?;
-        if found.is_none() {
-            self.cache.child_not_found(key, kind, name);
-        }
-        Ok(found.and_then(|object| self.keep(key, kind, &object)))
     }
 
     /// Deletes a child that is still what was seen. That it is gone, a watch tells.
@@ -154,13 +151,6 @@ impl Reconciler {
 pub(super) fn applied(plan: &Plan) -> Applied {
     let deployments = plan.wanted.iter().filter(|wanted| wanted.kind == Kind::Deployment);
     Applied { deployments: deployments.map(|wanted| wanted.name.clone()).collect(), route: plan.route }
-}
-
-fn taken(kind: Kind) -> Failure {
-    Failure::Refused(format!(
-        "there is a {} of that name which is not the operator's: delete it, or give the FundCluster another name",
-        kind.as_str()
-    ))
 }
 
 impl Step {

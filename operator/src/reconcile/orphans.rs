@@ -2,6 +2,9 @@
 //!
 //! The API server's own garbage collector deletes them. What it leaves is deleted here after a while; routes at once, since
 //! what they lead to is going, and somebody may wait for the same route.
+//!
+//! What has no owner any more is left: whoever deletes with `--cascade=orphan` wants it to stay. A FundCluster of that name that
+//! is made later takes it over, for it is the operator's still.
 
 use std::{
     collections::HashMap,
@@ -27,7 +30,8 @@ impl Reconciler {
         known: Known,
         touched: &(impl Fn(Key) + Sync),
     ) -> Result<Next, Failure> {
-        let left: Vec<_> = known.children.iter().filter(|child| !child.leaving && child.is_own()).collect();
+        let left: Vec<_> =
+            known.children.iter().filter(|child| !child.leaving && child.owner.is_some()).collect();
         if left.is_empty() {
             self.waiting().remove(key);
             return Ok(Next::Done);

@@ -27,7 +27,7 @@ fn status_of(
     status(
         cluster,
         standing,
-        &About { seen, rival, programmed: &|_| Programmed::default(), report: None },
+        &About { seen, rival, programmed: &|_| Some(Programmed::default()), report: None },
         now,
     )
 }
@@ -175,7 +175,8 @@ fn a_pause_leaves_the_word_on_readiness_as_it_was() {
 fn a_route_is_programmed_once_every_gateway_has_it() {
     let (mut cluster, seen, standing) = start();
     let told = |cluster: &FundCluster, standing: &Standing, programmed: Programmed| {
-        let about = About { seen: &seen, rival: None, programmed: &|_| programmed.clone(), report: None };
+        let programmed = |_| Some(programmed.clone());
+        let about = About { seen: &seen, rival: None, programmed: &programmed, report: None };
         status(cluster, standing, &about, at(1))
     };
     let of = |gateways, acknowledged, silent| Programmed { gateways, acknowledged, silent, refused: None };
@@ -204,4 +205,53 @@ fn a_route_is_programmed_once_every_gateway_has_it() {
     assert_eq!(condition(&paused, "RoutesProgrammed"), Some(("True", "Acknowledged")), "as it was left");
     let invalid = told(&cluster, &Standing::Refused("no".into()), of(2, 2, 0));
     assert_eq!(condition(&invalid, "RoutesProgrammed"), Some(("Unknown", "NotApplied")));
+}
+
+#[test]
+fn as_long_as_gateways_were_not_heard_what_was_said_of_the_route_stands() {
+    let (mut cluster, seen, standing) = start();
+    let told = |cluster: &FundCluster, standing: &Standing, programmed: Option<Programmed>, second| {
+        let programmed = |_| programmed.clone();
+        let about = About { seen: &seen, rival: None, programmed: &programmed, report: None };
+        status(cluster, standing, &about, at(second))
+    };
+    let say = |status: &FundClusterStatus| {
+        let (is, reason) = condition(status, "RoutesProgrammed").unwrap();
+        let GatewayAcknowledgement { generation, acknowledged, gateways } = status.gateways.clone().unwrap();
+        (is.to_owned(), reason.to_owned(), (generation, acknowledged, gateways))
+    };
+    let said = |is: &str, reason: &str, counts| (is.to_owned(), reason.to_owned(), counts);
+    let first = told(&cluster, &standing, None, 1);
+    assert_eq!(say(&first), said("Unknown", "NotHeard", (1, 0, 0)), "nobody has said anything");
+
+    let of = |gateways, acknowledged, silent, refused| Programmed { gateways, acknowledged, silent, refused };
+    let refusal = Some(("gw-a".to_owned(), "no header".to_owned()));
+    for before in [of(2, 2, 0, None), of(0, 0, 0, None), of(2, 1, 1, None), of(2, 1, 0, refusal)] {
+        cluster.status = Some(told(&cluster, &standing, Some(before), 1));
+        for standing in [&standing, &Standing::Paused] {
+            let after = told(&cluster, standing, None, 2);
+            let routes = |status: &FundClusterStatus| {
+                let mut status = status.clone();
+                status.conditions.retain(|said| said.type_ == "RoutesProgrammed");
+                (status.conditions, status.gateways)
+            };
+            assert_eq!(routes(&after), cluster.status.as_ref().map(routes).unwrap());
+        }
+        assert!(!differs(cluster.status.as_ref(), &told(&cluster, &standing, None, 2)));
+    }
+
+    cluster.status = Some(told(&cluster, &standing, Some(of(2, 2, 0, None)), 1));
+    cluster.metadata.generation = Some(2);
+    let scaled = told(&cluster, &standing, None, 2);
+    assert_eq!(say(&scaled), said("True", "Acknowledged", (1, 2, 2)), "it is the same route");
+    assert!(scaled.conditions.iter().all(|said| said.observed_generation == Some(2)));
+    let Standing::Applied(applied) = &standing else { panic!("it is applied") };
+    let rerouted = Standing::Applied(Applied { route: 2, ..applied.clone() });
+    assert_eq!(say(&told(&cluster, &rerouted, None, 2)), said("Unknown", "NotHeard", (2, 0, 2)));
+
+    let refused = told(&cluster, &Standing::Refused("no".into()), None, 2);
+    assert_eq!(say(&refused), said("Unknown", "NotApplied", (1, 2, 2)));
+    cluster.status = Some(refused);
+    let back = told(&cluster, &standing, None, 3);
+    assert_eq!(say(&back), said("Unknown", "NotHeard", (1, 2, 2)), "it is applied again");
 }

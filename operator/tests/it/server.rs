@@ -5,4 +5,5 @@ mod life;
 mod many;
 pub(crate) mod process;
 mod rights;
+mod theirs;
 mod trouble;

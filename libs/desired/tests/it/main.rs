@@ -30,6 +30,7 @@ fn of(cluster: &FundCluster) -> Vec<Child> {
         registry: "ghcr.io/fundbond".to_owned(),
         version: "0.1.0".to_owned(),
         gateway_networks: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+        runbooks: "https://runbooks.example.com/fundbond/".to_owned(),
     };
     children(cluster, &site, 7)
 }

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Map, Value, json};
 
-use crate::Version;
+use crate::{Version, names::Owner};
 
 const HOLDER: &str = "holderIdentity";
 const DURATION: &str = "leaseDurationSeconds";
@@ -30,9 +30,25 @@ pub fn holder(object: &DynamicObject) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// A lease that is not there yet.
-pub fn new(name: &str, holder: Option<&str>, lasts: Duration, now: Timestamp) -> DynamicObject {
-    let object = DynamicObject::new(name, &ApiResource::erase::<Lease>(&())).data(json!({}));
+/// A lease that is not there yet, which goes with its owner. Only one that is made gets it: to change the owner of what is
+/// there, some servers want the right to delete it.
+pub fn new(
+    name: &str,
+    owner: Option<&Owner>,
+    holder: Option<&str>,
+    lasts: Duration,
+    now: Timestamp,
+) -> DynamicObject {
+    let mut object = DynamicObject::new(name, &ApiResource::erase::<Lease>(&())).data(json!({}));
+    object.metadata.owner_references = owner.map(|owner| {
+        vec![OwnerReference {
+            api_version: owner.api_version.clone(),
+            kind: owner.kind.clone(),
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+            ..OwnerReference::default()
+        }]
+    });
     with_holder(object, holder, lasts, now)
 }
 
@@ -102,8 +118,23 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_that_is_made_goes_with_its_owner() {
+        let owner: Owner = "fundbond.dev/v1alpha1/FundCluster/k/0a1b-2c".parse().unwrap();
+        let made = new("k-housekeeper", Some(&owner), None, LASTS, at(0));
+        let owners = serde_json::to_value(made.metadata.owner_references).unwrap();
+        let expected = json!([{"apiVersion": "fundbond.dev/v1alpha1", "kind": "FundCluster", "name": "k", "uid": "0a1b-2c"}]);
+        assert_eq!(owners, expected);
+        for bad in ["", "FundCluster/k/0a1b", "fundbond.dev/v1alpha1/FundCluster/k/", "a/b/c/d/e/f"] {
+            assert!(
+                bad.parse::<Owner>().unwrap_err().to_string().contains("GROUP/VERSION/KIND/NAME/UID"),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
     fn a_lease_says_for_people_who_leads_and_since_when() {
-        let made = new("k-housekeeper", Some("a"), LASTS, at(0));
+        let made = new("k-housekeeper", None, Some("a"), LASTS, at(0));
         let expected = json!({
             "holderIdentity": "a",
             "leaseDurationSeconds": 15,
@@ -128,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_given_back_as_kubernetes_own_candidates_do() {
-        let given = with_holder(new("l", Some("a"), LASTS, at(0)), None, LASTS, at(4));
+        let given = with_holder(new("l", None, Some("a"), LASTS, at(0)), None, LASTS, at(4));
         assert_eq!(holder(&given), None);
         let expected = json!({
             "holderIdentity": "",
@@ -146,7 +177,7 @@ mod tests {
 
     #[test]
     fn no_two_writings_of_a_lease_are_the_same() {
-        let made = new("l", Some("a"), LASTS, at(0));
+        let made = new("l", None, Some("a"), LASTS, at(0));
         let again = with_holder(made.clone(), Some("a"), LASTS, at(0));
         assert_ne!(
             spec_of(&made),
@@ -190,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_version_that_is_no_number_is_told() {
-        let mut object = new("l", None, LASTS, at(0));
+        let mut object = new("l", None, None, LASTS, at(0));
         assert_eq!(version(&object), Err(String::new()));
         object.metadata.resource_version = Some("7a".into());
         assert_eq!(version(&object), Err("7a".into()));

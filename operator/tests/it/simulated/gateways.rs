@@ -10,7 +10,7 @@ use fundbond_api_simulator::Simulator;
 use fundbond_crds::{FundCluster, GatewayRoute};
 use fundbond_operator::{Gateways, Heard, Hearing};
 use fundbond_protocol::api::AppliedRoutes;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::ResourceExt as _;
 use serde_json::json;
 use tokio::time::sleep;
@@ -26,6 +26,7 @@ use super::{
 pub(crate) struct TwoGateways {
     simulator: Simulator,
     held: Arc<Mutex<Held>>,
+    late: Arc<Mutex<Duration>>,
 }
 
 /// What the second of them does.
@@ -44,7 +45,12 @@ enum Held {
 
 impl TwoGateways {
     pub(crate) fn new(simulator: Simulator) -> Self {
-        Self { simulator, held: Arc::default() }
+        Self { simulator, held: Arc::default(), late: Arc::default() }
+    }
+
+    /// From now on their answers take so long.
+    fn take(&self, late: Duration) {
+        *self.late.lock().unwrap() = late;
     }
 
     fn second(&self, held: Held) {
@@ -55,6 +61,9 @@ impl TwoGateways {
 impl Gateways for TwoGateways {
     fn ask(&self) -> Hearing<'_> {
         Box::pin(async {
+            let late = *self.late.lock().unwrap();
+            // sleep-ok: the clock is paused.
+            sleep(late).await;
             let routes = self.simulator.hand("gateway").list::<GatewayRoute>("", "").unwrap();
             let named = |route: &GatewayRoute| format!("{}/{}", route.namespace().unwrap(), route.name_any());
             let all: BTreeMap<_, _> =
@@ -112,4 +121,40 @@ async fn gateways_are_asked_which_routes_they_have_and_each_change_is_told_once(
     Deed::Edit("desk", json!({"routing": {"strategy": "LeastStreams"}})).be_done(&world.user);
     world.settle().await;
     assert_eq!(programmed(&world).1, (2, 2, 2), "another generation of the route");
+}
+
+fn leader(world: &World) -> String {
+    let lease = world.user.get::<Lease>(FUNDS, "fundbond-operator").unwrap();
+    lease.spec.unwrap().holder_identity.unwrap()
+}
+
+/// Who begins to lead knows all else at once, and gateways only when they have answered.
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_writes_nothing_until_it_has_heard_something_new() {
+    let world = World::new(1, Wire::default(), 1);
+    Deed::Create("desk", spec(&json!({}))).be_done(&world.user);
+    world.settle().await;
+    let told = programmed(&world);
+    assert_eq!((&*told.0.status, told.1), ("True", (1, 2, 2)));
+
+    for (held, gateways, writes) in [(Held::Follows, 2, 0), (Held::Gone, 1, 1)] {
+        world.gateways.take(Duration::from_secs(7));
+        world.gateways.second(held);
+        let (former, before) = (leader(&world), (world.writes(), world.wire.requests()));
+        world.wire.die();
+        while leader(&world) == former {
+            // sleep-ok: the clock is paused; the lease of somebody who died is over after a while.
+            sleep(Duration::from_millis(100)).await;
+        }
+        sleep(Duration::from_secs(5)).await;
+        let now = (world.writes(), world.wire.requests());
+        assert_eq!(now, before, "nothing was heard yet, and nobody is asked for what watches have told");
+        assert_eq!(programmed(&world), told);
+        // sleep-ok: the clock is paused; by then they have answered, more than once.
+        sleep(Duration::from_secs(25)).await;
+        assert_eq!(world.writes() - before.0, writes);
+        let (condition, counts) = programmed(&world);
+        assert_eq!((&*condition.status, counts), ("True", (1, gateways, gateways)));
+        assert_eq!(condition.last_transition_time, told.0.last_transition_time, "it was true all the time");
+    }
 }

@@ -84,7 +84,8 @@ impl Wire {
         self.0.died.notified().await;
     }
 
-    fn die(&self) {
+    /// An operator dies.
+    pub(crate) fn die(&self) {
         self.0.died.notify_one();
     }
 

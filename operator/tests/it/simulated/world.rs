@@ -169,6 +169,7 @@ pub(crate) fn site() -> Site {
         registry: "ghcr.io/fundbond".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         gateway_networks: vec![],
+        runbooks: "https://runbooks.test".into(),
     }
 }
 
