@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use fundbond_crds::{FundCluster, fund_cluster::condition, labels};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::{Namespace, release, until};
+use crate::{Namespace, Stage, program, release, until};
 
 /// Who applies.
 const MANAGER: &str = "fundbond-e2e";
@@ -171,12 +171,25 @@ impl Namespace<'_> {
         Ok(self.trial.client.request_text(http::Request::get(path).body(Vec::new())?).await?)
     }
 
-    /// Kills a pod: nobody asks it to end, and Kubernetes forgets it at once.
+    /// Kills a pod: its processes end without a word, and Kubernetes forgets it at once. Only to delete it would not do: even
+    /// without a grace period a kubelet asks processes to end, and gives them two seconds.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// There is none of that name, or it does not run.
     pub async fn kill(&self, pod: &str) -> Result<()> {
-        self.api::<Pod>().delete(pod, &DeleteParams::default().grace_period(0)).await?;
+        let api = self.api::<Pod>();
+        let object = api.get(pod).await?;
+        let node = object.spec.and_then(|spec| spec.node_name).context("a pod that runs is on a node")?;
+        let containers = object.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        ensure!(!containers.is_empty(), "{pod} has no containers");
+        for container in containers {
+            let id = container.container_id.with_context(|| format!("{pod} does not run"))?;
+            let id = id.strip_prefix("containerd://").with_context(|| format!("{id} is not containerd's"))?;
+            let kill =
+                ["exec", &node, "ctr", "--namespace", "k8s.io", "task", "kill", "--signal", "SIGKILL", id];
+            program::output(&mut Stage::docker(&kill)).await?;
+        }
+        api.delete(pod, &DeleteParams::default().grace_period(0)).await?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::{Namespace as Object, Pod};
 use kube::{
     Api, Resource,
@@ -41,9 +41,13 @@ impl Trial {
         let number: u32 = rand::random_range(0..0x10_0000);
         let namespace = Namespace { trial: self, name: format!("{}-{number:05x}", self.short()) };
         namespace.create().await?;
-        let outcome = test(&namespace).await;
-        if outcome.is_err() {
-            namespace.keep_logs().await.context("the logs of the failed test cannot be kept")?;
+        let mut outcome = test(&namespace).await;
+        if outcome.is_err()
+            && let Err(unkept) = namespace.keep_logs().await
+        {
+            // Why the test failed is what counts.
+            outcome =
+                outcome.map_err(|error| error.context(format!("and its logs cannot be kept: {unkept:#}")));
         }
         let gone = namespace.delete().await;
         let outcome = outcome?;

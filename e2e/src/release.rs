@@ -1,5 +1,7 @@
 //! The release of the charts: installed once, for all tests.
 
+use std::sync::LazyLock;
+
 use anyhow::{Context as _, Result};
 use tokio::sync::OnceCell;
 
@@ -19,6 +21,9 @@ pub const REDIS: &str = "fundbond-dev-redis.fundbond.svc.cluster.local";
 const PATIENCE: &str = "--timeout=180s";
 
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
+
+/// Marks the pods of this run: those of one before on the same cluster run older images under the same names.
+static RUN: LazyLock<String> = LazyLock::new(|| format!("{:08x}", rand::random::<u32>()));
 
 /// Installs both charts, unless this run has done so. What an earlier run left is brought to what this one has.
 ///
@@ -50,6 +55,9 @@ pub async fn install(stage: &Stage) -> Result<()> {
 pub async fn upgrade(stage: &Stage, values: &[&str]) -> Result<()> {
     let mut helm = stage.helm(&["upgrade", "--install", NAME, "--wait", PATIENCE]);
     helm.args(["--namespace", NAMESPACE, "--values"]).arg(workspace().join("e2e").join("values.yaml"));
+    for program in ["gateway", "operator"] {
+        helm.args(["--set-string", &format!("{program}.podAnnotations.run=r{}", *RUN)]);
+    }
     for value in values {
         helm.args(["--set", value]);
     }

@@ -168,6 +168,7 @@ async fn a_worker_node_may_stop_and_come_back() -> Result<()> {
         trial.figure("node away, s", format!("{:.0}", begun.elapsed().as_secs_f64()));
         trial.figure("node speaks again after, s", format!("{:.0}", took.as_secs_f64()));
         let seen = clients.whole(Duration::from_mins(6), &trial.results()).await?;
+        ensure!(seen.broke > 0, "{node} held no stream");
         seen.report(trial);
         let generation = namespace.api::<FundCluster>().get("c").await?.metadata.generation;
         namespace.until_ready("c", generation.unwrap_or_default(), Duration::from_mins(4)).await?;

@@ -11,6 +11,10 @@ use k8s_openapi::api::coordination::v1::Lease;
 /// From the death of whoever keeps house until another one does: the lease lasts 15 s.
 const TAKEOVER_WITHIN: Duration = Duration::from_secs(20);
 
+/// A lease that is given back is taken at once. One whose holder died was renewed within the last retry period, 2 s, and it is
+/// waited for to the end.
+const NO_TAKEOVER_WITHIN: Duration = Duration::from_secs(10);
+
 /// Until nothing is left of a pod that died: 30 s until it counts as dead, the takeover, a round of the sweep, and a margin.
 const SWEPT_WITHIN: Duration = Duration::from_secs(100);
 
@@ -56,6 +60,10 @@ async fn whoever_keeps_house_may_be_killed_and_nothing_of_it_stays() -> Result<(
         let next = self::leader(namespace, Some(&leader)).await?;
         let took = begun.elapsed();
         trial.figure("takeover, s", format!("{:.1}", took.as_secs_f64()));
+        ensure!(
+            took >= NO_TAKEOVER_WITHIN,
+            "after {took:?} the lease was not taken, but given back by {leader}"
+        );
         ensure!(took <= TAKEOVER_WITHIN, "{next} took over from {leader} after {took:?}");
         let swept = until(&format!("nothing is left of {leader}"), SWEPT_WITHIN, async || {
             let keys = keys_about(trial, &leader).await?;
