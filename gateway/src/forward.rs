@@ -27,6 +27,7 @@ use http::{
 };
 use http_body::Body as _;
 use hyper::body::Incoming;
+use std::net::IpAddr;
 
 impl Gateway {
     /// Answers one request.
@@ -85,8 +86,8 @@ impl Gateway {
         };
         let stream = wants_stream(&parts, route.strip_prefix);
         // Before its head becomes that of another request.
-        let aim = self.aim(&live, index, &parts, &peer);
-        let entered = self.enter(&live, index, &parts, &peer, stream, &mut record).and(aim);
+        let aim = aim(&live, index, &parts, record.client);
+        let entered = self.enter(&live, index, stream, &mut record).and(aim);
         let sent = match entered {
             Ok(aim) => match self.prepare(parts, body, peer, route, timeouts, &mut record) {
                 Ok(request) => attempt(&live, index, aim, timeouts, request, &mut record).await,
@@ -102,35 +103,14 @@ impl Gateway {
         response
     }
 
-    /// Which endpoints of its route may take a request.
-    fn aim(&self, live: &Live, index: usize, parts: &Parts, peer: &Peer) -> Result<Aim, Failure> {
-        let head = RequestHead {
-            method: &parts.method,
-            path: parts.uri.path(),
-            query: parts.uri.query(),
-            headers: &parts.headers,
-        };
-        let client = || head::client_ip(&parts.headers, peer, &self.config.trusted_proxies);
-        live.table.aim(index, &head, client).map_err(|Rejected| Failure::UserRejected)
-    }
-
     /// Lets a request in, if no limit is reached: its client's own first, then what is under way.
-    fn enter(
-        &self,
-        live: &Live,
-        index: usize,
-        parts: &Parts,
-        peer: &Peer,
-        stream: bool,
-        record: &mut Record,
-    ) -> Result<(), Failure> {
+    fn enter(&self, live: &Live, index: usize, stream: bool, record: &mut Record) -> Result<(), Failure> {
         let Some((route, state)) = live.table.routes().get(index).zip(live.states.get(index)) else {
             return Err(Failure::NoReadyEndpoint);
         };
         record.route(&route.name, state);
         if let Some(Some(rate)) = live.rates.get(index) {
-            let ip = head::client_ip(&parts.headers, peer, &self.config.trusted_proxies);
-            rate.take(Client::new(ip), live.clock.now())?;
+            rate.take(Client::new(record.client), live.clock.now())?;
         }
         record.place(Place::take(route, state, &self.total, stream)?);
         Ok(())
@@ -224,6 +204,17 @@ fn own(response: Response<Outgoing>, mut record: Record, slug: &'static str) -> 
     record.sent(usize::try_from(length).unwrap_or(usize::MAX));
     record.end(Outcome::Answered(slug));
     response
+}
+
+/// Which endpoints of its route may take a request of `client`.
+fn aim(live: &Live, index: usize, parts: &Parts, client: IpAddr) -> Result<Aim, Failure> {
+    let head = RequestHead {
+        method: &parts.method,
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        headers: &parts.headers,
+    };
+    live.table.aim(index, &head, || client).map_err(|Rejected| Failure::UserRejected)
 }
 
 /// Whether the request opens an event stream: it says so, or its path is one where the endpoint sees it, without its first

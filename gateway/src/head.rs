@@ -231,10 +231,11 @@ pub(crate) fn client_ip(headers: &HeaderMap, peer: &Peer, trusted: &[IpNet]) -> 
 pub(crate) fn set_forwarded(headers: &mut HeaderMap, peer: &Peer, trusted: &[IpNet]) {
     let host = headers.get(HOST).cloned();
     if peer.trusted {
-        let client = value(&client_ip(headers, peer, trusted).to_string());
         let mut chain: Vec<_> = believed(headers, peer, trusted).map(|ip| ip.to_string()).collect();
         chain.reverse();
         chain.push(peer.ip.to_string());
+        // The first that is believed: the client.
+        let client = value(&chain[0]);
         headers.insert(X_FORWARDED_FOR, value(&chain.join(", ")));
         headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
         headers.entry(X_REAL_IP).or_insert(client);

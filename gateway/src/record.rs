@@ -70,7 +70,7 @@ pub(crate) struct Record {
     pub(crate) request_id: RequestId,
     pub(crate) trace: TraceId,
     /// Who asks, by address.
-    client: IpAddr,
+    pub(crate) client: IpAddr,
     method: Method,
     /// A copy: what came with the head shares the memory that the whole head was read into, and a stream
     /// would keep all of it for as long as it lives.

@@ -17,7 +17,7 @@ use crate::{cache, kubernetes, process, say};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use kind::Kind;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -118,6 +118,11 @@ pub fn alone() -> Result<File> {
     }
     say::line("the cluster is in use: waiting for whoever brings it up, tests on it or takes it down");
     cache::lock(&root, name)
+}
+
+/// The file that is there where the cluster came for tests: where they are interrupted, the next ones take it away.
+pub fn of_tests() -> Result<PathBuf> {
+    Ok(cache::root()?.join("cluster").join("of-tests"))
 }
 
 /// Whether there is one, whole or not.
@@ -224,6 +229,11 @@ pub fn down() -> Result<()> {
         kind.delete()?;
     } else {
         say::line("no Docker daemon runs, so no cluster does");
+    }
+    // Whoever brings up the next one, it is theirs.
+    let of_tests = of_tests()?;
+    if of_tests.exists() {
+        fs::remove_file(&of_tests).with_context(|| format!("cannot remove {}", of_tests.display()))?;
     }
     sysctls::put_back()?;
     daemon::stop()

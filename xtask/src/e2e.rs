@@ -6,7 +6,7 @@
 mod report;
 
 use crate::cluster::{self, Cluster};
-use crate::{cache, kubernetes, process, say};
+use crate::{kubernetes, process, say};
 use anyhow::{Context, Result};
 use cargo_metadata::MetadataCommand;
 use clap::Args;
@@ -22,9 +22,6 @@ const NEXT: &str = "next";
 /// How many tests at once. They wait for Kubernetes more than they work, and those that must be alone, four of them, for
 /// the others.
 const THREADS: &str = "--test-threads=8";
-
-/// Where it is noted that the cluster came for the tests: where they are interrupted, the next ones take it away.
-const OURS: &str = "cluster/of-tests";
 
 /// How it is run.
 #[derive(Debug, Args)]
@@ -51,13 +48,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
 
-    let ours = cache::root()?.join(OURS);
+    let ours = cluster::of_tests()?;
     if ours.exists() {
         say::line("earlier tests were interrupted: their cluster goes first");
         cluster::down()?;
-    } else if !cluster::is_up()? {
-        let folder = ours.parent().context("a file of the cache has a folder")?;
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    if !cluster::is_up()? {
         fs::write(&ours, "").with_context(|| format!("cannot note {}", ours.display()))?;
     }
     let tested = on_cluster(arguments, &target, &results, start);
@@ -65,9 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         fs::remove_file(&ours).with_context(|| format!("cannot remove {}", ours.display()))?;
     }
     let left = if ours.exists() {
-        cluster::down().and_then(|()| {
-            fs::remove_file(&ours).with_context(|| format!("cannot remove {}", ours.display()))
-        })
+        cluster::down()
     } else {
         say::line("the cluster stays up: `cargo xtask cluster down` removes it");
         Ok(())

@@ -46,15 +46,20 @@ async fn requests_under_way_finish_and_nothing_new_is_taken() {
     soon("the end", &mut gateway.task).await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn streams_are_cut_when_the_grace_is_over() {
-    let endpoint = Endpoint::start(|_| async {
+/// An endpoint whose streams say one thing and do not end.
+async fn endless() -> Endpoint {
+    Endpoint::start(|_| async {
         let (feed, body) = piecewise();
         feed.send(Ok(Bytes::from_static(b"data: 1\n\n"))).await.unwrap();
         tokio::spawn(async move { feed.closed().await });
         Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn streams_are_cut_when_the_grace_is_over() {
+    let endpoint = endless().await;
     let mut config = config(&routes(1, &[("a", ", default: true", &[endpoint.spec()])]));
     config.drain_grace = Duration::from_millis(100);
     let mut gateway = Running::with(config).await;
@@ -74,13 +79,7 @@ async fn streams_are_cut_when_the_grace_is_over() {
 async fn streams_are_cut_one_by_one_over_the_grace() {
     const STREAMS: usize = 64;
     const GRACE: Duration = Duration::from_secs(2);
-    let endpoint = Endpoint::start(|_| async {
-        let (feed, body) = piecewise();
-        feed.send(Ok(Bytes::from_static(b"data: 1\n\n"))).await.unwrap();
-        tokio::spawn(async move { feed.closed().await });
-        Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
-    })
-    .await;
+    let endpoint = endless().await;
     let mut config = config(&routes(1, &[("a", ", default: true", &[endpoint.spec()])]));
     config.drain_grace = GRACE;
     let mut gateway = Running::with(config).await;

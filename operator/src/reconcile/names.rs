@@ -60,15 +60,15 @@ impl Reconciler {
 
     /// Reads afresh what is there by the name of a child.
     pub(super) async fn look_again(&self, key: &Key, kind: Kind, name: &str) -> Result<There, Failure> {
-        if let Some(object) = self.server.child(kind, &key.namespace, name).await? {
-            if let Some(seen) = self.keep(key, kind, &object) {
-                return Ok(There::Own(seen));
-            }
-            self.cache.child_not_found(key, kind, name);
-            return Ok(There::Others);
-        }
+        let there = match self.server.child(kind, &key.namespace, name).await? {
+            None => There::Nothing,
+            Some(object) => match self.keep(key, kind, &object) {
+                Some(seen) => return Ok(There::Own(seen)),
+                None => There::Others,
+            },
+        };
         self.cache.child_not_found(key, kind, name);
-        Ok(There::Nothing)
+        Ok(there)
     }
 }
 
