@@ -88,12 +88,17 @@ impl Http {
         }
     }
 
-    /// The whole answer, or why there is none.
+    /// The status and the body of the answer, or why there is none.
     pub async fn whole(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
-        let response = self.head(request).await?;
-        let status = response.status();
-        match timeout(ANSWER_WITHIN, response.into_body().collect()).await {
-            Ok(Ok(body)) => Ok((status, body.to_bytes())),
+        let response = self.response(request).await?;
+        Ok((response.status(), response.into_body()))
+    }
+
+    /// The whole answer, or why there is none.
+    pub async fn response(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, String> {
+        let (head, body) = self.head(request).await?.into_parts();
+        match timeout(ANSWER_WITHIN, body.collect()).await {
+            Ok(Ok(body)) => Ok(Response::from_parts(head, body.to_bytes())),
             Ok(Err(error)) => Err(chain(&error)),
             Err(_) => Err(format!("half an answer within {} s", ANSWER_WITHIN.as_secs())),
         }

@@ -1,6 +1,7 @@
 //! One test: its name, its figures, and who may run beside it.
 
 use std::{
+    any::Any,
     fmt::Display,
     fs::OpenOptions,
     io::Write as _,
@@ -54,6 +55,9 @@ impl std::fmt::Debug for Trial {
 struct Line<'a> {
     name: &'a str,
     passed: bool,
+    /// Why it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
     seconds: f64,
     figures: Vec<Figure>,
 }
@@ -100,9 +104,19 @@ impl Trial {
     async fn run(&self, test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         let begun = Instant::now();
         let outcome = AssertUnwindSafe(test(self)).catch_unwind().await;
-        let passed = matches!(outcome, Ok(Ok(())));
+        let why = match &outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{error:#}")),
+            Err(panic) => Some(said(panic.as_ref())),
+        };
         let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let line = Line { name: &self.name, passed, seconds: begun.elapsed().as_secs_f64(), figures };
+        let line = Line {
+            name: &self.name,
+            passed: why.is_none(),
+            why,
+            seconds: begun.elapsed().as_secs_f64(),
+            figures,
+        };
         self.write_down(&line).context("cannot write the result down")?;
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -132,4 +146,10 @@ impl Trial {
         file.write_all(format!("{}\n", serde_json::to_string(line)?).as_bytes())?;
         Ok(())
     }
+}
+
+/// What a panic said: words, unless somebody panicked with something else.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked without a word").to_owned()
 }

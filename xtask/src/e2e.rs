@@ -113,9 +113,9 @@ fn tests(arguments: &Arguments, cluster: &Cluster, programs: &Path, results: &Pa
     command.args(process::lock_flag()).args(["--", THREADS]).args(&arguments.tests);
     command.env("FUNDBOND_E2E_KUBECONFIG", &cluster.kubeconfig);
     command.env("FUNDBOND_E2E_PROGRAMS", programs).env("FUNDBOND_E2E_RESULTS", results);
-    if std::env::var_os("RUST_BACKTRACE").is_none() {
-        // Errors of these tests say where they are; where they passed through helps nobody.
-        command.env("RUST_BACKTRACE", "0");
+    if std::env::var_os("RUST_LIB_BACKTRACE").is_none() {
+        // Errors of these tests say where they are; where they passed through helps nobody. A panic keeps its backtrace.
+        command.env("RUST_LIB_BACKTRACE", "0");
     }
     command.env("FUNDBOND_E2E_FULL", arguments.full.to_string());
     process::run(&mut command)

@@ -23,8 +23,11 @@ const USERS: usize = 1_000;
 /// Of how many users the pod may change beyond the share of one pod (the goal of the hash).
 const BEYOND: f64 = 0.05;
 
-/// Until the proxies know of a pod that came or went.
-const HEARD_WITHIN: Duration = Duration::from_secs(20);
+/// Until every proxy knows of a pod that came or went, and all users were asked for twice since, one after the other.
+const SETTLED_WITHIN: Duration = Duration::from_mins(1);
+
+/// The pod that a user's writes go to, by user.
+type Pods = BTreeMap<String, String>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_writes_stay_on_one_pod_while_pods_come_and_go() -> Result<()> {
@@ -33,20 +36,16 @@ async fn a_users_writes_stay_on_one_pod_while_pods_come_and_go() -> Result<()> {
         let more = json!({"pods": {"replicas": 3}, "routing": {"strategy": "ConsistentHash"}});
         namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
         let mut before = settled(namespace, 3).await?;
-        ensure!(writes(namespace).await? == before, "a user's writes went to two pods");
+        let again = writes(namespace).await?;
+        ensure!(again == before, "a user's writes went to two pods: {:?}", differ(&before, &again).next());
         for (replicas, pods) in [(4, 4.0), (3, 4.0)] {
             let generation = namespace.change("c", json!({"pods": {"replicas": replicas}})).await?;
             namespace.until_ready("c", generation, ROLLED_WITHIN).await?;
             let after = settled(namespace, replicas).await?;
-            let moved: Vec<_> = before
-                .iter()
-                .map(|(user, pod)| (user, pod, &after[user]))
-                .filter(|(_, from, to)| from != to)
-                .collect();
+            let moved: Vec<_> = differ(&before, &after).collect();
             // Nobody moves between pods that stay: only to the one that came, or from the one that went.
-            let stays = |pod: &&String| {
-                before.values().any(|one| one == *pod) && after.values().any(|one| one == *pod)
-            };
+            let stays =
+                |pod: &str| before.values().any(|one| one == pod) && after.values().any(|one| one == pod);
             let astray = moved.iter().find(|(_, from, to)| stays(from) && stays(to));
             ensure!(astray.is_none(), "of a user, from and to: {astray:?}");
             let (moved, share) = (moved.len(), moved.len() as f64 / USERS as f64);
@@ -70,8 +69,11 @@ async fn each_range_of_users_has_pods_of_its_own() -> Result<()> {
         let pods = namespace.pods_of("c").await?;
         ensure!(pods.len() == 2, "{:?}", pods.keys());
         for (user, group) in [("0", "a"), ("333", "a"), ("334", "b"), ("999", "b")] {
-            let pod = asked(namespace, user).await?;
-            let pod = fund_clusters::pod_called(&pods, &pod.context("nobody answered")?)?;
+            let (pod, _) = eventually(&format!("user {user} has a pod"), SETTLED_WITHIN, async || {
+                Ok(asked(namespace, user).await?.ok_or_else(|| "nobody answered".to_owned()))
+            })
+            .await?;
+            let pod = fund_clusters::pod_called(&pods, &pod)?;
             let labels = pods[pod].metadata.labels.as_ref().context("a pod has labels")?;
             let found = labels.get(fundbond_crds::labels::SHARD_GROUP).context("a pod has a group")?;
             ensure!(found == group, "user {user} went to {pod} of {found}");
@@ -87,34 +89,59 @@ async fn a_client_stays_with_its_pod() -> Result<()> {
         let trial = namespace.trial;
         let more = json!({"pods": {"replicas": 3}, "routing": {"strategy": "ClientIP"}});
         namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
-        let mut pods = BTreeMap::new();
-        for number in 0..60 {
-            let pod = asked(namespace, &number.to_string()).await?.context("nobody answered")?;
-            *pods.entry(pod).or_insert(0) += 1;
-        }
+        // Which one it is may change for as long as a proxy has not heard of all pods.
+        let (pod, _) = eventually("one pod answers a client", SETTLED_WITHIN, async || {
+            let mut pods = asked_often(namespace).await?;
+            let pod = pods.pop_first().context("nobody answered")?;
+            Ok(if pods.is_empty() { Ok(pod) } else { Err(format!("{pod} answered, and {pods:?}")) })
+        })
+        .await?;
+        let pods = asked_often(namespace).await?;
         trial.figure("pods asked by one client", pods.len());
-        ensure!(pods.len() == 1, "one client went to {pods:?}");
+        ensure!(pods == BTreeSet::from([pod.clone()]), "after {pod}, one client went to {pods:?}");
         Ok(())
     })
     .await
 }
 
-/// Which pod each user's writes go to, once all pods that are wanted have some.
-async fn settled(namespace: &Namespace<'_>, pods: usize) -> Result<BTreeMap<String, String>> {
-    let (writes, _) = eventually(&format!("writes go to {pods} pods"), HEARD_WITHIN, async || {
-        let writes = writes(namespace).await?;
-        let used: BTreeSet<_> = writes.values().collect();
+/// The pods that get requests of this client, for many users.
+async fn asked_often(namespace: &Namespace<'_>) -> Result<BTreeSet<String>> {
+    let mut pods = BTreeSet::new();
+    for number in 0..60 {
+        pods.insert(asked(namespace, &number.to_string()).await?.context("nobody answered")?);
+    }
+    Ok(pods)
+}
+
+/// Which pod each user's writes go to, once all pods that are wanted have some and each user has one pod: the proxies do not
+/// hear of a pod at the same moment, and until the last one does, who goes where depends on the proxy.
+async fn settled(namespace: &Namespace<'_>, pods: usize) -> Result<Pods> {
+    let mut last = Pods::new();
+    let (writes, _) = eventually(&format!("writes go to {pods} pods"), SETTLED_WITHIN, async || {
+        let before = std::mem::replace(&mut last, writes(namespace).await?);
+        let used: BTreeSet<_> = last.values().collect();
         let there = namespace.pods_of("c").await?;
-        let right =
-            used.len() == pods && used.iter().all(|pod| fund_clusters::pod_called(&there, pod).is_ok());
-        Ok(if right { Ok(writes) } else { Err(format!("they go to {used:?}, of {:?}", there.keys())) })
+        if used.len() != pods || used.iter().any(|pod| fund_clusters::pod_called(&there, pod).is_err()) {
+            return Ok(Err(format!("they go to {used:?}, of {:?}", there.keys())));
+        }
+        Ok(if last == before {
+            Ok(last.clone())
+        } else {
+            Err(format!("{} of {USERS} went elsewhere the time before", differ(&before, &last).count()))
+        })
     })
     .await?;
     Ok(writes)
 }
 
-async fn writes(namespace: &Namespace<'_>) -> Result<BTreeMap<String, String>> {
-    let mut writes = BTreeMap::new();
+/// Whose pod is another one, from and to.
+fn differ<'a>(before: &'a Pods, after: &'a Pods) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+    let both = before.iter().map(|(user, from)| (user.as_str(), from.as_str(), after[user].as_str()));
+    both.filter(|(_, from, to)| from != to)
+}
+
+async fn writes(namespace: &Namespace<'_>) -> Result<Pods> {
+    let mut writes = Pods::new();
     for number in 0..USERS {
         let user = format!("user-{number}");
         let pod = asked(namespace, &user).await?.context("nobody answered")?;
@@ -129,5 +156,7 @@ async fn asked(namespace: &Namespace<'_>, user: &str) -> Result<Option<String>> 
     let mut question = http.get(TASKS_PATH)?;
     question.headers_mut().insert(headers::USER_ID, HeaderValue::from_str(user)?);
     question.headers_mut().insert(headers::OPERATION_TYPE, HeaderValue::from_static(headers::WRITE));
-    Ok(answered_by(&http.head(question).await.map_err(anyhow::Error::msg)?))
+    // To its end: until then it is under way, and a pod with its share under way is passed by.
+    let answer = http.response(question).await.map_err(anyhow::Error::msg)?;
+    Ok(answered_by(&answer))
 }

@@ -22,6 +22,7 @@ pub(super) fn of(results: &str, prepared: Duration, all: Duration, full: bool) -
         all.as_secs_f64(),
         prepared.as_secs_f64()
     )?;
+    let mut reasons = String::new();
     report.push_str("| test | | seconds | figures |\n|---|---|---|---|\n");
     for line in &lines {
         let name =
@@ -33,7 +34,12 @@ pub(super) fn of(results: &str, prepared: Duration, all: Duration, full: bool) -
             .filter_map(|figure| Some(format!("{} {}", figure["what"].as_str()?, figure["value"].as_str()?)))
             .collect();
         writeln!(report, "| {name} | {passed} | {seconds:.0} | {} |", figures.join("; "))?;
+        if let Some(why) = line["why"].as_str() {
+            // Under the table, and as it was said: it may have lines.
+            write!(reasons, "\n## {name}\n\n```text\n{}\n```\n", why.trim_end())?;
+        }
     }
+    report.push_str(&reasons);
     Ok(report)
 }
 
@@ -44,7 +50,7 @@ mod tests {
     #[test]
     fn a_report_has_every_test_with_its_figures_and_says_what_failed() {
         let results = concat!(
-            r#"{"name":"pods::b_is_killed","passed":false,"seconds":2.4,"figures":[]}"#,
+            r#"{"name":"pods::b_is_killed","passed":false,"why":"it lives\nstill","seconds":2.4,"figures":[]}"#,
             "\n",
             r#"{"name":"first::a","passed":true,"seconds":61.0,"figures":[{"what":"lost","value":"0"},{"what":"s","value":"3.1"}]}"#,
             "\n"
@@ -56,6 +62,7 @@ mod tests {
             rows,
             ["| first: a | passed | 61 | lost 0; s 3.1 |", "| pods: b is killed | **FAILED** | 2 |  |"]
         );
+        assert!(report.ends_with("|\n\n## pods: b is killed\n\n```text\nit lives\nstill\n```\n"), "{report}");
         assert!(of("no json\n", Duration::ZERO, Duration::ZERO, true).is_err());
     }
 }
