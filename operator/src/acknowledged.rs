@@ -139,6 +139,13 @@ impl Acknowledgements {
         }
         Some(programmed)
     }
+
+    /// The newest generation that any gateway has of what goes by the name of a FundCluster's route; 0 where none has any.
+    pub(crate) fn newest(&self, key: &Key) -> i64 {
+        let (state, object) = (self.state(), key.to_string());
+        let said = state.gateways.iter().flatten().filter_map(|gateway| gateway.said.as_ref());
+        said.filter_map(|said| said.routes.get(&object)).copied().max().unwrap_or_default()
+    }
 }
 
 impl State {
@@ -241,6 +248,18 @@ mod tests {
         assert_eq!(gateways.of(&desk(), 2), of(2, None));
         assert_eq!(gateways.of(&desk(), 3), of(1, refused.clone()));
         assert_eq!(gateways.of(&desk(), 4), of(0, refused));
+    }
+
+    #[test]
+    fn the_newest_of_a_route_is_what_any_gateway_has() {
+        let gateways = Acknowledgements::default();
+        assert_eq!(gateways.newest(&desk()), 0);
+        gateways.hear(vec![
+            heard("a", said(&[("desk", 3)], &[])),
+            heard("b", said(&[("desk", 4)], &[])),
+            heard("c", said(&[("other", 9)], &[])),
+        ]);
+        assert_eq!(gateways.newest(&desk()), 4);
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(crate) struct Plan {
     pub(crate) leaving: Vec<(Kind, Box<str>)>,
 }
 
-/// Plans for `cluster`, whose children were `seen`. `routed` is how often its route had changed as far as its status knows;
+/// Plans for `cluster`, whose children were `seen`. `routed` is how often its route had changed as far as its status and gateways
+/// know;
 /// `without_route` where somebody else has the route.
 pub(crate) fn plan(
     cluster: &FundCluster,

@@ -33,7 +33,7 @@ use crate::{
     metrics::Metrics,
     plan::{Plan, plan},
     reports::Reports,
-    seen::Key,
+    seen::{Detail, Key},
     status::{self, About, Standing},
     watches::Watches,
 };
@@ -176,6 +176,11 @@ impl Reconciler {
         }
         let told = cluster.status.as_ref().and_then(|status| status.gateways.as_ref());
         let routed = told.map_or(0, |told| told.generation);
+        // Until they hear that it is gone, gateways have the route of an earlier FundCluster of that name: this one counts on
+        // from there, so that nothing they say of that one is taken for theirs.
+        let is_routed = known.children.iter().any(|seen| matches!(seen.detail, Detail::Route(_)));
+        let routed =
+            if is_routed { routed } else { routed.max(self.acknowledged.newest(&Key::of(&object.metadata))) };
         let plan = plan(&cluster, &self.site, &known.children, routed, known.rival.is_some());
         Todo::Apply(cluster, plan)
     }

@@ -27,6 +27,7 @@ pub(crate) struct TwoGateways {
     simulator: Simulator,
     held: Arc<Mutex<Held>>,
     late: Arc<Mutex<Duration>>,
+    stuck: Arc<Mutex<Option<Generations>>>,
 }
 
 /// What the second of them does.
@@ -43,14 +44,28 @@ enum Held {
     Refuses,
 }
 
+/// The generation of each route, by its name.
+type Generations = BTreeMap<String, i64>;
+
 impl TwoGateways {
     pub(crate) fn new(simulator: Simulator) -> Self {
-        Self { simulator, held: Arc::default(), late: Arc::default() }
+        Self { simulator, held: Arc::default(), late: Arc::default(), stuck: Arc::default() }
     }
 
     /// From now on their answers take so long.
     fn take(&self, late: Duration) {
         *self.late.lock().unwrap() = late;
+    }
+
+    /// Whether both go on with the routes that there are now, whatever becomes of them.
+    fn stick(&self, stuck: bool) {
+        *self.stuck.lock().unwrap() = stuck.then(|| self.routes());
+    }
+
+    fn routes(&self) -> Generations {
+        let routes = self.simulator.hand("gateway").list::<GatewayRoute>("", "").unwrap();
+        let named = |route: &GatewayRoute| format!("{}/{}", route.namespace().unwrap(), route.name_any());
+        routes.iter().map(|route| (named(route), route.spec.generation)).collect()
     }
 
     fn second(&self, held: Held) {
@@ -64,10 +79,7 @@ impl Gateways for TwoGateways {
             let late = *self.late.lock().unwrap();
             // sleep-ok: the clock is paused.
             sleep(late).await;
-            let routes = self.simulator.hand("gateway").list::<GatewayRoute>("", "").unwrap();
-            let named = |route: &GatewayRoute| format!("{}/{}", route.namespace().unwrap(), route.name_any());
-            let all: BTreeMap<_, _> =
-                routes.iter().map(|route| (named(route), route.spec.generation)).collect();
+            let all = self.stuck.lock().unwrap().clone().unwrap_or_else(|| self.routes());
             let first = AppliedRoutes { routes: all, refused: BTreeMap::new() };
             let refuses = || AppliedRoutes {
                 routes: BTreeMap::new(),
@@ -157,4 +169,23 @@ async fn a_new_leader_writes_nothing_until_it_has_heard_something_new() {
         assert_eq!((&*condition.status, counts), ("True", (1, gateways, gateways)));
         assert_eq!(condition.last_transition_time, told.0.last_transition_time, "it was true all the time");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_gateways_say_of_an_earlier_fund_cluster_of_that_name_is_not_said_of_this_one() {
+    let world = World::new(1, Wire::default(), 1);
+    Deed::Create("desk", spec(&json!({}))).be_done(&world.user);
+    world.settle().await;
+    world.gateways.stick(true);
+    Deed::Delete("desk").be_done(&world.user);
+    Deed::Create("desk", spec(&json!({}))).be_done(&world.user);
+    world.settle().await;
+    let (condition, counts) = programmed(&world);
+    assert_eq!((&*condition.status, counts), ("False", (2, 0, 2)), "{}", condition.message);
+
+    world.gateways.stick(false);
+    // sleep-ok: the clock is paused; by then they were asked.
+    sleep(Duration::from_secs(30)).await;
+    let (condition, counts) = programmed(&world);
+    assert_eq!((&*condition.status, counts), ("True", (2, 2, 2)), "{}", condition.message);
 }
