@@ -6,6 +6,7 @@
 //! another program adds it to a [`Set`] here.
 
 mod go;
+mod manifest;
 
 use crate::{cache, process, say, tools};
 use anyhow::{Context, Result, bail};
@@ -43,12 +44,23 @@ struct Release {
     version_variable: Option<&'static str>,
     /// A program of our own around the module, where its own would bring more than is wanted.
     main: Option<&'static str>,
+    /// Whether it is built with Kubernetes' versions of the libraries that both have: what was compiled for Kubernetes is
+    /// there for it, too.
+    like_kubernetes: bool,
 }
 
 impl Release {
     /// A module whose programs are built as they are.
     const fn of(module: &'static str, version: &'static str) -> Self {
-        Self { module, version, siblings: None, version_packages: &[], version_variable: None, main: None }
+        Self {
+            module,
+            version,
+            siblings: None,
+            version_packages: &[],
+            version_variable: None,
+            main: None,
+            like_kubernetes: false,
+        }
     }
 }
 
@@ -74,6 +86,7 @@ const HELM_RELEASE: Release = Release {
 /// three clouds.
 const COREDNS_RELEASE: Release = Release {
     main: Some(include_str!("../../docker/node/coredns.go")),
+    like_kubernetes: true,
     ..Release::of("github.com/coredns/coredns", "v1.14.7")
 };
 
@@ -81,12 +94,8 @@ const COREDNS_RELEASE: Release = Release {
 const KIND_RELEASE: Release = Release::of("sigs.k8s.io/kind", "v0.33.0");
 
 /// Autoscalers ask it how busy pods are. Modules of 0.8 do not verify.
-const METRICS_SERVER_RELEASE: Release = Release::of("sigs.k8s.io/metrics-server", "v0.9.0");
-
-/// Releases that are built in one Go module, and so with one version of each library they share, the newest that one of them
-/// wants: what was compiled for one is there for the next. Kubernetes itself is none of them. Its own libraries say what
-/// an API server answers, and it is to answer as its release does.
-const AROUND_KUBERNETES: [&Release; 3] = [&COREDNS_RELEASE, &METRICS_SERVER_RELEASE, &HELM_RELEASE];
+const METRICS_SERVER_RELEASE: Release =
+    Release { like_kubernetes: true, ..Release::of("sigs.k8s.io/metrics-server", "v0.9.0") };
 
 /// A program, and the package that is compiled to it.
 #[derive(Clone, Copy)]
@@ -313,8 +322,8 @@ fn absolute(directory: &Path) -> Result<PathBuf> {
 impl Set {
     /// The entry of the cache. What its programs are built with, and those of our own, are part of what it depends on.
     fn entry(&self) -> String {
-        let families = self.programs.iter().flat_map(|program| family(program.release));
-        let parts: Vec<String> = families.map(|one| label(one) + one.main.unwrap_or_default()).collect();
+        let releases = releases(self.programs);
+        let parts: Vec<String> = releases.iter().map(|(release, _)| release.recipe()).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         format!("kubernetes/{}-{}-{}", self.name, self.versions().join("-"), cache::key(&parts))
     }
@@ -398,12 +407,6 @@ fn workshop(root: &Path, sets: &[&Set]) -> Result<Option<go::Workshop>> {
     }
 }
 
-/// The releases that are built in one module with this one.
-fn family(release: &'static Release) -> Vec<&'static Release> {
-    let is_it = |other: &&Release| other.module == release.module;
-    if AROUND_KUBERNETES.iter().any(is_it) { AROUND_KUBERNETES.to_vec() } else { vec![release] }
-}
-
 /// Every program of a release.
 fn programs_of(release: &Release) -> impl Iterator<Item = &'static Program> {
     SETS.into_iter().flat_map(|set| set.programs).filter(|program| program.release.module == release.module)
@@ -463,11 +466,6 @@ mod tests {
     fn the_metrics_server_of_the_dockerfile_is_the_one_that_is_built_here() {
         let dockerfile = include_str!("../../docker/metrics-server.Dockerfile");
         assert!(dockerfile.contains(&format!("metrics-server@{}", METRICS_SERVER_RELEASE.version)));
-    }
-
-    #[test]
-    fn kubernetes_is_built_with_its_own_libraries_alone() {
-        assert_eq!(family(&KUBERNETES_RELEASE).len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! asked for in the caches of a user who may not write Go at all, and too much to keep. It is thrown away when the programs
 //! are there. A build that was interrupted leaves it, and the next one goes on where that one stopped.
 
+use super::manifest::{manifest_for, pinned};
 use super::{Program, Release};
 use crate::{cache, process, say};
 use anyhow::{Context, Result, bail};
@@ -76,7 +77,7 @@ impl Workshop {
     /// Builds programs of one release into a directory.
     pub(super) fn build(&self, release: &'static Release, programs: &[&Program], into: &Path) -> Result<()> {
         let began = Instant::now();
-        let module = self.module(&super::family(release))?;
+        let module = self.module(release)?;
         let packages: Vec<&str> = programs.iter().map(|program| program.package).collect();
         let all = process::output(self.go(&module).args(["list", "-deps"]).args(&packages))?;
         let mut compiled = Counter::new(&format!("of {} packages compiled", all.lines().count()));
@@ -94,26 +95,28 @@ impl Workshop {
         Ok(())
     }
 
-    /// A module that does nothing but need those releases, with everything they are built from. (`go install` refuses
+    /// A module that does nothing but need that release, with everything it is built from. (`go install` refuses
     /// modules that replace others, and those of Kubernetes name each other by paths, so the replacements are read from that
     /// very release.)
-    fn module(&self, family: &[&'static Release]) -> Result<PathBuf> {
-        let labels: Vec<String> = family.iter().map(|release| super::label(release)).collect();
-        let directory = self.directory.join(labels.join("-"));
+    fn module(&self, release: &'static Release) -> Result<PathBuf> {
+        let directory = self.directory.join(super::label(release));
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let manifests = family.iter().map(|release| Ok((*release, self.manifest(release, &directory)?)));
-        let manifest = manifest_for(&manifests.collect::<Result<Vec<_>>>()?)?;
-        let main: String = family.iter().filter_map(|release| release.main).collect();
-        let packages = wanted(family);
+        let mut manifest = manifest_for(release, &self.manifest(release, &directory)?)?;
+        if release.like_kubernetes {
+            let kubernetes = &super::KUBERNETES_RELEASE;
+            manifest += &pinned(kubernetes, &self.manifest(kubernetes, &directory)?)?;
+        }
+        let main = release.main.unwrap_or_default();
+        let packages = wanted(release);
         // A build that broke off leaves what it fetched; whoever comes after it may want something else.
         let whole = directory.join("whole");
-        let recipe = [&manifest, &main, &packages.join(" ")].map(String::as_str).join("\n");
+        let recipe = [&manifest, main, &packages.join(" ")].join("\n");
         if fs::read_to_string(&whole).is_ok_and(|made| made == recipe) {
             return Ok(directory);
         }
         write(&directory.join("go.mod"), &manifest)?;
         if !main.is_empty() {
-            write(&directory.join("main.go"), &main)?;
+            write(&directory.join("main.go"), main)?;
         }
         self.fetch(&packages, &directory)?;
         write(&whole, &recipe)?;
@@ -160,51 +163,19 @@ impl Workshop {
     }
 }
 
-/// The packages of all programs of a family, as `go get` is asked for them: which version of a library is taken depends on all
+/// The packages of all programs of a release, as `go get` is asked for them: which version of a library is taken depends on all
 /// who want one, and must not change from program to program.
-fn wanted(family: &[&'static Release]) -> Vec<String> {
-    let of_one = |release: &&'static Release| {
-        let release = *release;
-        super::programs_of(release).map(move |program| match release.main {
-            // What it imports, in the release that go.mod names.
-            Some(_) => program.package.to_owned(),
-            None => format!("{}@{}", program.package, release.version),
-        })
-    };
-    family.iter().flat_map(of_one).collect()
+fn wanted(release: &'static Release) -> Vec<String> {
+    let wanted = super::programs_of(release).map(|program| match release.main {
+        // What it imports, in the release that go.mod names.
+        Some(_) => program.package.to_owned(),
+        None => format!("{}@{}", program.package, release.version),
+    });
+    wanted.collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The `go.mod` that needs these releases, made from those that they have themselves.
-fn manifest_for(family: &[(&Release, String)]) -> Result<String> {
-    let mut languages = Vec::new();
-    let (mut required, mut replaced) = (String::new(), String::new());
-    for (release, its_own) in family {
-        let language = its_own.lines().find_map(|line| line.strip_prefix("go "));
-        languages.push(language.with_context(|| format!("the go.mod of {} names no Go", release.module))?);
-        required.extend(["require ", release.module, " ", release.version, "\n"]);
-        let Some(siblings) = release.siblings else { continue };
-        let local: Vec<&str> = its_own.lines().filter_map(replaced_by_a_path).collect();
-        if local.is_empty() {
-            bail!("{} names no siblings by their paths any more: look at its go.mod", release.module);
-        }
-        replaced.extend(local.iter().map(|module| format!("replace {module} => {module} {siblings}\n")));
-    }
-    let numbers =
-        |language: &&str| -> Vec<u32> { language.split('.').filter_map(|n| n.parse().ok()).collect() };
-    let language = languages.into_iter().max_by_key(numbers).context("no release")?;
-    // Programs behave as those of the releases do, whatever Go compiles them.
-    let default = language.split('.').take(2).collect::<Vec<_>>().join(".");
-    Ok(format!("module programs\n\ngo {language}\n\n{required}\ngodebug default=go{default}\n\n{replaced}"))
-}
-
-/// The module of a line `replace module => ./path`, inside a block or not.
-fn replaced_by_a_path(line: &str) -> Option<&str> {
-    let (module, path) = line.split_once("=>")?;
-    path.trim().starts_with("./").then(|| module.trim().trim_start_matches("replace ").trim())
 }
 
 fn linker_flags(release: &Release) -> String {
@@ -261,36 +232,6 @@ mod tests {
         assert_eq!(version("go1.27rc1"), Some((1, 27)));
         assert!(version("go1.9") < Some(OLDEST) && version("go2.0") > Some(OLDEST));
         assert_eq!(version("devel +abc"), None);
-    }
-
-    #[test]
-    fn siblings_that_a_release_names_by_paths_are_named_by_their_release() {
-        let own = "module k8s.io/kubernetes\n\ngo 1.26.0\n\ngodebug default=go1.26\n\nreplace (\n\tk8s.io/api => \
-                   ./staging/src/k8s.io/api\n\tother => other v1.0.0\n)\nreplace k8s.io/b => ./staging/b\n";
-        let (kubernetes, helm) = (&super::super::KUBERNETES_RELEASE, &super::super::HELM_RELEASE);
-        let of_helm = "module helm.sh/helm/v4\n\ngo 1.9.12\n".to_owned();
-        assert_eq!(
-            manifest_for(&[(helm, of_helm), (kubernetes, own.to_owned())]).unwrap(),
-            format!(
-                "module programs\n\ngo 1.26.0\n\nrequire helm.sh/helm/v4 {}\nrequire k8s.io/kubernetes {}\n\ngodebug \
-                 default=go1.26\n\nreplace k8s.io/api => k8s.io/api {siblings}\nreplace k8s.io/b => k8s.io/b \
-                 {siblings}\n",
-                helm.version,
-                kubernetes.version,
-                siblings = kubernetes.siblings.unwrap()
-            )
-        );
-        assert!(manifest_for(&[(kubernetes, "go 1.26.0\n".to_owned())]).is_err());
-    }
-
-    #[test]
-    fn a_family_has_one_program_of_ours_at_most_and_etcd_has_none() {
-        let around = super::super::family(&super::super::HELM_RELEASE);
-        assert_eq!(around.iter().filter(|release| release.main.is_some()).count(), 1);
-        assert_eq!(super::super::family(&super::super::ETCD_RELEASE).len(), 1);
-        for release in around {
-            assert!(super::super::programs_of(release).next().is_some(), "{}", release.module);
-        }
     }
 
     #[test]
