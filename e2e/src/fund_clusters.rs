@@ -124,7 +124,7 @@ impl Namespace<'_> {
         Ok(route(self, "c"))
     }
 
-    /// Waits until a FundCluster is Ready as of this generation, and no pod of another one is left.
+    /// Waits until a FundCluster is Ready as of this generation, no pod of another one is left, and all gateways have its route.
     ///
     /// # Errors
     /// It is not, in time.
@@ -138,7 +138,8 @@ impl Namespace<'_> {
                 let found = status.conditions.iter().find(|condition| condition.type_ == kind);
                 found.is_some_and(|found| found.status == value)
             };
-            if seen >= generation && is(condition::READY, "True") && !is(condition::PROGRESSING, "True") {
+            let ready = is(condition::READY, "True") && !is(condition::PROGRESSING, "True");
+            if seen >= generation && ready && is(condition::ROUTES_PROGRAMMED, "True") {
                 return Ok(None);
             }
             let said: Vec<String> = status

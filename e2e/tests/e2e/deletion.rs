@@ -14,6 +14,9 @@ use serde_json::json;
 /// Pods leave within their grace period of a minute.
 const GONE_WITHIN: Duration = Duration::from_secs(90);
 
+/// Until gateways have heard that a route is gone.
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(10);
+
 /// Every kind that the operator makes, as kubectl takes it.
 const KINDS: &str = "gatewayroutes,deployments,replicasets,pods,services,endpointslices,configmaps,serviceaccounts,roles,\
                      rolebindings,poddisruptionbudgets,horizontalpodautoscalers,networkpolicies";
@@ -51,8 +54,17 @@ async fn a_fund_cluster_takes_everything_of_it_along() -> Result<()> {
         .await?;
         trial.figure("gone after, s", format!("{:.0}", took.as_secs_f64()));
         let http = Http::of_cluster(GATEWAY, &fund_clusters::route(namespace, "c"));
-        let (status, _) = http.whole(http.get(TASKS_PATH)?).await.map_err(anyhow::Error::msg)?;
-        ensure!(status == 404, "the route of a deleted FundCluster is answered {status}");
+        until("no gateway has the route any more", FORGOTTEN_WITHIN, async || {
+            // Each over a connection of its own, and so to any of the gateways.
+            for _ in 0..10 {
+                let (status, _) = http.whole(http.get(TASKS_PATH)?).await.map_err(anyhow::Error::msg)?;
+                if status != 404 {
+                    return Ok(Some(format!("it is answered {status}")));
+                }
+            }
+            Ok(None)
+        })
+        .await?;
         Ok(())
     })
     .await

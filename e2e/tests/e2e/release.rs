@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// What images are called for the upgrade: the same images.
 const NEXT: &str = "next";
 
+/// As the chart has it.
+const GATEWAYS: usize = 2;
+
 /// Between two who come anew.
 const BETWEEN_NEWCOMERS: Duration = Duration::from_millis(10);
 
@@ -33,7 +36,7 @@ async fn the_release_is_tested_upgraded_removed_and_installed_again() -> Result<
         ensure!(said.contains("COMPLETED"), "helm test says: {said}");
 
         // Another tag, with streams open.
-        let clients = Clients::come("cluster1", steps(&namespace.name, 50, 30, Duration::from_secs(1))?)?;
+        let clients = Clients::come("cluster1", steps(&namespace.name, 50, 45, Duration::from_secs(1))?)?;
         clients.until_under_way(Duration::from_mins(1)).await?;
         let begun = tokio::time::Instant::now();
         let newcomers = Newcomers::come("cluster1");
@@ -42,8 +45,12 @@ async fn the_release_is_tested_upgraded_removed_and_installed_again() -> Result<
         // The gateways of before go while nobody waits for them any more.
         until("the gateways of before are gone", GONE_WITHIN, async || {
             let gateways = trial.house().list::<Pod>("app.kubernetes.io/component=gateway").await?;
-            let leaving = gateways.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()).count();
-            Ok((leaving > 0).then(|| format!("{leaving} are leaving")))
+            let of_before = |pod: &&Pod| {
+                pod.metadata.deletion_timestamp.is_some()
+                    || !image(pod).is_some_and(|name| name.ends_with(NEXT))
+            };
+            let (old, all) = (gateways.iter().filter(of_before).count(), gateways.len());
+            Ok((old > 0 || all < GATEWAYS).then(|| format!("{old} of {all} are of before")))
         })
         .await?;
         let (asked, refused) = newcomers.go().await?;
@@ -54,7 +61,6 @@ async fn the_release_is_tested_upgraded_removed_and_installed_again() -> Result<
         seen.report(trial);
         until("all pods run the other image", fund_clusters::ROLLED_WITHIN, async || {
             let pods = namespace.pods_of("c").await?;
-            let image = |pod: &Pod| pod.spec.as_ref()?.containers.first()?.image.clone();
             let mut images = pods.iter().map(|(name, pod)| (name, image(pod).unwrap_or_default()));
             let other = images.find(|(_, image)| !image.ends_with(NEXT));
             Ok(other.map(|(name, image)| format!("{name} runs {image}")))
@@ -77,6 +83,11 @@ async fn the_release_is_tested_upgraded_removed_and_installed_again() -> Result<
         Ok(())
     })
     .await
+}
+
+/// What a pod runs.
+fn image(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.containers.first()?.image.as_deref()
 }
 
 /// Somebody who asks one thing after the other, each over a connection of its own, as people do who come now.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fundbond_chaos::http::Http;
+use fundbond_chaos::{fact::What, http::Http};
 use fundbond_e2e::{Clients, Namespace, fund_clusters, stage::GATEWAY, steps};
 use fundbond_protocol::api::TASKS_PATH;
 use futures::future::try_join_all;
+
+/// Of each cluster.
+const STREAMS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clusters_serve_side_by_side_and_a_route_that_nobody_has_is_refused() -> Result<()> {
@@ -18,15 +21,26 @@ async fn two_clusters_serve_side_by_side_and_a_route_that_nobody_has_is_refused(
             fund_clusters::fund_cluster(namespace, name, &more)
         });
         try_join_all(objects.iter().map(|object| namespace.ready(object))).await?;
-        for name in names {
+        let come = |name| {
             let route = fund_clusters::route(namespace, name);
-            let clients = Clients::come(&route, steps(&route, 10, 10, Duration::from_millis(500))?)?;
-            clients.until_under_way(Duration::from_secs(30)).await?;
-            let pods = namespace.pods_of(name).await?;
-            for holder in clients.held().keys() {
+            Clients::come(&route, steps(&route, STREAMS, 10, Duration::from_millis(500))?)
+        };
+        // All of them, before anybody is waited for.
+        let mut both = Vec::new();
+        for name in names {
+            both.push((name, come(name)?, namespace.pods_of(name).await?));
+        }
+        for (name, clients, pods) in both {
+            let seen = clients.whole(Duration::from_mins(1), &trial.results()).await?;
+            let opened = seen.facts.iter().filter_map(|fact| match &fact.what {
+                What::Opened { by: Some(by), .. } => Some(by),
+                _ => None,
+            });
+            let opened: Vec<_> = opened.collect();
+            ensure!(opened.len() >= STREAMS, "{} streams of {name} were opened", opened.len());
+            for holder in opened {
                 fund_clusters::pod_called(&pods, holder)?;
             }
-            let seen = clients.whole(Duration::from_mins(1), &trial.results()).await?;
             trial.figure(&format!("events of {name}"), seen.events);
         }
         let http = Http::of_cluster(GATEWAY, "nobody-has-this");

@@ -19,7 +19,7 @@ async fn two_pods_become_six_and_two_again_under_streams() -> Result<()> {
         let more = json!({"pods": {"replicas": 2, "taskConcurrency": 128}});
         namespace.ready(&fund_clusters::fund_cluster(namespace, "c", &more)).await?;
         let route = fund_clusters::route(namespace, "c");
-        let clients = Clients::come(&route, steps(&route, 100, 80, Duration::from_secs(1))?)?;
+        let clients = Clients::come(&route, steps(&route, 100, 120, Duration::from_secs(1))?)?;
         clients.until_under_way(Duration::from_secs(30)).await?;
         for replicas in [6, 2] {
             // New pods have no streams and would be the first to go: one of those that have some is to go with them.
