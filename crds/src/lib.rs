@@ -9,6 +9,7 @@
 
 #[cfg(feature = "check")]
 pub mod check;
+pub mod claim;
 pub mod definitions;
 pub mod fund_cluster;
 pub mod gateway_route;

@@ -23,7 +23,7 @@ pub struct Match {
     #[schemars(length(min = 1, max = route_header::LONGEST), extend("example" = headers::X_CLUSTER_ROUTE_DISPLAY))]
     #[schemars(extend("x-kubernetes-validations" = header_rules()))]
     pub header: String,
-    /// The value of that header. No two clusters behind one gateway may have the same.
+    /// The value of that header. No two clusters behind one gateway may have the same, be it in different headers.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9._~-]+$"), extend("example" = "cluster1"))]
     #[schemars(extend("x-kubernetes-validations" = [
     crate::rules::rule("self == oldSelf", "route.value cannot be changed, clients know the cluster by it: create another FundCluster and delete this one", "")
@@ -37,7 +37,7 @@ pub struct Match {
     #[serde(default)]
     #[schemars(range(min = 0, max = 16), extend("example" = 0))]
     pub strip_prefix: i32,
-    /// Whether requests that name no cluster come here, too.
+    /// Whether requests that name no cluster come here, too. Behind one gateway only one cluster may take them.
     #[serde(default)]
     #[schemars(extend("example" = false))]
     pub default: bool,

@@ -2,33 +2,11 @@
 
 use std::collections::HashMap;
 
-use fundbond_protocol::headers;
+use fundbond_crds::claim::{self, Claim};
 use kube::api::DynamicObject;
 use serde_json::Value;
 
 use crate::seen::{Key, Uid};
-
-/// What no two FundClusters behind one gateway may both have.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Asset {
-    /// Requests with this value of this header.
-    Value {
-        /// In small letters, for case does not tell headers apart.
-        header: Box<str>,
-        value: Box<str>,
-    },
-    /// Requests without this header.
-    Default { header: Box<str> },
-}
-
-impl std::fmt::Display for Asset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Value { header, value } => write!(f, "{header}: {value}"),
-            Self::Default { header } => write!(f, "requests without {header}"),
-        }
-    }
-}
 
 /// How one FundCluster stands in line: by age to the second, as the server keeps it, then by uid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,56 +20,56 @@ struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     /// In their order. Nearly all of them are of one.
-    lines: HashMap<Asset, Vec<Place>>,
-    asked: HashMap<Key, (Place, Vec<Asset>)>,
+    lines: HashMap<Claim<Box<str>>, Vec<Place>>,
+    asked: HashMap<Key, (Place, Vec<Claim<Box<str>>>)>,
 }
 
 /// A FundCluster that was first, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rival {
     pub(crate) key: Key,
-    pub(crate) asset: Asset,
+    pub(crate) claim: Claim<Box<str>>,
 }
 
 impl Routes {
     /// Takes down what `cluster` asks for, and says whose turn it may be now. One that is being deleted asks for nothing.
     pub(crate) fn ask(&mut self, key: &Key, cluster: &DynamicObject) -> Vec<Key> {
         let meta = &cluster.metadata;
-        let assets = match meta.deletion_timestamp {
+        let claims = match meta.deletion_timestamp {
             Some(_) => Vec::new(),
-            None => assets(&cluster.data),
+            None => asked_for(&cluster.data),
         };
         let created = meta.creation_timestamp.as_ref().map_or(i64::MAX, |created| created.0.as_second());
         let uid = meta.uid.as_deref().unwrap_or_default().into();
         let place = Place { created, uid, key: key.clone() };
-        if self.asked.get(key).is_some_and(|(before, had)| *before == place && *had == assets) {
+        if self.asked.get(key).is_some_and(|(before, had)| *before == place && *had == claims) {
             return Vec::new();
         }
         let mut turns = self.leave(key);
-        for asset in &assets {
-            let line = self.lines.entry(asset.clone()).or_default();
+        for claim in &claims {
+            let line = self.lines.entry(claim.clone()).or_default();
             if let Err(at) = line.binary_search(&place) {
                 line.reserve_exact(1);
                 line.insert(at, place.clone());
             }
             turns.extend(line.iter().filter(|other| other.key != *key).map(|other| other.key.clone()));
         }
-        if !assets.is_empty() {
-            self.asked.insert(key.clone(), (place, assets));
+        if !claims.is_empty() {
+            self.asked.insert(key.clone(), (place, claims));
         }
         turns
     }
 
     /// Takes it out of all lines, and says whose turn it may be now.
     pub(crate) fn leave(&mut self, key: &Key) -> Vec<Key> {
-        let Some((place, assets)) = self.asked.remove(key) else { return Vec::new() };
+        let Some((place, claims)) = self.asked.remove(key) else { return Vec::new() };
         let mut turns = Vec::new();
-        for asset in assets {
-            let Some(line) = self.lines.get_mut(&asset) else { continue };
+        for claim in claims {
+            let Some(line) = self.lines.get_mut(&claim) else { continue };
             line.retain(|other| *other != place);
             turns.extend(line.iter().map(|other| other.key.clone()));
             if line.is_empty() {
-                self.lines.remove(&asset);
+                self.lines.remove(&claim);
             }
         }
         turns
@@ -99,23 +77,19 @@ impl Routes {
 
     /// Who has what `key` asks for, if that is somebody else.
     pub(crate) fn rival(&self, key: &Key) -> Option<Rival> {
-        let (_, assets) = self.asked.get(key)?;
-        assets.iter().find_map(|asset| {
-            let first = self.lines.get(asset)?.first()?;
-            (first.key != *key).then(|| Rival { key: first.key.clone(), asset: asset.clone() })
+        let (_, claims) = self.asked.get(key)?;
+        claims.iter().find_map(|claim| {
+            let first = self.lines.get(claim)?.first()?;
+            (first.key != *key).then(|| Rival { key: first.key.clone(), claim: claim.clone() })
         })
     }
 }
 
 /// What a FundCluster asks for, read leniently: whoever has a bad spec still has its route.
-fn assets(data: &Value) -> Vec<Asset> {
+fn asked_for(data: &Value) -> Vec<Claim<Box<str>>> {
     let route = &data["spec"]["route"];
-    let header = route["header"].as_str().unwrap_or(headers::X_CLUSTER_ROUTE).to_ascii_lowercase();
-    let header = header.into_boxed_str();
     let value = route["value"].as_str().filter(|value| !value.is_empty());
-    let value = value.map(|value| Asset::Value { header: header.clone(), value: value.into() });
-    let default = (route["default"] == true).then_some(Asset::Default { header });
-    value.into_iter().chain(default).collect()
+    claim::claims(value.map(Box::from), route["default"] == true).collect()
 }
 
 #[cfg(test)]
@@ -141,7 +115,7 @@ mod tests {
     }
 
     fn rival(routes: &Routes, name: &str) -> Option<(String, String)> {
-        routes.rival(&Key::new("ns", name)).map(|rival| (rival.key.name.to_string(), rival.asset.to_string()))
+        routes.rival(&Key::new("ns", name)).map(|rival| (rival.key.name.to_string(), rival.claim.to_string()))
     }
 
     #[test]
@@ -151,7 +125,7 @@ mod tests {
         assert!(ask(&mut routes, "new", 20, &route).is_empty());
         assert_eq!(rival(&routes, "new"), None);
         assert_eq!(ask(&mut routes, "old", 10, &route), ["new"]);
-        assert_eq!(rival(&routes, "new").unwrap(), ("old".into(), "x-cluster-route: a".into()));
+        assert_eq!(rival(&routes, "new").unwrap(), ("old".into(), "the route value a".into()));
         assert_eq!(rival(&routes, "old"), None);
     }
 
@@ -190,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_one_in_any_case_and_two_defaults_are_one_too_many() {
+    fn a_value_is_one_in_any_header_and_two_defaults_are_one_too_many() {
         let mut routes = Routes::default();
         ask(&mut routes, "a", 10, &json!({"header": "X-Desk", "value": "1", "default": true}));
-        ask(&mut routes, "b", 20, &json!({"header": "x-desk", "value": "1"}));
-        ask(&mut routes, "c", 30, &json!({"header": "X-desk", "value": "2", "default": true}));
-        ask(&mut routes, "d", 40, &json!({"value": "1", "default": true}));
-        assert_eq!(rival(&routes, "b").unwrap(), ("a".into(), "x-desk: 1".into()));
-        assert_eq!(rival(&routes, "c").unwrap(), ("a".into(), "requests without x-desk".into()));
-        assert_eq!(rival(&routes, "d"), None, "another header");
+        ask(&mut routes, "b", 20, &json!({"value": "1"}));
+        ask(&mut routes, "c", 30, &json!({"value": "2", "default": true}));
+        ask(&mut routes, "d", 40, &json!({"header": "X-Desk", "value": "3"}));
+        assert_eq!(rival(&routes, "b").unwrap(), ("a".into(), "the route value 1".into()));
+        assert_eq!(rival(&routes, "c").unwrap(), ("a".into(), "the default route".into()));
+        assert_eq!(rival(&routes, "d"), None, "another value");
     }
 }

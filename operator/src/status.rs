@@ -298,8 +298,8 @@ fn programming(standing: &Standing, rival: Option<&Rival>, progress: &Progress) 
 
 fn conflict(rival: &Rival) -> String {
     format!(
-        "`{}` already leads to FundCluster {}, which is older: delete one of the two, or give this one another route",
-        rival.asset, rival.key
+        "{} already leads to FundCluster {}, which is older: delete one of the two, or give this one another route",
+        rival.claim, rival.key
     )
 }
 

@@ -278,11 +278,14 @@ fn masked(reason: &str) -> String {
     masked + rest
 }
 
-/// FundClusters by what `key` says of them, where that is the same for several.
-fn several<K: Ord>(clusters: &[Sound], key: impl Fn(&Sound) -> Option<K>) -> BTreeMap<K, Vec<usize>> {
+/// FundClusters by what `keys` says of them, where that is the same for several.
+fn several<K: Ord, I: IntoIterator<Item = K>>(
+    clusters: &[Sound],
+    keys: impl Fn(&Sound) -> I,
+) -> BTreeMap<K, Vec<usize>> {
     let mut found: BTreeMap<K, Vec<usize>> = BTreeMap::new();
     for (index, sound) in clusters.iter().enumerate() {
-        if let Some(key) = key(sound) {
+        for key in keys(sound) {
             found.entry(key).or_default().push(index);
         }
     }

@@ -57,7 +57,7 @@ fn missing(name: &str) -> Standing {
 }
 
 fn conflict(name: &str) -> Standing {
-    let message = "`X-Cluster-Route: desk` already leads to FundCluster funds/desk, which is older: delete one of the \
+    let message = "the route value desk already leads to FundCluster funds/desk, which is older: delete one of the \
                    two, or give this one another route";
     let status = json!({
         "observedGeneration": 4, "pods": {"desired": 2, "ready": 0, "updated": 0},

@@ -92,7 +92,8 @@ pub struct RouteSpec {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MatchSpec {
-    /// The header that names the route.
+    /// The header that names the route. It decides about every request that has it, so it is a private one, `X-` with
+    /// letters, digits and dashes.
     #[serde(default = "default_header")]
     pub header: String,
     /// The value of that header, or of the query parameter `cluster`; the id of the cluster.

@@ -1,10 +1,10 @@
+use fundbond_crds::claim::Claim;
 use serde_json::json;
 
 use super::*;
 use crate::{
     fixtures::{applied, cluster, done, site},
     plan::plan,
-    routes::Asset,
     seen::Key,
 };
 
@@ -125,13 +125,12 @@ fn pods_that_do_not_come_are_told_with_their_reason() {
 fn a_rival_is_named() {
     let (cluster, mut seen, standing) = start();
     done(&mut seen);
-    let asset = Asset::Value { header: "x-cluster-route".into(), value: "desk".into() };
-    let rival = Rival { key: Key::new("funds", "elder"), asset };
+    let rival = Rival { key: Key::new("funds", "elder"), claim: Claim::Value("desk".into()) };
     let conflict = status_of(&cluster, &standing, &seen, Some(&rival), at(1));
     assert_eq!(condition(&conflict, "Ready"), Some(("False", "RouteConflict")));
     assert_eq!(condition(&conflict, "RoutesProgrammed"), Some(("False", "RouteConflict")));
     let said = &conflict.conditions[0].message;
-    assert!(said.contains("funds/elder") && said.contains("x-cluster-route: desk"), "{said}");
+    assert!(said.contains("funds/elder") && said.contains("the route value desk"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! FundClusters that are right alone, and not together.
 
+use fundbond_crds::claim::{Claim, claims};
+
 use super::{Report, Severity, Sound, several};
 
 /// Adds what is wrong with FundClusters that are in the same files.
@@ -21,37 +23,22 @@ pub(super) fn find(report: &mut Report) {
             );
         });
     }
-    for same in several(&clusters, |sound| Some(route(sound))).into_values() {
-        each(&clusters, &same, |first, later| {
-            if name(first) == name(later) {
-                return;
-            }
-            let route = &later.cluster.spec.route;
-            let reason = format!(
-                "{}: {} is the route of {} already ({}); behind one gateway the younger of both gets Ready=False, \
-                 reason RouteConflict",
-                route.header,
-                route.value,
-                title(first),
-                place(first, "spec.route.value"),
-            );
-            let fix = "give one of them a value of its own".to_owned();
-            report.add(Severity::Warning, &later.document, "spec.route.value".to_owned(), &reason, fix);
-        });
-    }
-    for same in several(&clusters, |sound| sound.cluster.spec.route.default.then_some(())).into_values() {
+    for (claim, same) in several(&clusters, claimed) {
+        let (field, fix) = match claim {
+            Claim::Value(_) => ("spec.route.value", "give one of them a value of its own"),
+            Claim::Default => ("spec.route.default", "let one of them be the default"),
+        };
         each(&clusters, &same, |first, later| {
             if name(first) == name(later) {
                 return;
             }
             let reason = format!(
-                "{} is the default already ({}); behind one gateway the younger of both gets Ready=False, reason \
+                "{claim} is that of {} already ({}); behind one gateway the younger of both gets Ready=False, reason \
                  RouteConflict",
                 title(first),
-                place(first, "spec.route.default"),
+                place(first, field),
             );
-            let fix = "let one of them be the default".to_owned();
-            report.add(Severity::Warning, &later.document, "spec.route.default".to_owned(), &reason, fix);
+            report.add(Severity::Warning, &later.document, field.to_owned(), &reason, fix.to_owned());
         });
     }
     report.clusters = clusters;
@@ -71,10 +58,9 @@ fn name(sound: &Sound) -> Option<(String, String)> {
     Some((metadata.namespace.clone()?, metadata.name.clone()?))
 }
 
-/// A header has one name however it is written; its value is what it is.
-fn route(sound: &Sound) -> (String, String) {
+fn claimed(sound: &Sound) -> impl Iterator<Item = Claim<String>> + use<> {
     let route = &sound.cluster.spec.route;
-    (route.header.to_ascii_lowercase(), route.value.clone())
+    claims(Some(route.value.clone()), route.default)
 }
 
 fn title(sound: &Sound) -> String {
