@@ -84,7 +84,9 @@ impl Workshop {
         // One at a time, for the last word of a package is not always the name of its program.
         for program in programs {
             let mut build = self.go(&module);
-            build.args(["build", "-v", "-trimpath", "-ldflags", &linker_flags(release), "-o"]);
+            // Not -trimpath: it names a package by the version that was asked for, and not by the one that replaces it, so that
+            // nothing would be shared with who is built of the same.
+            build.args(["build", "-v", "-ldflags", &linker_flags(release), "-o"]);
             build.arg(into.join(program.name)).arg(program.package);
             process::run_reading(&mut build, |line| {
                 // `-v` names each package on a line of its own; anything else is a complaint.
