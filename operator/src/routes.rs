@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::seen::{Key, Uid};
 
+/// A claim that is kept.
+type Wish = Claim<Box<str>>;
+
 /// How one FundCluster stands in line: by age to the second, as the server keeps it, then by uid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
@@ -20,15 +23,15 @@ struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     /// In their order. Nearly all of them are of one.
-    lines: HashMap<Claim<Box<str>>, Vec<Place>>,
-    asked: HashMap<Key, (Place, Vec<Claim<Box<str>>>)>,
+    lines: HashMap<Wish, Vec<Place>>,
+    asked: HashMap<Key, (Place, Vec<Wish>)>,
 }
 
 /// A FundCluster that was first, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rival {
     pub(crate) key: Key,
-    pub(crate) claim: Claim<Box<str>>,
+    pub(crate) claim: Wish,
 }
 
 impl Routes {
@@ -86,7 +89,7 @@ impl Routes {
 }
 
 /// What a FundCluster asks for, read leniently: whoever has a bad spec still has its route.
-fn asked_for(data: &Value) -> Vec<Claim<Box<str>>> {
+fn asked_for(data: &Value) -> Vec<Wish> {
     let route = &data["spec"]["route"];
     let value = route["value"].as_str().filter(|value| !value.is_empty());
     claim::claims(value.map(Box::from), route["default"] == true).collect()
